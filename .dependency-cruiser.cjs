@@ -1,0 +1,47 @@
+// Imports go one way: daemon -> { cluster, tunnel, tun, host, dns, control } -> stack -> wire; cli -> control.
+// TypeScript 7 has no JavaScript API, so the files are parsed by swc; without it, this check would see no .ts file and pass.
+const layer = (name, ...allowed) => ({
+  name: `${name}-imports`,
+  severity: 'error',
+  comment: `src/${name} may import only: ${[name, ...allowed].join(', ')}`,
+  from: { path: `^src/${name}/` },
+  to: { path: '^src/', pathNot: `^src/(${[name, ...allowed].join('|')})/` },
+})
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
+    { name: 'tests-stay-out', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|bench|scripts)/' } },
+    {
+      name: 'ssh2-in-tunnel-only',
+      severity: 'error',
+      comment: 'src/tunnel is the one importer of ssh2 (the agent uses its session layer)',
+      from: { path: '^src/', pathNot: '^src/tunnel/' },
+      to: { path: 'node_modules/ssh2/' },
+    },
+    {
+      name: 'client-node-in-cluster-only',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cluster/' },
+      to: { path: 'node_modules/@kubernetes/client-node/' },
+    },
+    layer('wire'),
+    layer('stack', 'wire'),
+    layer('tun', 'wire'),
+    layer('tunnel', 'wire'),
+    layer('shadow', 'tunnel', 'wire'),
+    layer('dns', 'wire'),
+    layer('host', 'wire'),
+    layer('cluster', 'wire', 'tunnel'),
+    layer('control'),
+    layer('cli', 'control'),
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(dist|\\.node|native/build)/' },
+    tsPreCompilationDeps: true,
+    moduleSystems: ['es6', 'cjs'],
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+}

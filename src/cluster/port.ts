@@ -1,0 +1,129 @@
+// What the rest of kt gets from the API server. @kubernetes/client-node costs 460 ms and 84 MB to load, so all of this
+// runs in a child process (src/cluster/worker.ts) that lives only while there is something to say to the API server;
+// src/cluster/client.ts starts it and speaks to it. Everything here crosses a process border: plain data only.
+
+/** Which cluster, as whom. All optional: kubectl's defaults apply. */
+export interface ClusterSelection {
+  kubeconfig?: string
+  context?: string
+  namespace?: string
+}
+
+/** The selection after the kubeconfig has been read. */
+export interface ClusterIdentity {
+  context: string
+  cluster: string
+  user: string
+  namespace: string
+  server: string
+  /** Addresses the API server's name resolves to (and the proxy's, if one lies between): never captured. */
+  serverAddresses: string[]
+}
+
+export interface Range {
+  cidr: string
+  kind: 'pods' | 'services'
+  /** Where it is from, for people: `ServiceCIDR kubernetes`, `nodes' podCIDRs`, `seen on 3 pods`. */
+  source: string
+  /** True when it was concluded from a sample and may miss some addresses. */
+  guessed: boolean
+}
+
+export interface Ranges {
+  ranges: Range[]
+  /** Sentences for the user: what was guessed and why (which right is missing). */
+  notes: string[]
+}
+
+export type ShadowKind = 'agent' | 'sshd'
+
+export interface ShadowOptions {
+  kind: ShadowKind
+  image: string
+  nodeSelector: Record<string, string>
+  serviceAccount?: string
+  imagePullSecrets: string[]
+  labels: Record<string, string>
+  annotations: Record<string, string>
+  /** Requests and limits, `cpu=100m,memory=64Mi` parsed: applied as both. */
+  resources: Record<string, string>
+  /** Who is connected: `user@machine`, goes to an annotation. */
+  owner: string
+  readyTimeoutMs: number
+}
+
+/** A running shadow and how to reach its SSH server. */
+export interface ShadowHandle {
+  namespace: string
+  job: string
+  pod: string
+  node: string
+  kind: ShadowKind
+  /** Port of the SSH server inside the pod. */
+  port: number
+  username: string
+  /** ed25519, OpenSSH PEM. In memory only. */
+  clientKey: string
+  /** The host key's public half in SSH wire format, base64: pinned. Undefined where the image makes its own (see hostKeyPolicy). */
+  hostKey: string | undefined
+}
+
+/** All that a WebSocket to the API server needs; fresh for every connection (tokens expire). */
+export interface PortForwardEndpoint {
+  url: string
+  headers: Record<string, string>
+  tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
+  /** http(s):// or socks5:// URL, from the kubeconfig's proxy-url or the environment. */
+  proxy?: string
+}
+
+/** Progress of a step, as it happens: `shadow: image is being pulled`. */
+export type Progress = (step: string, detail: string) => void
+
+/** What the worker can do. Errors are ClusterError with a stable `code`. */
+export interface ClusterClient {
+  identify(): Promise<ClusterIdentity>
+  discoverRanges(): Promise<Ranges>
+  /** Creates Job (suspended), Secret, releases it, and resolves as soon as the pod may be dialled. */
+  createShadow(options: ShadowOptions, progress: Progress): Promise<ShadowHandle>
+  /** How to reach the shadow's port over a WebSocket port-forward (v4.channel.k8s.io). */
+  portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint>
+  /** 'running', 'starting', or 'gone'; with what the cluster says of it. */
+  shadowState(shadow: ShadowHandle): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }>
+  /** Moves activeDeadlineSeconds ahead (sshd only). */
+  prolongShadow(shadow: ShadowHandle): Promise<void>
+  /** Deletes Job, pod and Secret of this shadow, nobody else's. */
+  removeShadow(shadow: ShadowHandle): Promise<void>
+  /** Ends the worker; it starts again with the next call. */
+  close(): Promise<void>
+}
+
+export type ClusterErrorCode =
+  | 'kubeconfig-missing' // no file, or it is empty
+  | 'kubeconfig-invalid'
+  | 'context-unknown'
+  | 'credentials' // 401, expired certificate, exec plugin failed
+  | 'unreachable' // the API server does not answer
+  | 'tls'
+  | 'forbidden' // 403: which verb on what, where
+  | 'admission' // refused by policy, quota, webhook
+  | 'image-pull'
+  | 'unschedulable'
+  | 'crashed' // the shadow's container ended
+  | 'timeout'
+  | 'namespace-missing'
+  | 'gone'
+  | 'internal'
+
+/** `message` says what and why in one line, `hint` what to do in one line. */
+export class ClusterError extends Error {
+  readonly code: ClusterErrorCode
+  readonly hint: string
+
+  constructor(code: ClusterErrorCode, message: string, hint: string) {
+    super(message)
+    this.name = 'ClusterError'
+    this.code = code
+    this.hint = hint
+  }
+}

@@ -1,0 +1,65 @@
+// What the DNS server is made of, as the daemon puts it together. Messages are RFC 1035 wire bytes throughout.
+
+/** Someone who answers DNS messages. The message's id is the caller's; the answer carries the same one. */
+export interface DnsUpstream {
+  /** For people: `10.96.0.10 through the shadow`, `198.51.100.53`. */
+  readonly name: string
+  /** Rejects on time-out or loss; an answer with any RCODE resolves. `transport` as the client came, 'tcp' to avoid truncation. */
+  query(message: Uint8Array, transport: 'udp' | 'tcp'): Promise<Uint8Array>
+  close(): void
+}
+
+/** The cluster's names, as the shadow's resolv.conf tells them. */
+export interface ClusterNames {
+  /** `cluster.local` or what --cluster-domain says. Without a final dot, lower case. */
+  clusterDomain: string
+  /** The namespace whose short names (`web`) are meant. */
+  namespace: string
+  /** Namespaces known to exist from the start; others are learned by asking. */
+  namespaces: string[]
+  /** Ranges whose reverse names (PTR) are the cluster's, CIDR text. */
+  reverseRanges: string[]
+  /** The search list of this machine before kt: names it completes come back to the short form first. */
+  localSearch: string[]
+}
+
+export interface DnsCounters {
+  queries: number
+  toCluster: number
+  toLocal: number
+  fromCache: number
+  stale: number
+  failed: number
+}
+
+/** Who was asked for one question and why; for `kt dns query` and, later, `kt dns trace`. */
+export interface DnsDecision {
+  name: string
+  type: string
+  /** Which row of the decision table, in words. */
+  rule: string
+  /** The names asked, in order, of whom, with RCODE or error, and ms. */
+  tries: { name: string; upstream: string; rcode: string; ms: number }[]
+}
+
+export interface DnsServer {
+  readonly counters: Readonly<DnsCounters>
+  /**
+   * Answers one message. `reply` is called at most once: synchronously when the answer is in the cache. `buffer` is valid
+   * during the call only.
+   */
+  handle(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    transport: 'udp' | 'tcp',
+    reply: (answer: Uint8Array) => void,
+  ): void
+  /** One question through the same path, with its decision: for `kt dns query`. */
+  ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }>
+  /** The cluster's upstream after a reconnect, or undefined while there is none: then stale answers are served. */
+  setClusterUpstream(upstream: DnsUpstream | undefined): void
+  /** Domains for systemd-resolved; `onDomains` is called when a namespace was learned or went. */
+  domains(): string[]
+  close(): void
+}

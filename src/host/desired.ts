@@ -1,0 +1,44 @@
+// What the engine wants of this machine: the only thing the root helper accepts. Declarative on purpose: there is no
+// command, no path and no file content in it, so a helper that checks it against this schema can be trusted as root.
+import { z } from 'zod'
+
+const ipText = z.union([z.ipv4(), z.ipv6()])
+const cidrText = z.union([z.cidrv4(), z.cidrv6()])
+const domain = z
+  .string()
+  .regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/)
+
+export const dnsModes = ['auto', 'resolved', 'resolvconf', 'none'] as const
+
+/** The state of the machine while connected. The TUN's name and owner are the helper's business. */
+export const DesiredState = z.strictObject({
+  mtu: z.int().min(1280).max(65535),
+  /** Addresses of the TUN with prefix length, at most one a family. */
+  addresses: z.array(cidrText).min(1).max(2),
+  /** What is routed into the TUN. */
+  routes: z.array(cidrText).max(4096),
+  dns: z.strictObject({
+    mode: z.enum(dnsModes),
+    /** Our server's addresses, inside the TUN. */
+    servers: z.array(ipText).max(2),
+    /** Domains whose names (and those below them) are the cluster's; for systemd-resolved's routing domains. */
+    domains: z.array(domain).max(4096),
+  }),
+})
+export type DesiredState = z.infer<typeof DesiredState>
+
+/** What `apply` answers. */
+export const AppliedState = z.strictObject({
+  tunName: z.string(),
+  /** The mode that `auto` became. */
+  dnsMode: z.enum(['resolved', 'resolvconf', 'none']),
+  /** The resolvers that were in charge before, for what is not the cluster's: `address` or `address:port` ([v6]:port). */
+  upstreams: z.array(z.string()),
+  /** The search list that was there. */
+  search: z.array(z.string()),
+  /** Things the user should know, a sentence each: IPv6 is switched off, a shorter route is shadowed, ... */
+  notes: z.array(z.string()),
+  /** Routes that were wanted and could not be had (IPv6 off). */
+  missingRoutes: z.array(z.string()),
+})
+export type AppliedState = z.infer<typeof AppliedState>

@@ -1,0 +1,97 @@
+// What a tunnel into the cluster is to the rest of kt: byte streams and datagrams to addresses as the shadow pod sees
+// them. Two implementations over SSH (our agent, any sshd) and one over this machine's own sockets for tests; one suite
+// of tests holds for all of them.
+import type { Endpoint, IpAddress } from '../wire/address.ts'
+
+/** Why a dial failed, as the far side's kernel said. */
+export type DialFailure = 'refused' | 'host-unreachable' | 'net-unreachable' | 'timeout' | 'prohibited' | 'lost'
+
+/** A stream's owner. All calls are synchronous; none comes after `onClose`, and none before `openStream` has returned. */
+export interface StreamHandler {
+  /** The far side has accepted. */
+  onOpen(): void
+  /** The dial failed; the stream is gone. */
+  onFail(reason: DialFailure, message: string): void
+  /** Bytes from the far side. The chunk is the receiver's to keep, unchanged (it may be a view of a larger buffer). */
+  onData(chunk: Uint8Array): void
+  /** The far side's FIN. Sending may go on. */
+  onEnd(): void
+  /** `write` will take bytes again. */
+  onDrain(): void
+  /** Over, once: both directions ended, the far side's RST, or the tunnel was lost. */
+  onClose(reason: 'closed' | 'reset' | 'lost'): void
+}
+
+/** One TCP connection made by the shadow. */
+export interface TunnelStream {
+  /**
+   * Sends `buffer[start .. end)`; consumed before the call returns. Returns how many bytes were taken: fewer than
+   * offered when the window or the transport is full; then `onDrain` will come.
+   */
+  write(buffer: Uint8Array, start: number, end: number): number
+  /** FIN after what was written. */
+  end(): void
+  /** RST at the far side where the shadow can (the agent), else a close. */
+  reset(): void
+  /** The owner is done with this many bytes it got by `onData`: the far side may send as many more. */
+  consumed(bytes: number): void
+}
+
+export interface DatagramHandler {
+  /** A datagram from the target; the view is valid during the call only. */
+  onDatagram(payload: Uint8Array): void
+  /** The far side's kernel reported an ICMP error, or the tunnel went; the flow is gone. */
+  onFail(reason: DialFailure): void
+}
+
+/** A UDP socket of the shadow, connected to one target. No handshake: the first datagram opens it. */
+export interface TunnelDatagrams {
+  /** Sends a datagram; copied. Dropped silently when the transport is full, as UDP is. */
+  send(payload: Uint8Array): void
+  close(): void
+}
+
+/** What the shadow told about itself when the tunnel opened. */
+export interface ShadowInfo {
+  /** `agent`, or `sshd` with the server's own identification. */
+  kind: 'agent' | 'sshd'
+  version: string
+  capabilities: { udp: boolean; ping: boolean; reset: boolean }
+  /** The pod's addresses. Empty with sshd. */
+  addresses: string[]
+  /** /etc/resolv.conf of the pod, unparsed; undefined when it could not be read. */
+  resolvConf: string | undefined
+}
+
+/** A live tunnel. Opened by `connectTunnel`, whose promise settles when the SSH session is ready and `info` is known. */
+export interface Tunnel {
+  readonly info: ShadowInfo
+  openStream(target: Endpoint, origin: Endpoint, handler: StreamHandler): TunnelStream
+  /** Throws UnsupportedError where `info.capabilities.udp` is false. */
+  openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams
+  /** True when the address answered an echo request of `payload.length` bytes within `timeoutMs`. */
+  ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean>
+  /** Heartbeat through the data path: the round trip in ms. Rejects when the tunnel is lost. */
+  probe(timeoutMs: number): Promise<number>
+  readonly stats: Readonly<TunnelStats>
+  /** Settles once, when the tunnel is over, with why. All streams have got `onClose('lost')` by then. */
+  readonly closed: Promise<TunnelClosed>
+  close(): Promise<void>
+}
+
+export interface TunnelClosed {
+  /** True when `close` was called here. */
+  expected: boolean
+  message: string
+}
+
+export interface TunnelStats {
+  streams: number
+  streamsOpened: number
+  datagramFlows: number
+  bytesIn: number
+  bytesOut: number
+  /** Bytes waiting for the transport. */
+  queued: number
+  roundTripMs: number | undefined
+}
