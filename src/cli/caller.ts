@@ -1,0 +1,52 @@
+// Who calls: the person behind sudo, their home and what of their environment counts.
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { resolve } from 'node:path'
+
+export interface Caller {
+  uid: number
+  gid: number
+  name: string
+  home: string
+  /** True when this process is root (by sudo or not). */
+  root: boolean
+  /** True when root was reached by sudo from another user. */
+  sudo: boolean
+}
+
+/** The person behind this command: SUDO_USER's where sudo was used, else the process's own. */
+export function whoCalls(env: NodeJS.ProcessEnv = process.env): Caller {
+  const root = process.getuid!() === 0
+  const sudoUid = Number(env['SUDO_UID'])
+  const sudo = root && env['SUDO_UID'] !== undefined && Number.isInteger(sudoUid) && sudoUid !== 0
+  const uid = sudo ? sudoUid : process.getuid!()
+  const entry = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find((fields) => Number(fields[2]) === uid && fields.length >= 7)
+  return {
+    uid,
+    gid: entry ? Number(entry[3]) : sudo ? Number(env['SUDO_GID']) : process.getgid!(),
+    name: entry?.[0] ?? (sudo ? env['SUDO_USER'] : env['USER']) ?? String(uid),
+    home: entry?.[5] ?? env['HOME'] ?? '/',
+    root,
+    sudo,
+  }
+}
+
+/** `user@machine`, for the cluster's annotations. */
+export function ownerOf(caller: Caller): string {
+  return `${caller.name}@${hostname()}`
+}
+
+const passed = ['KUBECONFIG', 'KT_LOG', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'all_proxy']
+
+/** The part of the environment that the engine is given; KUBECONFIG's relative parts made absolute. */
+export function passedEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const result: Record<string, string> = {}
+  for (const name of passed) {
+    const value = env[name]
+    if (value) result[name] = name === 'KUBECONFIG' ? value.split(':').filter(Boolean).map((p) => resolve(p)).join(':') : value
+  }
+  return result
+}

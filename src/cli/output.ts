@@ -1,0 +1,80 @@
+// What people see: steps and errors on stderr, results on stdout; colour only on a terminal and without NO_COLOR.
+import type { Progress } from '../control/protocol.ts'
+
+/** Exit codes of cli.md. */
+export const EXIT = { done: 0, failed: 1, usage: 2, notConnected: 3 } as const
+
+const colourful = (stream: NodeJS.WriteStream) => stream.isTTY === true && !process.env['NO_COLOR']
+const paint = (code: number) => (stream: NodeJS.WriteStream, text: string) => (colourful(stream) ? `\x1b[${code}m${text}\x1b[0m` : text)
+export const bold = paint(1)
+export const dim = paint(2)
+export const red = paint(31)
+export const green = paint(32)
+export const yellow = paint(33)
+
+/** An error that reaches the user: what and why, what to do, and the exit code. */
+export class CliError extends Error {
+  readonly hint: string
+  readonly exitCode: number
+
+  constructor(message: string, hint: string, exitCode: number = EXIT.failed) {
+    super(message)
+    this.name = 'CliError'
+    this.hint = hint
+    this.exitCode = exitCode
+  }
+}
+
+/** Two lines on stderr: what and why, what to do. */
+export function printError(message: string, hint: string): void {
+  process.stderr.write(`${red(process.stderr, 'error:')} ${oneLine(message)}\n`)
+  if (hint) process.stderr.write(`${dim(process.stderr, '       ')}${oneLine(hint)}\n`)
+}
+
+/** A step as it ends (or a note), one line. */
+export function printProgress(progress: Progress): void {
+  const out = process.stderr
+  if (progress.state === 'running') {
+    if (process.env['KT_LOG'] === 'debug') out.write(`  ${dim(out, '…')} ${progress.step.padEnd(9)} ${progress.detail}\n`)
+    return
+  }
+  const mark = progress.state === 'note' ? yellow(out, '!') : green(out, '✓')
+  const took = progress.state === 'done' && progress.ms >= 100 ? dim(out, `  ${(progress.ms / 1000).toFixed(1)} s`) : ''
+  out.write(`  ${mark} ${progress.step.padEnd(9)} ${oneLine(progress.detail)}${took}\n`)
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** Aligned `name  value` rows on stdout; rows without a value are left out. */
+export function printFields(fields: [name: string, value: string | undefined][]): void {
+  const shown = fields.filter(([, value]) => value !== undefined && value !== '')
+  const width = Math.max(...shown.map(([name]) => name.length))
+  for (const [name, value] of shown) {
+    const lines = value!.split('\n')
+    process.stdout.write(`${dim(process.stdout, name.padEnd(width))}  ${lines.join(`\n${' '.repeat(width + 2)}`)}\n`)
+  }
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let i = 0
+  while (bytes >= 1000 && i < units.length - 1) {
+    bytes /= 1000
+    i++
+  }
+  return `${i === 0 ? bytes : bytes.toFixed(1)} ${units[i]}`
+}
+
+export function formatAge(ms: number): string {
+  const s = Math.max(0, Math.floor(ms / 1000))
+  if (s < 60) return `${s} s`
+  if (s < 3600) return `${Math.floor(s / 60)} min`
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ')
+}

@@ -1,0 +1,97 @@
+// The asking side of the control socket. No validation library here: `kt status` as a whole process has 150 ms.
+import net from 'node:net'
+import { LineSplitter } from './lines.ts'
+import { CONTROL_VERSION, type ControlError, type Operation, type Operations, type Progress, type Response } from './protocol.ts'
+
+/** An error the engine reported, or the lack of an engine. */
+export class ControlFailure extends Error {
+  readonly code: string
+  readonly hint: string
+
+  constructor(error: ControlError) {
+    super(error.message)
+    this.name = 'ControlFailure'
+    this.code = error.code
+    this.hint = error.hint
+  }
+}
+
+export interface ControlClient {
+  /** Rejects with ControlFailure. */
+  request<O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: Progress) => void): Promise<Operations[O][1]>
+  close(): void
+}
+
+/**
+ * Connects to the engine's socket. Resolves to undefined when nobody listens there (`stale` tells whether a socket file
+ * was left behind by an engine that died); rejects with ControlFailure when it may not be opened.
+ */
+export async function connectControl(path: string): Promise<{ client?: ControlClient; stale: boolean }> {
+  const socket = net.connect(path)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('error', reject)
+    })
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOENT') return { stale: false }
+    if (code === 'ECONNREFUSED') return { stale: true }
+    throw new ControlFailure({
+      code: 'control',
+      message: `the control socket ${path} cannot be opened: ${code}`,
+      hint: 'run the command as the user who ran `kt up`',
+    })
+  }
+  return { client: clientOf(socket), stale: false }
+}
+
+interface Waiting {
+  resolve(value: unknown): void
+  reject(error: Error): void
+  onProgress?: (p: Progress) => void
+}
+
+function clientOf(socket: net.Socket): ControlClient {
+  const waiting = new Map<number, Waiting>()
+  const splitter = new LineSplitter()
+  let nextId = 1
+  const fail = () => {
+    const error = new ControlFailure({
+      code: 'engine-lost',
+      message: 'kt ended before it answered',
+      hint: '`kt logs` shows its last words; `sudo kt down` puts the machine back',
+    })
+    for (const one of waiting.values()) one.reject(error)
+    waiting.clear()
+  }
+  socket.on('data', (chunk) => {
+    for (const line of splitter.push(chunk)) {
+      const response = JSON.parse(line) as Response
+      const one = waiting.get(response.id)
+      if (!one) continue
+      if ('progress' in response) {
+        one.onProgress?.(response.progress)
+        continue
+      }
+      waiting.delete(response.id)
+      if (response.ok) one.resolve(response.result)
+      else one.reject(new ControlFailure(response.error))
+    }
+  })
+  socket.on('error', fail)
+  socket.on('close', fail)
+  return {
+    request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: Progress) => void) =>
+      new Promise<Operations[O][1]>((resolve, reject) => {
+        const id = nextId++
+        waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, onProgress })
+        socket.write(`${JSON.stringify({ v: CONTROL_VERSION, id, op, args })}\n`)
+      }),
+    close: () => {
+      socket.removeAllListeners('close')
+      socket.on('error', () => {})
+      socket.destroy()
+    },
+  }
+}

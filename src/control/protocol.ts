@@ -1,0 +1,120 @@
+// What is said over the control socket: one JSON object a line, requests with an id, answers with the same id, events
+// without one. Versioned, so that an old engine and a new command line tell each other apart instead of guessing.
+
+/** Raised when a request or answer changes its meaning. */
+export const CONTROL_VERSION = 1
+
+/** Longest line either side accepts, in bytes. */
+export const MAX_LINE = 4 << 20
+
+/** An error for people: what and why in one line, what to do in another. `code` is stable. */
+export interface ControlError {
+  code: string
+  message: string
+  hint: string
+}
+
+/** What `kt up` asks for. Everything a step needs, so nothing is read from the environment later. */
+export interface UpConfig {
+  kubeconfig?: string
+  context?: string
+  namespace?: string
+  shadow: 'agent' | 'sshd'
+  image?: string
+  include: string[]
+  exclude: string[]
+  dns: 'auto' | 'resolved' | 'resolvconf' | 'none'
+  clusterDomain?: string
+  readyTimeoutS: number
+  nodeSelector: Record<string, string>
+  serviceAccount?: string
+  imagePullSecrets: string[]
+  labels: Record<string, string>
+  annotations: Record<string, string>
+  podResources: Record<string, string>
+  /** `user@machine`, for the shadow's annotation. */
+  owner: string
+  /** Environment of the caller that matters: KUBECONFIG, proxies, KT_LOG. */
+  env: Record<string, string>
+}
+
+export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnecting'
+
+/** `kt status --json`; keys are stable, documented in docs/status.md. */
+export interface Status {
+  state: ConnectionState
+  /** ISO 8601, when the state began. */
+  since: string
+  pid: number
+  context: string
+  cluster: string
+  server: string
+  namespace: string
+  user: string
+  shadow: { kind: 'agent' | 'sshd'; namespace: string; job: string; pod: string; node: string; image: string } | null
+  tun: { name: string; mtu: number; addresses: string[] } | null
+  ranges: { cidr: string; kind: string; source: string; guessed: boolean }[]
+  /** What is routed, after includes, excludes and cut-outs. */
+  routes: string[]
+  dns: { mode: string; servers: string[]; domains: string[] }
+  flows: { tcp: number; udp: number }
+  bytes: { in: number; out: number }
+  roundTripMs: number | null
+  reconnects: number
+  memoryBytes: number
+  notes: string[]
+  exchanges: never[]
+}
+
+/** `kt dns status --json`. */
+export interface DnsStatus {
+  mode: string
+  servers: string[]
+  clusterDomain: string
+  namespace: string
+  domains: string[]
+  searchDomains: string[]
+  upstreams: { cluster: string; local: string[] }
+  counters: Record<string, number>
+}
+
+/** `kt dns query --json`. */
+export interface DnsAnswer {
+  name: string
+  type: string
+  rcode: string
+  records: { name: string; type: string; ttl: number; data: string }[]
+  rule: string
+  tries: { name: string; upstream: string; rcode: string; ms: number }[]
+}
+
+/** One step of connecting or disconnecting, as it runs. */
+export interface Progress {
+  step: string
+  state: 'running' | 'done' | 'note'
+  detail: string
+  ms: number
+}
+
+/** Requests: name to [arguments, result]. */
+export interface Operations {
+  status: [Record<string, never>, Status]
+  down: [Record<string, never>, { notes: string[] }]
+  /** Is this the cluster and namespace we are connected to? */
+  same: [Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>, { same: boolean; wanted: string; current: string }]
+  'dns.status': [Record<string, never>, DnsStatus]
+  'dns.query': [{ name: string; type: string }, DnsAnswer]
+}
+export type Operation = keyof Operations
+
+export interface Request<O extends Operation = Operation> {
+  v: number
+  id: number
+  op: O
+  args: Operations[O][0]
+}
+
+export type Response =
+  | { id: number; ok: true; result: unknown }
+  | { id: number; ok: false; error: ControlError }
+  | { id: number; progress: Progress }

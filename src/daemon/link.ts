@@ -1,0 +1,131 @@
+// Keeps one tunnel to one shadow: heartbeat, and on loss a reconnect with back-off, with a new shadow if the old one
+// is gone. Effects are injected, so that tests steer loss and time.
+import type { ShadowHandle } from '../cluster/port.ts'
+import type { Tunnel } from '../tunnel/port.ts'
+
+// Design decision 7: a heartbeat through the data path every 5 s. A probe that takes three of them is lost.
+const HEARTBEAT_MS = 5_000
+const PROBE_TIMEOUT_MS = 15_000
+const FIRST_RETRY_MS = 200
+const MAX_RETRY_MS = 5_000
+
+export interface LinkEffects {
+  createShadow(): Promise<ShadowHandle>
+  openTunnel(shadow: ShadowHandle): Promise<Tunnel>
+  /** 'gone' also when the pod has ended. */
+  shadowState(shadow: ShadowHandle): Promise<'running' | 'starting' | 'gone'>
+  delay(ms: number, signal: AbortSignal): Promise<void>
+  log(line: string): void
+  /** The tunnel was lost, with why; or is there (again). */
+  onLost(why: string): void
+  onConnected(tunnel: Tunnel, shadow: ShadowHandle): void
+}
+
+export class Link {
+  readonly #effects: LinkEffects
+  readonly #stop = new AbortController()
+  #tunnel: Tunnel | undefined
+  #shadow: ShadowHandle | undefined
+  #waiting = new Set<() => void>()
+  reconnects = 0
+
+  constructor(effects: LinkEffects) {
+    this.#effects = effects
+  }
+
+  get shadow(): ShadowHandle | undefined {
+    return this.#shadow
+  }
+
+  /** The live tunnel, undefined while there is none. */
+  tunnel(): Tunnel | undefined {
+    return this.#tunnel
+  }
+
+  /** Calls back when there is a tunnel again. Returns how to stop waiting. */
+  whenConnected(callback: () => void): () => void {
+    this.#waiting.add(callback)
+    return () => this.#waiting.delete(callback)
+  }
+
+  /** Takes over the first shadow and tunnel, and keeps them from now on. */
+  start(shadow: ShadowHandle, tunnel: Tunnel): void {
+    this.#shadow = shadow
+    this.#adopt(tunnel)
+  }
+
+  /** Ends the tunnel for good. The shadow is the caller's to remove. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    const tunnel = this.#tunnel
+    this.#tunnel = undefined
+    await tunnel?.close()
+  }
+
+  #adopt(tunnel: Tunnel): void {
+    this.#tunnel = tunnel
+    this.#effects.onConnected(tunnel, this.#shadow!)
+    const waiting = this.#waiting
+    this.#waiting = new Set()
+    for (const callback of waiting) callback()
+    void this.#heartbeat(tunnel)
+    void tunnel.closed.then(({ expected, message }) => {
+      if (this.#tunnel === tunnel) this.#tunnel = undefined
+      if (expected || this.#stop.signal.aborted) return
+      this.#effects.onLost(message)
+      void this.#reconnect()
+    })
+  }
+
+  async #heartbeat(tunnel: Tunnel): Promise<void> {
+    const { signal } = this.#stop
+    while (this.#tunnel === tunnel && !signal.aborted) {
+      await this.#effects.delay(HEARTBEAT_MS, signal)
+      if (this.#tunnel !== tunnel || signal.aborted) return
+      try {
+        await tunnel.probe(PROBE_TIMEOUT_MS)
+      } catch (error) {
+        if (this.#tunnel !== tunnel || signal.aborted) return
+        this.#tunnel = undefined
+        this.#effects.log(`heartbeat: ${(error as Error).message}`)
+        void tunnel.close().catch(() => {})
+        this.#effects.onLost(`no heartbeat: ${(error as Error).message}`)
+        void this.#reconnect()
+        return
+      }
+    }
+  }
+
+  async #reconnect(): Promise<void> {
+    const { signal } = this.#stop
+    let wait = FIRST_RETRY_MS
+    while (!signal.aborted) {
+      try {
+        if (!this.#shadow) this.#shadow = await this.#effects.createShadow()
+        const tunnel = await this.#effects.openTunnel(this.#shadow)
+        if (signal.aborted) {
+          await tunnel.close()
+          return
+        }
+        this.reconnects++
+        this.#adopt(tunnel)
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        this.#effects.log(`reconnect: ${(error as Error).message}`)
+      }
+      // A shadow that is gone is replaced at the next try; one that cannot be asked about is kept.
+      const shadow = this.#shadow
+      if (shadow) {
+        const state = await this.#effects.shadowState(shadow).catch(() => 'unknown')
+        if (state === 'gone') {
+          this.#effects.log(`reconnect: the shadow ${shadow.pod} is gone; making a new one`)
+          this.#shadow = undefined
+          continue
+        }
+      }
+      await this.#effects.delay(wait, signal)
+      wait = Math.min(MAX_RETRY_MS, wait * 2)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// One TCP flow of a program on this machine, relayed through the tunnel: dial first, then SYN-ACK; bytes, FIN and RST
+// each way as they came. Back pressure is each side's own: the stack's window closes while the tunnel takes nothing,
+// and the tunnel gets credit only for what the program's kernel has acknowledged.
+import type { Rejection, TcpFlow, TcpFlowHandler } from '../stack/api.ts'
+import type { DialFailure, StreamHandler, Tunnel, TunnelStream } from '../tunnel/port.ts'
+
+const rejections: Record<DialFailure, Rejection> = {
+  refused: 'refused',
+  'host-unreachable': 'host-unreachable',
+  'net-unreachable': 'net-unreachable',
+  prohibited: 'prohibited',
+  timeout: 'silence', // the program's own time-out decides, as inside the cluster
+  lost: 'silence',
+}
+
+/** Where flows wait while there is no tunnel, and who is told that something wants to be sent. */
+export interface RelayContext {
+  tunnel(): Tunnel | undefined
+  /** Calls back once there is a tunnel again. Returns how to stop waiting. */
+  whenConnected(callback: () => void): () => void
+  wake(): void
+}
+
+/**
+ * Relays one flow: starts dialling at once, returns what the stack is to call. Two handlers that share a closure, since
+ * both sides name their events alike.
+ */
+export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
+  let stream: TunnelStream | undefined
+  let tunnelUsed: Tunnel | undefined
+  let stopWaiting: (() => void) | undefined
+  let flowOver = false
+  let streamOver = false
+
+  const fromTunnel: StreamHandler = {
+    onOpen() {
+      if (flowOver) return
+      flow.accept()
+      context.wake()
+    },
+    onFail(reason) {
+      stream = undefined
+      if (flowOver) return
+      if (reason === 'lost') {
+        dial(tunnelUsed) // the SYN is kept: the next tunnel dials for it
+        return
+      }
+      streamOver = true
+      flow.reject(rejections[reason])
+      context.wake()
+    },
+    onData(chunk) {
+      if (flowOver) return
+      flow.send(chunk)
+      context.wake()
+    },
+    onEnd() {
+      if (flowOver) return
+      flow.end()
+      context.wake()
+    },
+    onDrain() {
+      if (flowOver) return
+      flow.resume()
+      context.wake()
+    },
+    onClose(reason) {
+      streamOver = true
+      if (flowOver || reason === 'closed') return
+      flow.reset()
+      context.wake()
+    },
+  }
+
+  function dial(dead?: Tunnel): void {
+    const tunnel = context.tunnel()
+    if (tunnel && tunnel !== dead) {
+      tunnelUsed = tunnel
+      stream = tunnel.openStream(flow.local, flow.remote, fromTunnel)
+      return
+    }
+    stopWaiting = context.whenConnected(() => {
+      stopWaiting = undefined
+      dial()
+    })
+  }
+
+  dial()
+  return {
+    onData: (buffer, start, end) => (stream && !streamOver ? stream.write(buffer, start, end) : 0),
+    onEnd: () => {
+      if (!streamOver) stream?.end()
+    },
+    onAcked: (bytes) => {
+      if (!streamOver) stream?.consumed(bytes)
+    },
+    onClose: (reason) => {
+      flowOver = true
+      stopWaiting?.()
+      if (reason !== 'closed' && !streamOver) stream?.reset()
+    },
+  }
+}
