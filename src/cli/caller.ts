@@ -39,14 +39,33 @@ export function ownerOf(caller: Caller): string {
   return `${caller.name}@${hostname()}`
 }
 
-const passed = ['KUBECONFIG', 'KT_LOG', 'HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'no_proxy', 'all_proxy']
+const passed = [
+  'KUBECONFIG',
+  'KT_LOG',
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'ALL_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'all_proxy',
+]
 
 /** The part of the environment that the engine is given; KUBECONFIG's relative parts made absolute. */
 export function passedEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
   const result: Record<string, string> = {}
   for (const name of passed) {
     const value = env[name]
-    if (value) result[name] = name === 'KUBECONFIG' ? value.split(':').filter(Boolean).map((p) => resolve(p)).join(':') : value
+    if (value)
+      result[name] =
+        name === 'KUBECONFIG'
+          ? value
+              .split(':')
+              .filter(Boolean)
+              .map((p) => resolve(p))
+              .join(':')
+          : value
   }
   return result
 }

@@ -5,7 +5,8 @@ import type { Progress } from '../control/protocol.ts'
 export const EXIT = { done: 0, failed: 1, usage: 2, notConnected: 3 } as const
 
 const colourful = (stream: NodeJS.WriteStream) => stream.isTTY === true && !process.env['NO_COLOR']
-const paint = (code: number) => (stream: NodeJS.WriteStream, text: string) => (colourful(stream) ? `\x1b[${code}m${text}\x1b[0m` : text)
+const paint = (code: number) => (stream: NodeJS.WriteStream, text: string) =>
+  colourful(stream) ? `\x1b[${code}m${text}\x1b[0m` : text
 export const bold = paint(1)
 export const dim = paint(2)
 export const red = paint(31)
@@ -35,7 +36,8 @@ export function printError(message: string, hint: string): void {
 export function printProgress(progress: Progress): void {
   const out = process.stderr
   if (progress.state === 'running') {
-    if (process.env['KT_LOG'] === 'debug') out.write(`  ${dim(out, '…')} ${progress.step.padEnd(9)} ${progress.detail}\n`)
+    if (process.env['KT_LOG'] === 'debug')
+      out.write(`  ${dim(out, '…')} ${progress.step.padEnd(9)} ${progress.detail}\n`)
     return
   }
   const mark = progress.state === 'note' ? yellow(out, '!') : green(out, '✓')

@@ -1,7 +1,14 @@
 // The asking side of the control socket. No validation library here: `kt status` as a whole process has 150 ms.
 import net from 'node:net'
 import { LineSplitter } from './lines.ts'
-import { CONTROL_VERSION, type ControlError, type Operation, type Operations, type Progress, type Response } from './protocol.ts'
+import {
+  CONTROL_VERSION,
+  type ControlError,
+  type Operation,
+  type Operations,
+  type Progress,
+  type Response,
+} from './protocol.ts'
 
 /** An error the engine reported, or the lack of an engine. */
 export class ControlFailure extends Error {
@@ -18,7 +25,11 @@ export class ControlFailure extends Error {
 
 export interface ControlClient {
   /** Rejects with ControlFailure. */
-  request<O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: Progress) => void): Promise<Operations[O][1]>
+  request<O extends Operation>(
+    op: O,
+    args: Operations[O][0],
+    onProgress?: (p: Progress) => void,
+  ): Promise<Operations[O][1]>
   close(): void
 }
 

@@ -101,7 +101,10 @@ export interface Operations {
   status: [Record<string, never>, Status]
   down: [Record<string, never>, { notes: string[] }]
   /** Is this the cluster and namespace we are connected to? */
-  same: [Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>, { same: boolean; wanted: string; current: string }]
+  same: [
+    Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>,
+    { same: boolean; wanted: string; current: string },
+  ]
   'dns.status': [Record<string, never>, DnsStatus]
   'dns.query': [{ name: string; type: string }, DnsAnswer]
 }

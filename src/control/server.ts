@@ -4,7 +4,14 @@ import { chmodSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { z } from 'zod'
 import { LineSplitter } from './lines.ts'
-import { CONTROL_VERSION, type ControlError, type Operation, type Operations, type Progress, type Response } from './protocol.ts'
+import {
+  CONTROL_VERSION,
+  type ControlError,
+  type Operation,
+  type Operations,
+  type Progress,
+  type Response,
+} from './protocol.ts'
 
 const empty = z.strictObject({})
 const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
@@ -23,7 +30,10 @@ const envelope = z.object({ v: z.number(), id: z.number(), op: z.string(), args:
 
 /** One function an operation. An error with `code` and `hint` reaches the caller as it is. */
 export type ControlHandlers = {
-  [O in Operation]: (args: Operations[O][0], progress: (p: Progress) => void) => Promise<Operations[O][1]> | Operations[O][1]
+  [O in Operation]: (
+    args: Operations[O][0],
+    progress: (p: Progress) => void,
+  ) => Promise<Operations[O][1]> | Operations[O][1]
 }
 
 export interface ControlServer {
@@ -31,7 +41,11 @@ export interface ControlServer {
 }
 
 /** Listens on `path`, replacing a socket that a dead engine left. Rejects when it cannot. */
-export async function serveControl(path: string, handlers: ControlHandlers, log: (line: string) => void): Promise<ControlServer> {
+export async function serveControl(
+  path: string,
+  handlers: ControlHandlers,
+  log: (line: string) => void,
+): Promise<ControlServer> {
   rmSync(path, { force: true })
   const sockets = new Set<net.Socket>()
   const server = net.createServer((socket) => {
@@ -65,18 +79,37 @@ export async function serveControl(path: string, handlers: ControlHandlers, log:
   }
 }
 
-async function answer(line: string, handlers: ControlHandlers, send: (r: Response) => void, log: (line: string) => void) {
+async function answer(
+  line: string,
+  handlers: ControlHandlers,
+  send: (r: Response) => void,
+  log: (line: string) => void,
+) {
   let id = 0
   try {
     const request = envelope.parse(JSON.parse(line))
     id = request.id
     if (request.v !== CONTROL_VERSION) {
-      throw failure('version', `this engine speaks control version ${CONTROL_VERSION}, the command ${request.v}`, 'run `kt down` and `kt up` again after an update')
+      throw failure(
+        'version',
+        `this engine speaks control version ${CONTROL_VERSION}, the command ${request.v}`,
+        'run `kt down` and `kt up` again after an update',
+      )
     }
-    if (!Object.hasOwn(handlers, request.op)) throw failure('unknown-operation', `unknown operation ${request.op}`, 'run `kt down` and `kt up` again after an update')
+    if (!Object.hasOwn(handlers, request.op))
+      throw failure(
+        'unknown-operation',
+        `unknown operation ${request.op}`,
+        'run `kt down` and `kt up` again after an update',
+      )
     const op = request.op as Operation
     const args = requestArgs[op].safeParse(request.args)
-    if (!args.success) throw failure('bad-request', `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`, 'this is a mistake in kt; please report it')
+    if (!args.success)
+      throw failure(
+        'bad-request',
+        `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`,
+        'this is a mistake in kt; please report it',
+      )
     const handler = handlers[op] as (args: unknown, progress: (p: Progress) => void) => unknown
     send({ id, ok: true, result: await handler(args.data, (progress) => send({ id, progress })) })
   } catch (error) {
@@ -91,7 +124,12 @@ function failure(code: string, message: string, hint: string): Error {
 /** Errors made for people pass; anything else is a mistake of ours and goes to the log whole. */
 export function toControlError(error: unknown, log: (line: string) => void): ControlError {
   const e = error as { code?: unknown; hint?: unknown; message?: unknown; stack?: string }
-  if (typeof e?.code === 'string' && typeof e.hint === 'string') return { code: e.code, message: String(e.message), hint: e.hint }
+  if (typeof e?.code === 'string' && typeof e.hint === 'string')
+    return { code: e.code, message: String(e.message), hint: e.hint }
   log(`unexpected: ${e?.stack ?? error}`)
-  return { code: 'internal', message: `unexpected error: ${e?.message ?? error}`, hint: '`kt logs` has the details; please report it' }
+  return {
+    code: 'internal',
+    message: `unexpected error: ${e?.message ?? error}`,
+    hint: '`kt logs` has the details; please report it',
+  }
 }

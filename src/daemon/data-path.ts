@@ -12,8 +12,15 @@ export interface DataPath {
 }
 
 /** Makes the stack for a device and drives it by the device's frames and the clock. */
-export function createDataPath(device: TunDevice, options: Omit<StackOptions, 'output'>, onError: (error: Error) => void): DataPath {
-  const stack = createStack({ ...options, output: (buffer, offsets, lengths, count) => void device.write(buffer, offsets, lengths, count) })
+export function createDataPath(
+  device: TunDevice,
+  options: Omit<StackOptions, 'output'>,
+  onError: (error: Error) => void,
+): DataPath {
+  const stack = createStack({
+    ...options,
+    output: (buffer, offsets, lengths, count) => void device.write(buffer, offsets, lengths, count),
+  })
   let timer: NodeJS.Timeout | undefined
   let timerAt = Number.POSITIVE_INFINITY
   let pending = false

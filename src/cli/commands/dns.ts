@@ -1,0 +1,60 @@
+// `kt dns status`, `kt dns query`: who answers names, and one answer with who was asked.
+import type { Command } from 'commander'
+import type { DnsAnswer, DnsStatus } from '../../control/protocol.ts'
+import { withEngine } from '../engine.ts'
+import { dim, EXIT, printFields, printJson } from '../output.ts'
+import { withClusterOptions } from './common.ts'
+
+export function addDnsCommands(program: Command): void {
+  const dns = program.command('dns').description('names: who answers them, and one answer in detail')
+  withClusterOptions(dns.command('status').description('mode, zones, upstreams, counters'))
+    .option('--json', 'one JSON object')
+    .action(async (options: { json?: boolean }) => {
+      const status = await withEngine((engine) => engine.request('dns.status', {}))
+      if (options.json) printJson(status)
+      else printStatus(status)
+    })
+  withClusterOptions(dns.command('query').description('one answer through kt'))
+    .argument('<name>', 'as a program would ask: web, web.shop, db-0.db.shop.svc, ...')
+    .argument('[type]', 'A, AAAA, SRV, PTR, TXT, ...', 'A')
+    .option('--json', 'one JSON object')
+    .action(async (name: string, type: string, options: { json?: boolean }) => {
+      const answer = await withEngine((engine) => engine.request('dns.query', { name, type: type.toUpperCase() }))
+      if (options.json) printJson(answer)
+      else printAnswer(answer)
+      if (answer.rcode !== 'NOERROR') process.exitCode = EXIT.failed
+    })
+}
+
+function printStatus(s: DnsStatus): void {
+  printFields([
+    ['mode', s.mode],
+    ['server', s.servers.join('\n')],
+    ['cluster', `${s.clusterDomain}, short names in namespace ${s.namespace}`],
+    ['zones', s.domains.join('\n')],
+    ['search', s.searchDomains.join('\n')],
+    [
+      'upstreams',
+      [
+        `cluster's names: ${s.upstreams.cluster}`,
+        `all others: ${s.upstreams.local.join(', ') || 'left to the system'}`,
+      ].join('\n'),
+    ],
+    [
+      'counters',
+      Object.entries(s.counters)
+        .map(([name, value]) => `${value} ${name}`)
+        .join(', '),
+    ],
+  ])
+}
+
+function printAnswer(a: DnsAnswer): void {
+  const out = process.stdout
+  for (const r of a.records) out.write(`${r.name}\t${r.ttl}\t${r.type}\t${r.data}\n`)
+  if (a.records.length === 0)
+    out.write(`${a.name} ${a.type}: ${a.rcode === 'NOERROR' ? 'exists, without a record of this type' : a.rcode}\n`)
+  out.write(`${dim(out, `rule: ${a.rule}`)}\n`)
+  for (const t of a.tries)
+    out.write(`${dim(out, `asked ${t.upstream} for ${t.name}: ${t.rcode}, ${t.ms.toFixed(1)} ms`)}\n`)
+}

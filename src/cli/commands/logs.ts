@@ -1,0 +1,34 @@
+// `kt logs`: the engine's log.
+import { closeSync, fstatSync, openSync, readSync, watch } from 'node:fs'
+import type { Command } from 'commander'
+import { logFile } from '../../control/paths.ts'
+import { whoCalls } from '../caller.ts'
+import { CliError } from '../output.ts'
+import { withClusterOptions } from './common.ts'
+
+export function addLogsCommand(program: Command): void {
+  withClusterOptions(program.command('logs').description("the engine's log"))
+    .option('-f, --follow', 'go on with what is written from now on')
+    .action((options: { follow?: boolean }) => {
+      const caller = whoCalls()
+      const path = logFile(caller.home, caller.sudo ? {} : process.env)
+      let fd: number
+      try {
+        fd = openSync(path, 'r')
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code
+        if (code === 'ENOENT') throw new CliError(`there is no log yet (${path})`, '`sudo kt up` writes one')
+        throw new CliError(`${path} cannot be read: ${code}`, 'run the command as the user who ran `kt up`')
+      }
+      const chunk = Buffer.alloc(1 << 16)
+      let at = 0
+      const copy = () => {
+        if (fstatSync(fd).size < at) at = 0 // the log was started anew
+        for (let n: number; (n = readSync(fd, chunk, 0, chunk.length, at)) > 0; at += n)
+          process.stdout.write(Buffer.from(chunk.subarray(0, n)))
+      }
+      copy()
+      if (options.follow) watch(path, copy)
+      else closeSync(fd)
+    })
+}

@@ -1,0 +1,46 @@
+// `kt status`: what is connected, since when, through what.
+import type { Command } from 'commander'
+import type { Status } from '../../control/protocol.ts'
+import { withEngine } from '../engine.ts'
+import { bold, CliError, EXIT, formatAge, formatBytes, green, printFields, printJson, yellow } from '../output.ts'
+import { withClusterOptions } from './common.ts'
+
+export function addStatusCommand(program: Command): void {
+  withClusterOptions(program.command('status').description('what is connected, since when, and how it does'))
+    .option('--json', 'one JSON object')
+    .action(async (options: { json?: boolean }) => {
+      try {
+        const status = await withEngine((engine) => engine.request('status', {}))
+        if (options.json) printJson(status)
+        else printStatus(status)
+        if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
+      } catch (error) {
+        if (options.json && error instanceof CliError && error.exitCode === EXIT.notConnected) {
+          printJson({ state: 'disconnected', message: error.message })
+          process.exitCode = EXIT.notConnected
+          return
+        }
+        throw error
+      }
+    })
+}
+
+function printStatus(s: Status): void {
+  const out = process.stdout
+  const colour = s.state === 'connected' ? green : yellow
+  printFields([
+    [
+      'state',
+      `${colour(out, s.state)} for ${formatAge(Date.now() - Date.parse(s.since))}${s.reconnects ? `, ${s.reconnects} reconnect${s.reconnects > 1 ? 's' : ''}` : ''}`,
+    ],
+    ['cluster', `${bold(out, s.cluster)} (context ${s.context}, user ${s.user}, ${s.server})`],
+    ['namespace', s.namespace],
+    ['shadow', s.shadow ? `${s.shadow.pod} on ${s.shadow.node} (${s.shadow.kind}, ${s.shadow.image})` : undefined],
+    ['ranges', s.ranges.map((r) => `${r.cidr}  ${r.kind}, ${r.guessed ? 'guessed: ' : ''}${r.source}`).join('\n')],
+    ['dns', `${s.dns.mode}, server ${s.dns.servers.join(' and ')}`],
+    ['flows', `${s.flows.tcp} TCP, ${s.flows.udp} UDP`],
+    ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],
+    ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
+    ['notes', s.notes.join('\n')],
+  ])
+}

@@ -1,0 +1,220 @@
+// `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Command, Option } from 'commander'
+import { connectControl } from '../../control/client.ts'
+import { LineSplitter } from '../../control/lines.ts'
+import { controlSocket } from '../../control/paths.ts'
+import type { Progress, UpConfig } from '../../control/protocol.ts'
+import { type Caller, ownerOf, passedEnvironment, whoCalls } from '../caller.ts'
+import { bold, CliError, printProgress } from '../output.ts'
+import { type ClusterOptions, cidrs, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
+import { disconnect } from './down.ts'
+
+interface UpOptions extends ClusterOptions {
+  foreground?: boolean
+  image?: string
+  shadow: UpConfig['shadow']
+  include?: string[]
+  exclude?: string[]
+  dns: UpConfig['dns']
+  clusterDomain?: string
+  readyTimeout: number
+  nodeSelector?: Record<string, string>
+  serviceAccount?: string
+  imagePullSecret?: string[]
+  label?: Record<string, string>
+  annotation?: Record<string, string>
+  podResources?: Record<string, string>
+}
+
+export function addUpCommand(program: Command): void {
+  withClusterOptions(
+    program
+      .command('up')
+      .alias('connect')
+      .description('connect: pods, services and names of the cluster work on this machine'),
+  )
+    .option('--foreground', 'stay here until Ctrl-C')
+    .option('-i, --image <image>', "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)")
+    .addOption(
+      new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
+        .default('agent' as const)
+        .argParser(oneOf('agent', 'sshd')),
+    )
+    .option('--include <cidr>', 'capture this range too (repeatable; the longest prefix wins)', cidrs)
+    .option('--exclude <cidr>', 'leave this range alone (repeatable)', cidrs)
+    .addOption(
+      new Option('--dns <mode>', 'auto, resolved, resolvconf or none')
+        .default('auto' as const)
+        .argParser(oneOf('auto', 'resolved', 'resolvconf', 'none')),
+    )
+    .option('--cluster-domain <domain>', "the cluster's DNS domain (default: what its pods are told)")
+    .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
+    .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)
+    .option('--service-account <name>', "the shadow's service account")
+    .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', collect)
+    .option('--label <key=value>', 'label of the shadow (repeatable)', keyValues)
+    .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', keyValues)
+    .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", keyValues)
+    .action(up)
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const caller = whoCalls()
+  const config = configOf(options, caller)
+  const { client: running } = await connectControl(controlSocket(caller.uid))
+  if (running) {
+    try {
+      const { kubeconfig, context, namespace, env } = config
+      const { same, wanted, current } = await running.request('same', { kubeconfig, context, namespace, env })
+      if (!same)
+        throw new CliError(
+          `already connected to ${current}; ${wanted} was asked for`,
+          '`kt down` disconnects; then `kt up` again',
+        )
+      process.stderr.write(`already connected to ${current}\n`)
+    } finally {
+      running.close()
+    }
+    return
+  }
+  const summary = await runHelper(caller, config)
+  process.stderr.write(`${bold(process.stderr, summary)}\n`)
+  if (options.foreground) await holdForeground(caller)
+}
+
+function configOf(options: UpOptions, caller: Caller): UpConfig {
+  if (options.shadow === 'sshd' && !options.image) {
+    throw new CliError(
+      '--shadow sshd needs --image',
+      'name an OpenSSH image, for example one of the classic kt-connect-shadow kind',
+      2,
+    )
+  }
+  const env = passedEnvironment()
+  return {
+    kubeconfig: options.kubeconfig && resolve(options.kubeconfig),
+    context: options.context,
+    namespace: options.namespace,
+    shadow: options.shadow,
+    image: options.image,
+    include: options.include ?? [],
+    exclude: options.exclude ?? [],
+    dns: options.dns,
+    clusterDomain: options.clusterDomain?.replace(/\.$/, '').toLowerCase(),
+    readyTimeoutS: options.readyTimeout,
+    nodeSelector: options.nodeSelector ?? {},
+    serviceAccount: options.serviceAccount,
+    imagePullSecrets: options.imagePullSecret ?? [],
+    labels: options.label ?? {},
+    annotations: options.annotation ?? {},
+    podResources: options.podResources ?? {},
+    owner: ownerOf(caller),
+    env,
+  }
+}
+
+/** Lines of the helper: steps, then one of the two ends. */
+type HelperLine =
+  | ({ type: 'progress' } & Progress)
+  | { type: 'ready'; message: string }
+  | { type: 'failed'; code: string; message: string; hint: string }
+
+/** Starts the helper and shows its lines. Resolves to the last one's words when connected. */
+async function runHelper(caller: Caller, config: UpConfig): Promise<string> {
+  const folder = dirname(fileURLToPath(import.meta.url))
+  const script = [join(folder, 'helper.js'), join(folder, '../../daemon/helper.ts')].find((path) => existsSync(path))
+  if (!script) throw new CliError('the helper program is missing', 'run ./dev setup again')
+  const helper = [
+    process.execPath,
+    script,
+    'up',
+    '--uid',
+    String(caller.uid),
+    '--gid',
+    String(caller.gid),
+    '--user',
+    caller.name,
+  ]
+  // sudo stays while what it started runs; setsid --fork lets it go, and frees the helper of this terminal.
+  const command = caller.root ? helper : ['sudo', '--', 'setsid', '--fork', ...helper]
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: caller.root,
+    env: caller.root ? helperEnvironment() : process.env,
+  })
+  const failedToStart = new Promise<never>((_, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'ENOENT' && !caller.root
+          ? new CliError('kt needs root for its network device, and there is no sudo', 'run `kt up` as root')
+          : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
+      ),
+    )
+  })
+  child.stdin.on('error', () => {}) // the helper's end is seen on its output
+  child.stdin.write(`${JSON.stringify(config)}\n`)
+
+  let interrupted = false
+  const interrupt = () => {
+    interrupted = true
+    child.stdin.end() // the end of its input tells the helper to undo everything
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  try {
+    return await Promise.race([lastWords(child.stdout, () => interrupted), failedToStart])
+  } finally {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+    child.stdin.destroy()
+    child.stdout.destroy()
+    child.unref()
+  }
+}
+
+async function lastWords(output: NodeJS.ReadableStream, interrupted: () => boolean): Promise<string> {
+  const splitter = new LineSplitter()
+  for await (const chunk of output) {
+    for (const text of splitter.push(chunk as Buffer)) {
+      const line = JSON.parse(text) as HelperLine
+      if (line.type === 'progress') printProgress(line)
+      else if (line.type === 'ready') return line.message
+      else if (line.type === 'failed' && !interrupted()) throw new CliError(line.message, line.hint)
+    }
+  }
+  if (interrupted()) throw new CliError('interrupted; nothing was left behind', '`kt up` starts again')
+  throw new CliError(
+    'the helper ended before kt was connected',
+    '`kt logs` may say why; without sudo rights for this, ask for `sudo kt up`',
+  )
+}
+
+/** Root runs the helper: nothing of the caller's environment that Node would act on goes along. */
+function helperEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env }
+  for (const name of [
+    'NODE_OPTIONS',
+    'NODE_PATH',
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_REPL_EXTERNAL_MODULE',
+    'LD_PRELOAD',
+    'LD_LIBRARY_PATH',
+  ])
+    delete env[name]
+  return env
+}
+
+/** Stays until Ctrl-C, SIGTERM, or the end of the engine. */
+async function holdForeground(caller: Caller): Promise<void> {
+  process.stderr.write('Ctrl-C disconnects\n')
+  await new Promise<void>((settle) => {
+    process.once('SIGINT', settle)
+    process.once('SIGTERM', settle)
+    process.once('SIGHUP', settle)
+  })
+  await disconnect(caller)
+}

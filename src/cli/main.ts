@@ -1,0 +1,66 @@
+// The command line: parses, calls one function a command, turns errors into two lines and an exit code.
+import { Command, CommanderError } from 'commander'
+import { ControlFailure } from '../control/client.ts'
+import { addDnsCommands } from './commands/dns.ts'
+import { addDownCommand } from './commands/down.ts'
+import { addLogsCommand } from './commands/logs.ts'
+import { addStatusCommand } from './commands/status.ts'
+import { addUpCommand } from './commands/up.ts'
+import { CliError, EXIT, printError } from './output.ts'
+import { VERSION } from './version.ts'
+
+const program = new Command('kt')
+  .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
+  .version(VERSION, '-V, --version')
+  .exitOverride()
+  .configureOutput({
+    outputError: (text) =>
+      printError(text.replace(/^error: /, '').trim(), '`kt --help` and `kt COMMAND --help` list what there is'),
+  })
+  .showHelpAfterError(false)
+  .enablePositionalOptions()
+
+addUpCommand(program)
+addDownCommand(program)
+addStatusCommand(program)
+addDnsCommands(program)
+addLogsCommand(program)
+for (const command of program.commands) inherit(command)
+
+/** Exit codes and error output of the program hold for its commands, however deep. */
+function inherit(command: Command): void {
+  command.copyInheritedSettings(program)
+  for (const child of command.commands) inherit(child)
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done) // `kt status | head -1`
+  throw error
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    // Help and version end the same way; their exit code is 0. A bare `kt` shows help on stderr.
+    return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  }
+  if (error instanceof CliError) {
+    printError(error.message, error.hint)
+    return error.exitCode
+  }
+  if (error instanceof ControlFailure) {
+    printError(error.message, error.hint)
+    return error.code === 'usage' ? EXIT.usage : EXIT.failed
+  }
+  if (process.env['KT_LOG'] === 'debug') console.error(error)
+  printError(
+    `unexpected: ${(error as Error)?.message ?? error}`,
+    'this is a mistake in kt; KT_LOG=debug shows where. Please report it',
+  )
+  return EXIT.failed
+}
