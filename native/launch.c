@@ -1,0 +1,54 @@
+// kt-launch UID GID USER PROGRAM ARG...: becomes that user for good, with the user's supplementary groups, then runs
+// PROGRAM. Node's own spawn drops the supplementary groups; and the engine must never run as root, not even while its
+// own start-up code loads, so this is done by a program that does nothing else. Descriptors 0 to 4 are handed on
+// (input, output, errors, the TUN, the channel to the helper).
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define FIRST_CLOSED 5
+
+static void fail(const char *what) {
+  fprintf(stderr, "kt-launch: %s: %s\n", what, strerror(errno));
+  exit(126);
+}
+
+static unsigned parse_id(const char *text) {
+  char *end;
+  errno = 0;
+  unsigned long id = strtoul(text, &end, 10);
+  if (errno || end == text || *end || text[0] == '-' || id >= (unsigned)-1) {
+    errno = EINVAL;
+    fail(text);
+  }
+  return (unsigned)id;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 5) {
+    fputs("usage: kt-launch UID GID USER PROGRAM ARG...\n", stderr);
+    return 2;
+  }
+  uid_t uid = parse_id(argv[1]);
+  gid_t gid = parse_id(argv[2]);
+  if (initgroups(argv[3], gid) < 0) fail("initgroups");
+  if (setresgid(gid, gid, gid) < 0) fail("setresgid");
+  if (setresuid(uid, uid, uid) < 0) fail("setresuid");
+  // There must be no way back: a kernel or a sandbox that pretends would leave the engine with root's rights.
+  if (uid != 0 && (setuid(0) == 0 || seteuid(0) == 0)) {
+    errno = EPERM;
+    fail("root's rights could be taken back");
+  }
+  umask(022);
+#ifdef SYS_close_range
+  syscall(SYS_close_range, FIRST_CLOSED, ~0U, 0);
+#endif
+  execv(argv[4], argv + 4);
+  fail(argv[4]);
+}

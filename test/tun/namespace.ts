@@ -1,0 +1,29 @@
+// Runs a scenario of a script in a network namespace of its own, so that tests see the real kernel and this machine
+// sees nothing of them.
+import { execFile } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { nativeFile } from '../../src/tun/binary.ts'
+
+const here = dirname(fileURLToPath(import.meta.url))
+
+/** Why such tests cannot run here, or false. */
+export function cannotRun(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root (network namespaces, /dev/net/tun)'
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK)
+    nativeFile('kt_tun.node')
+  } catch (error) {
+    return (error as Error).message
+  }
+  return false
+}
+
+/** Runs `node SCRIPT SCENARIO` in a new network namespace; rejects with its output unless it exits 0 within 20 s. */
+export async function inNamespace(script: string, scenario: string): Promise<string> {
+  const args = ['-n', process.execPath, join(here, script), scenario]
+  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 20_000 })
+  return stdout
+}
