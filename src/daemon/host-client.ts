@@ -1,0 +1,50 @@
+// The engine's side of the channel to the root helper: declarative requests out, events in. Over Node's IPC channel,
+// which the helper opened and which ends with it.
+import type { AppliedState, DesiredState } from '../host/desired.ts'
+
+export type HostEvent = { event: 'resolv-conf-changed'; upstreams: string[] } | { event: 'terminate' }
+
+export interface HostClient {
+  /** Makes the machine so. Rejects with `code` and `hint` set; then nothing of it is left. */
+  apply(state: DesiredState): Promise<AppliedState>
+  updateDns(dns: DesiredState['dns']): Promise<void>
+  undo(): Promise<void>
+  /** A line for the person who typed `kt up`. */
+  report(line: object): void
+}
+
+type Answer =
+  | { id: number; ok: true; applied?: AppliedState }
+  | { id: number; ok: false; error: { code: string; message: string; hint: string } }
+
+/** Speaks to the helper this process was started by. `onGone`: the helper died, the machine will not be undone by it. */
+export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () => void): HostClient {
+  if (!process.send) throw new Error('the engine is started by the helper only')
+  const waiting = new Map<number, { resolve(a: Answer): void }>()
+  let nextId = 1
+  process.on('message', (message: Answer | HostEvent) => {
+    if ('event' in message) {
+      onEvent(message)
+      return
+    }
+    waiting.get(message.id)?.resolve(message)
+    waiting.delete(message.id)
+  })
+  process.on('disconnect', onGone)
+  const ask = async (request: object): Promise<Answer & { ok: true }> => {
+    const id = nextId++
+    const answer = await new Promise<Answer>((resolve) => {
+      waiting.set(id, { resolve })
+      process.send!({ id, ...request })
+    })
+    if (!answer.ok)
+      throw Object.assign(new Error(answer.error.message), { code: answer.error.code, hint: answer.error.hint })
+    return answer
+  }
+  return {
+    apply: async (state) => (await ask({ op: 'apply', state })).applied!,
+    updateDns: async (dns) => void (await ask({ op: 'updateDns', dns })),
+    undo: async () => void (await ask({ op: 'undo' })),
+    report: (line) => void process.send?.(line),
+  }
+}

@@ -1,0 +1,111 @@
+// What of the cluster is captured on this machine: our own addresses in the TUN, and the cluster's ranges less what
+// must never go through it (the API server, gateways, resolvers).
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import type { Range } from '../cluster/port.ts'
+import { IpAddress } from '../wire/address.ts'
+import { applyIncludeExclude, contains, familyOf, normalize, overlaps, subtract } from '../wire/cidr.ts'
+
+/** Our addresses: the machine's side of the TUN, and the DNS server's, which our own stack serves. */
+export interface OwnAddresses {
+  /** With prefix length; at most one a family. */
+  tun: string[]
+  dns: IpAddress
+}
+
+// 198.18.0.0/15 is for benchmarks of network devices (RFC 2544, RFC 6890): routable nowhere, used by few. Other programs
+// that borrow it take its start, so ours lies elsewhere.
+const blocks4 = ['198.18.53', '198.19.53', '198.18.153', '198.19.153']
+// A ULA prefix (RFC 4193) drawn once.
+const block6 = 'fd6b:7453:8e01'
+
+/** Picks addresses that no interface and none of the captured ranges overlap. Throws Error when all are taken. */
+export function pickAddresses(captured: readonly string[], interfaces = networkInterfaces()): OwnAddresses {
+  const taken = Object.values(interfaces).flatMap((list) =>
+    (list ?? []).map((entry) => entry.cidr).filter((cidr) => cidr !== null),
+  )
+  const used = [...taken, ...captured].map(normalize)
+  const free = blocks4.find((block) => !used.some((cidr) => familyOf(cidr) === 4 && overlaps(cidr, `${block}.0/30`)))
+  if (!free) {
+    throw Object.assign(
+      new Error(`no free address for the network device: ${blocks4.map((b) => `${b}.0/30`).join(', ')} are all in use`),
+      {
+        code: 'addresses',
+        hint: 'another VPN may have taken 198.18.0.0/15; disconnect it, or --exclude part of it',
+      },
+    )
+  }
+  const tun = [`${free}.1/30`]
+  if (captured.some((cidr) => familyOf(cidr) === 6)) tun.push(`${block6}::1/126`)
+  return { tun, dns: IpAddress.parse(`${free}.2`) }
+}
+
+export interface Captured {
+  routes: string[]
+  notes: string[]
+}
+
+/**
+ * The routes: ranges with includes and excludes applied, less the addresses that must stay reachable as they are.
+ * `keep` names each such address with what it is, for the note.
+ */
+export function capturedRoutes(
+  ranges: readonly Range[],
+  include: readonly string[],
+  exclude: readonly string[],
+  keep: ReadonlyMap<string, string>,
+): Captured {
+  const wanted = applyIncludeExclude(
+    ranges.map((r) => r.cidr),
+    include,
+    exclude,
+  )
+  const holes: string[] = []
+  const notes: string[] = []
+  for (const [address, what] of keep) {
+    const hole = normalize(`${address}/${address.includes(':') ? 128 : 32}`)
+    const inside = wanted.find((cidr) => familyOf(cidr) === familyOf(hole) && contains(cidr, hole))
+    if (!inside) continue
+    holes.push(hole)
+    notes.push(`${address} (${what}) lies in ${inside} and is left out of it`)
+  }
+  return { routes: subtract(wanted, holes), notes }
+}
+
+/** The machine's resolvers and gateways, with what they are. Reads /etc/resolv.conf, systemd-resolved's list, /proc/net. */
+export function localInfrastructure(read: (path: string) => string = readOrEmpty): Map<string, string> {
+  const found = new Map<string, string>()
+  for (const path of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
+    for (const server of nameservers(read(path))) found.set(server, "this machine's resolver")
+  }
+  for (const line of read('/proc/net/route').split('\n').slice(1)) {
+    const gateway = line.split('\t')[2]
+    if (gateway && gateway !== '00000000') found.set(littleEndian4(gateway), 'a gateway')
+  }
+  for (const line of read('/proc/net/ipv6_route').split('\n')) {
+    const gateway = line.split(/\s+/)[4]
+    if (gateway?.length === 32 && !/^0+$/.test(gateway))
+      found.set(new IpAddress(Uint8Array.from(Buffer.from(gateway, 'hex'))).toString(), 'a gateway')
+  }
+  for (const address of [...found.keys()]) if (/^127\.|^::1$|^fe80:/.test(address)) found.delete(address)
+  return found
+}
+
+function nameservers(text: string): string[] {
+  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)]
+    .map((match) => match[1].replace(/%.*$/, ''))
+    .filter((a) => IpAddress.tryParse(a))
+}
+
+/** /proc/net/route prints addresses as the hexadecimal of a little-endian word. */
+function littleEndian4(hex: string): string {
+  return Buffer.from(hex, 'hex').reverse().join('.')
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
