@@ -175,7 +175,7 @@ const scenarios: Record<string, () => Promise<void>> = {
       uid: 65534,
       gid: 65534,
     })
-    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    const [line] = (await once(child.stdout!, 'data')) as [Buffer]
     assert.equal(line.toString(), 'ready\n')
     tun.close() // the interface stays: the child has it
     const socket = createSocket('udp4')
