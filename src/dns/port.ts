@@ -19,7 +19,7 @@ export interface ClusterNames {
   namespaces: string[]
   /** Ranges whose reverse names (PTR) are the cluster's, CIDR text. */
   reverseRanges: string[]
-  /** The search list of this machine before kt: names it completes come back to the short form first. */
+  /** The search list of this machine before kt. Names below it stay the local resolver's; see docs/dns.md for why. */
   localSearch: string[]
 }
 
@@ -46,7 +46,7 @@ export interface DnsServer {
   readonly counters: Readonly<DnsCounters>
   /**
    * Answers one message. `reply` is called at most once: synchronously when the answer is in the cache. `buffer` is valid
-   * during the call only.
+   * during the call only, and so is what `reply` is given during its own: whoever keeps it copies it.
    */
   handle(
     buffer: Uint8Array,
@@ -57,9 +57,14 @@ export interface DnsServer {
   ): void
   /** One question through the same path, with its decision: for `kt dns query`. */
   ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }>
-  /** The cluster's upstream after a reconnect, or undefined while there is none: then stale answers are served. */
+  /**
+   * The cluster's upstream after a reconnect, or undefined while there is none: then stale answers are served. The
+   * upstream before it is closed.
+   */
   setClusterUpstream(upstream: DnsUpstream | undefined): void
-  /** Domains for systemd-resolved; `onDomains` is called when a namespace was learned or went. */
+  /** Routing domains for systemd-resolved; `onDomains` is called when a namespace was learned or went. */
   domains(): string[]
+  /** What systemd-resolved may append to names of one label; for no other mode. */
+  searchDomains(): string[]
   close(): void
 }

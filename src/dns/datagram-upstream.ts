@@ -1,0 +1,96 @@
+// The cluster's resolver over datagrams through the tunnel (the agent's shadow): one flow for all queries, retransmission
+// since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit.
+import type { Clock } from './clock.ts'
+import { u16 } from './message.ts'
+import type { DnsUpstream } from './port.ts'
+import { isTruncated, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
+
+/** A datagram flow to the resolver; TunnelDatagrams of src/tunnel is one. */
+export interface DnsDatagrams {
+  send(payload: Uint8Array): void
+  close(): void
+}
+
+export interface DnsDatagramHandler {
+  onDatagram(payload: Uint8Array): void
+  onFail(reason: string): void
+}
+
+export interface DatagramUpstreamOptions {
+  name: string
+  /** Opens the flow: `(handler) => tunnel.openDatagrams(target, handler)`. Again after it failed. */
+  open: (handler: DnsDatagramHandler) => DnsDatagrams
+  /** For truncated answers; the same resolver over TCP. */
+  tcp: DnsUpstream
+  clock: Clock
+  random: () => number
+}
+
+// A cluster's resolver answers from memory: what takes longer is lost, or was asked of the outside world.
+const RETRY_MS = [250, 500, 1000, 1250]
+
+export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUpstreamOptions): DnsUpstream {
+  const outstanding = new OutstandingQueries(random)
+  let flow: DnsDatagrams | undefined
+  let closed = false
+
+  const send = (message: Uint8Array) => {
+    if (!flow) {
+      let mine: DnsDatagrams | undefined
+      let failed = false
+      mine = open({
+        onDatagram: (payload) => {
+          const query = outstanding.match(payload)
+          query?.resolve(payload.slice())
+        },
+        // The next retransmission opens another one.
+        onFail: () => {
+          failed = true
+          if (flow === mine) flow = undefined
+        },
+      })
+      if (!failed) flow = mine
+    }
+    flow?.send(message)
+  }
+
+  const overDatagrams = (query: Uint8Array) =>
+    new Promise<Uint8Array>((resolve, reject) => {
+      let cancel = () => {}
+      const entry = outstanding.add(query, (answer, error) => {
+        cancel()
+        if (answer) resolve(answer)
+        else reject(error)
+      })
+      const attempt = (n: number) => {
+        if (n === RETRY_MS.length) {
+          entry.reject(new UpstreamError('timeout', `${name} did not answer`))
+          return
+        }
+        cancel = clock.after(RETRY_MS[n], () => attempt(n + 1))
+        try {
+          send(entry.message)
+        } catch (error) {
+          entry.reject(new UpstreamError('lost', `${name}: ${(error as Error).message}`))
+        }
+      }
+      attempt(0)
+    })
+
+  return {
+    name,
+    async query(message, transport) {
+      if (closed) throw new UpstreamError('lost', `${name}: the tunnel is gone`)
+      if (transport === 'tcp') return tcp.query(message, 'tcp')
+      const answer = await overDatagrams(message)
+      return isTruncated(answer) ? tcp.query(message, 'tcp') : withId(answer, u16(message, 0))
+    },
+    close() {
+      closed = true
+      flow?.close()
+      flow = undefined
+      tcp.close()
+      outstanding.rejectAll(new UpstreamError('lost', `${name}: the tunnel is gone`))
+    },
+  }
+}

@@ -1,0 +1,79 @@
+// What is known of last labels: is `shop` a namespace, is `db` a service of ours. Learned by asking the cluster for
+// `shop.svc.cluster.local` (which needs no right to list anything) and from full names that were answered. Bounded, so
+// that no web page can fill it with made-up top-level domains.
+import type { Clock } from './clock.ts'
+import type { LabelKind } from './names.ts'
+
+const POSITIVE_MS = 600_000
+const NEGATIVE_MS = 60_000
+// A service comes and goes faster than a namespace, and CoreDNS itself keeps an answer for 30 s.
+const SERVICE_MS = 30_000
+const FAILED_MS = 10_000
+const MOST = 4096
+// Routing domains for systemd-resolved: beyond this the host's schema refuses the list (4096 with the zones).
+const MOST_NAMESPACES = 2000
+
+interface Known {
+  exists: boolean
+  until: number
+}
+
+export class Labels {
+  readonly #clock: Clock
+  readonly #fixed: Set<string>
+  readonly #known = new Map<string, Known>()
+  readonly #changed: () => void
+
+  /** `fixed`: namespaces that are there whatever is asked. `changed`: a namespace was learned or went. */
+  constructor(clock: Clock, fixed: Iterable<string>, changed: () => void) {
+    this.#clock = clock
+    this.#fixed = new Set(fixed)
+    this.#changed = changed
+  }
+
+  /** Undefined if it is not known or was learned too long ago; with `lastKnown` its age does not matter. */
+  has(kind: LabelKind, label: string, lastKnown = false): boolean | undefined {
+    if (kind === 'namespace' && this.#fixed.has(label)) return true
+    const known = this.#known.get(`${kind} ${label}`)
+    return known && (lastKnown || known.until > this.#clock.now()) ? known.exists : undefined
+  }
+
+  /** What the cluster said. */
+  learn(kind: LabelKind, label: string, exists: boolean): void {
+    this.#set(kind, label, exists, kind === 'service' ? SERVICE_MS : exists ? POSITIVE_MS : NEGATIVE_MS)
+  }
+
+  /** The cluster did not answer: what was known last (or else no) holds for a short while. */
+  failed(kind: LabelKind, label: string): void {
+    this.#set(kind, label, this.has(kind, label, true) ?? false, FAILED_MS)
+  }
+
+  /** All namespaces known, sorted, the fixed ones first. */
+  namespaces(): string[] {
+    const learned: string[] = []
+    for (const [key, { exists }] of this.#known)
+      if (exists && key.startsWith('namespace ')) learned.push(key.slice('namespace '.length))
+    return [...[...this.#fixed].sort(), ...learned.sort()].slice(0, MOST_NAMESPACES)
+  }
+
+  #set(kind: LabelKind, label: string, exists: boolean, ms: number): void {
+    if (kind === 'namespace' && this.#fixed.has(label)) return
+    const key = `${kind} ${label}`
+    const before = this.#known.get(key)?.exists ?? false
+    this.#known.delete(key)
+    this.#known.set(key, { exists, until: this.#clock.now() + ms })
+    if (this.#known.size > MOST) this.#makeRoom()
+    if (kind === 'namespace' && before !== exists) this.#changed()
+  }
+
+  // What does not exist goes first: it is what a flood of made-up names consists of.
+  #makeRoom(): void {
+    for (const [key, { exists }] of this.#known) {
+      if (!exists) {
+        this.#known.delete(key)
+        return
+      }
+    }
+    this.#known.delete(this.#known.keys().next().value!)
+  }
+}

@@ -1,0 +1,339 @@
+// Carries out the plan for one question that is not in the cache: learns what must be known first, asks the cluster
+// and the machine's own resolvers in the plan's order, and shapes what comes back into the answer to what was asked.
+import { buildAnswer, buildQuery, EDE, type ExtendedError, questionWire, withCname, withoutOpt } from './build.ts'
+import type { Clock } from './clock.ts'
+import type { Labels } from './labels.ts'
+import {
+  type AnswerScan,
+  HEADER_LEN,
+  MAX_NAME,
+  nameText,
+  nameWire,
+  RCODE,
+  sameQuestion,
+  scanAnswer,
+  TYPE,
+  u16,
+} from './message.ts'
+import { decide, type Knowledge, type LabelKind, type Plan } from './names.ts'
+import type { DnsCounters, DnsDecision, DnsUpstream } from './port.ts'
+import { rcodeName } from './records.ts'
+import { UpstreamError } from './upstream.ts'
+
+/** Longest a client waits for a tunnel that is being made again; glibc itself waits 5 s. */
+const RECONNECT_MS = 3000
+// A public name must not wait long for a cluster that does not say whether a namespace is called like it.
+const PROBE_MS = 1000
+// A Service that was made a moment ago must be found soon, whatever the SOA of the root or of the cluster says.
+const SHORT_NAME_NEGATIVE_S = 10
+// The same for a name the cluster did not have when it was asked.
+const SHORT_NAME_LOCAL_S = 60
+// RFC 2308 5 allows hours; minutes are kinder to somebody who has just added a record.
+const NEGATIVE_S = 300
+const OWN_S = 3600
+
+const LOOPBACK = new Map<number, Uint8Array>([
+  [TYPE.A, Uint8Array.of(127, 0, 0, 1)],
+  [TYPE.AAAA, Uint8Array.of(...new Array<number>(15).fill(0), 1)],
+])
+
+/** The answer to a question, without OPT record; `seconds` is how long it may be kept. */
+export interface Resolved {
+  message: Uint8Array
+  scan: Pick<AnswerScan, 'ttlOffsets' | 'rcode'>
+  seconds: number
+}
+
+/** Nobody could answer. */
+export class ResolveError extends Error {
+  readonly extended: ExtendedError
+
+  constructor(extended: ExtendedError) {
+    super(extended.text)
+    this.name = 'ResolveError'
+    this.extended = extended
+  }
+}
+
+export interface QueryFlags {
+  dnssecOk: boolean
+  checkingDisabled: boolean
+}
+
+interface Exchange {
+  message: Uint8Array
+  scan: AnswerScan
+}
+
+export class Resolver {
+  readonly #knowledge: Omit<Knowledge, 'has'>
+  readonly #labels: Labels
+  readonly #clock: Clock
+  readonly #counters: DnsCounters
+  readonly #local: DnsUpstream | undefined
+  #cluster: DnsUpstream | undefined
+  readonly #waiting = new Set<() => void>()
+  readonly #probes = new Map<string, Promise<void>>()
+
+  constructor(options: {
+    knowledge: Omit<Knowledge, 'has'>
+    labels: Labels
+    clock: Clock
+    counters: DnsCounters
+    local: DnsUpstream | undefined
+    cluster: DnsUpstream | undefined
+  }) {
+    this.#knowledge = options.knowledge
+    this.#labels = options.labels
+    this.#clock = options.clock
+    this.#counters = options.counters
+    this.#local = options.local
+    this.#cluster = options.cluster
+  }
+
+  setCluster(upstream: DnsUpstream | undefined): void {
+    const before = this.#cluster
+    this.#cluster = upstream
+    if (before !== upstream) before?.close()
+    if (upstream) for (const wake of [...this.#waiting]) wake()
+  }
+
+  close(): void {
+    this.setCluster(undefined)
+    for (const wake of [...this.#waiting]) wake()
+    this.#local?.close()
+  }
+
+  /** What would be done now, as far as it is known. */
+  plan(name: string, type: number): Plan {
+    // While the cluster cannot be asked, what was last known holds, and what never was is not the cluster's.
+    const away = this.#cluster === undefined
+    const has = (kind: LabelKind, label: string) => this.#labels.has(kind, label, away) ?? (away ? false : undefined)
+    return decide(name, type, { ...this.#knowledge, has })
+  }
+
+  /**
+   * `question` has its name in lower case and class IN. Rejects with ResolveError. `tries` gets what was asked;
+   * `mayWait` is false when a stale answer is at hand, better than waiting for the tunnel.
+   */
+  async resolve(
+    question: Uint8Array,
+    flags: QueryFlags,
+    mayWait: boolean,
+    tries: DnsDecision['tries'] = [],
+  ): Promise<Resolved & { rule: string }> {
+    const name = nameText(question)
+    const type = u16(question, question.length - 4)
+    let plan = this.plan(name, type)
+    // Twice at most: what is learned here is known for seconds at least.
+    for (let i = 0; plan.unknown && i < 2; i++) {
+      await Promise.all(plan.unknown.map(({ kind, label }) => this.#probe(kind, label, tries)))
+      plan = this.plan(name, type)
+    }
+    const resolved = plan.own
+      ? own(question, type, plan.own)
+      : await this.#carryOut(plan, name, question, flags, mayWait, tries)
+    return { ...resolved, rule: plan.rule }
+  }
+
+  async #carryOut(
+    plan: Plan,
+    name: string,
+    question: Uint8Array,
+    flags: QueryFlags,
+    mayWait: boolean,
+    tries: DnsDecision['tries'],
+  ): Promise<Resolved> {
+    let missing: Resolved | undefined
+    for (const suffix of plan.cluster) {
+      const full = completed(question, suffix)
+      if (!full) continue // longer than a name may be, so it does not exist
+      const fullName = suffix === '' ? name : `${name}.${suffix}`
+      const answer = await this.#askCluster(full, fullName, flags, mayWait, tries)
+      const { rcode } = answer.scan
+      if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)
+        throw new ResolveError({ code: EDE.NETWORK_ERROR, text: `the cluster's resolver answered ${rcodeName(rcode)}` })
+      const seconds = lifetime(answer.scan, SHORT_NAME_NEGATIVE_S)
+      const resolved = suffix === '' ? { ...answer, seconds } : shortAnswer(answer, full, question, seconds)
+      if (rcode === RCODE.NOERROR) return resolved
+      missing ??= resolved
+    }
+    if (missing && (plan.local === 'never' || !this.#local)) return missing
+    const answer = await this.#askLocal(question, name, flags, tries)
+    if (plan.local !== 'after') return { ...answer, seconds: lifetime(answer.scan, NEGATIVE_S) }
+    return { ...answer, seconds: Math.min(lifetime(answer.scan, SHORT_NAME_NEGATIVE_S), SHORT_NAME_LOCAL_S) }
+  }
+
+  async #askCluster(
+    question: Uint8Array,
+    name: string,
+    flags: QueryFlags,
+    mayWait: boolean,
+    tries: DnsDecision['tries'],
+  ): Promise<Exchange> {
+    for (let again = false; ; again = true) {
+      if (!this.#cluster && mayWait) await this.#reconnected()
+      const upstream = this.#cluster
+      if (!upstream) throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'the tunnel to the cluster is down' })
+      try {
+        this.#counters.toCluster++
+        const answer = await this.#exchange(upstream, question, name, flags, tries)
+        if (answer.scan.rcode === RCODE.NOERROR) this.#learnFrom(name)
+        return answer
+      } catch (error) {
+        // The tunnel was lost under the query: once more through the next one.
+        if (!again && mayWait && upstream !== this.#cluster) continue
+        throw error
+      }
+    }
+  }
+
+  async #askLocal(
+    question: Uint8Array,
+    name: string,
+    flags: QueryFlags,
+    tries: DnsDecision['tries'],
+  ): Promise<Exchange> {
+    if (!this.#local)
+      throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'this machine has no resolver of its own' })
+    this.#counters.toLocal++
+    return this.#exchange(this.#local, question, name, flags, tries)
+  }
+
+  async #exchange(
+    upstream: DnsUpstream,
+    question: Uint8Array,
+    name: string,
+    { dnssecOk, checkingDisabled }: QueryFlags,
+    tries: DnsDecision['tries'],
+  ): Promise<Exchange> {
+    const started = this.#clock.now()
+    const tried = (rcode: string) =>
+      tries.push({ name, upstream: upstream.name, rcode, ms: Math.round(this.#clock.now() - started) })
+    let answer: Uint8Array
+    try {
+      answer = await upstream.query(buildQuery(question, { dnssecOk, checkingDisabled }), 'udp')
+      const rcode = answer[3] & 15
+      // RFC 6891 7: a server that does not know EDNS.
+      if (rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP)
+        answer = await upstream.query(buildQuery(question, { edns: false, checkingDisabled }), 'udp')
+    } catch (error) {
+      tried(error instanceof UpstreamError ? error.code : 'error')
+      const code =
+        error instanceof UpstreamError && error.code === 'timeout' ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR
+      throw new ResolveError({ code, text: (error as Error).message })
+    }
+    const raw = scanAnswer(answer)
+    const message = raw && withoutOpt(answer, raw)
+    const scan = message && scanAnswer(message)
+    if (
+      !scan ||
+      !sameQuestion(question, 0, answer, HEADER_LEN, question.length) ||
+      raw.questionEnd !== HEADER_LEN + question.length
+    ) {
+      tried('malformed')
+      throw new ResolveError({ code: EDE.INVALID_DATA, text: `${upstream.name} sent a malformed answer` })
+    }
+    scan.rcode = raw.rcode
+    tried(rcodeName(scan.rcode))
+    return { message, scan }
+  }
+
+  #reconnected(): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        cancel()
+        this.#waiting.delete(wake)
+        resolve()
+      }
+      const cancel = this.#clock.after(RECONNECT_MS, wake)
+      this.#waiting.add(wake)
+    })
+  }
+
+  /** Asks whether the namespace or service exists; settles when that is known or has taken too long. */
+  #probe(kind: LabelKind, label: string, tries: DnsDecision['tries']): Promise<void> {
+    const { clusterDomain, namespace } = this.#knowledge.names
+    const zone = kind === 'namespace' ? `svc.${clusterDomain}` : `${namespace}.svc.${clusterDomain}`
+    const name = `${label}.${zone}`
+    const under = this.#probes.get(name)
+    if (under) return under
+    const wire = nameWire(name)
+    if (!wire || !this.#cluster) {
+      this.#labels.failed(kind, label)
+      return Promise.resolve()
+    }
+    // Always A: CoreDNS answers NXDOMAIN to a TXT question about a namespace that exists.
+    const question = questionWire(wire, TYPE.A)
+    this.#counters.toCluster++
+    const asked = this.#exchange(
+      this.#cluster,
+      question,
+      name,
+      { dnssecOk: false, checkingDisabled: false },
+      tries,
+    ).then(
+      ({ scan: { rcode } }) => {
+        if (rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN)
+          this.#labels.learn(kind, label, rcode === RCODE.NOERROR)
+        else this.#labels.failed(kind, label)
+      },
+      () => this.#labels.failed(kind, label),
+    )
+    const probe = new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(PROBE_MS, () => {
+        this.#labels.failed(kind, label)
+        resolve()
+      })
+      asked.then(() => {
+        cancel()
+        resolve()
+      })
+    }).finally(() => this.#probes.delete(name))
+    this.#probes.set(name, probe)
+    return probe
+  }
+
+  // `web.shop.svc.cluster.local` exists, so the namespace `shop` does.
+  #learnFrom(name: string): void {
+    const zone = `.svc.${this.#knowledge.names.clusterDomain}`
+    if (!name.endsWith(zone)) return
+    const namespace = name.slice(0, -zone.length).split('.').at(-1)!
+    if (/^[a-z0-9-]+$/.test(namespace)) this.#labels.learn('namespace', namespace, true)
+  }
+}
+
+/** The question with its name completed; undefined if that is too long for a name. */
+function completed(question: Uint8Array, suffix: string): Uint8Array | undefined {
+  const tail = nameWire(suffix)
+  if (!tail || question.length - 5 + tail.length > MAX_NAME) return undefined
+  const full = new Uint8Array(question.length - 1 + tail.length)
+  full.set(question.subarray(0, question.length - 5))
+  full.set(tail, question.length - 5)
+  full.set(question.subarray(question.length - 4), full.length - 4)
+  return full
+}
+
+function shortAnswer(answer: Exchange, full: Uint8Array, question: Uint8Array, seconds: number): Resolved {
+  const message = withCname(answer.message, full.length, question, seconds)
+  const scan = message && scanAnswer(message)
+  if (!message || !scan)
+    throw new ResolveError({ code: EDE.INVALID_DATA, text: 'the cluster sent an answer that cannot be handed on' })
+  message[2] &= ~4 // AA: nobody is authoritative for the short name
+  return { message, scan, seconds }
+}
+
+/** RFC 2308 5, RFC 1035 3.2.1: seconds an answer may be kept. */
+function lifetime(scan: AnswerScan, negative: number): number {
+  if (scan.truncated) return 0
+  if (scan.rcode === RCODE.NXDOMAIN || (scan.rcode === RCODE.NOERROR && scan.answers === 0))
+    return Math.min(scan.negativeTtl ?? 0, negative)
+  return scan.rcode === RCODE.NOERROR ? Math.min(scan.minTtl ?? 0, scan.negativeTtl ?? Infinity) : 0
+}
+
+function own(question: Uint8Array, type: number, kind: 'nxdomain' | 'loopback'): Resolved {
+  const rcode = kind === 'nxdomain' ? RCODE.NXDOMAIN : RCODE.NOERROR
+  const address = kind === 'loopback' ? LOOPBACK.get(type) : undefined
+  const message = buildAnswer(question, rcode, address ? [address] : [], OWN_S)
+  return { message, scan: scanAnswer(message)!, seconds: kind === 'loopback' ? OWN_S : SHORT_NAME_NEGATIVE_S }
+}

@@ -1,0 +1,69 @@
+// Reverse names (PTR): from a range to the zones below in-addr.arpa and ip6.arpa that cover it, and from a name back to
+// the addresses it stands for.
+import { IpAddress } from '../wire/address.ts'
+
+/** Addresses whose first `bits` bits are those of `bytes`. */
+export interface Prefix {
+  bytes: Uint8Array
+  bits: number
+}
+
+/** `10.244.0.0/16`. Throws RangeError on anything else. */
+export function parseCidr(cidr: string): Prefix {
+  const [address, bits, ...rest] = cidr.split('/')
+  const { bytes } = IpAddress.parse(address)
+  const count = /^\d{1,3}$/.test(bits ?? '') ? Number(bits) : -1
+  if (rest.length > 0 || count < 0 || count > bytes.length * 8) throw new RangeError(`not a range: ${cidr}`)
+  return { bytes, bits: count }
+}
+
+/** Whether all of `inner` lies in `outer`. */
+export function covers(outer: Prefix, inner: Prefix): boolean {
+  if (outer.bytes.length !== inner.bytes.length || outer.bits > inner.bits) return false
+  for (let bit = 0; bit < outer.bits; bit += 8) {
+    const mask = outer.bits - bit >= 8 ? 255 : (0xff00 >> (outer.bits - bit)) & 255
+    if ((outer.bytes[bit >> 3] ^ inner.bytes[bit >> 3]) & mask) return false
+  }
+  return true
+}
+
+/** The addresses a name below in-addr.arpa or ip6.arpa stands for (RFC 1035 3.5, RFC 3596 2.5); undefined if it is none. */
+export function reversePrefix(name: string): Prefix | undefined {
+  if (name.endsWith('.in-addr.arpa')) {
+    const parts = name.slice(0, -'.in-addr.arpa'.length).split('.')
+    if (parts.length > 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256))
+      return undefined
+    const bytes = new Uint8Array(4)
+    for (const [i, part] of parts.reverse().entries()) bytes[i] = Number(part)
+    return { bytes, bits: 8 * parts.length }
+  }
+  if (name.endsWith('.ip6.arpa')) {
+    const parts = name.slice(0, -'.ip6.arpa'.length).split('.')
+    if (parts.length > 32 || !parts.every((part) => /^[0-9a-f]$/.test(part))) return undefined
+    const bytes = new Uint8Array(16)
+    for (const [i, part] of parts.reverse().entries()) bytes[i >> 1] |= Number.parseInt(part, 16) << (i & 1 ? 0 : 4)
+    return { bytes, bits: 4 * parts.length }
+  }
+  return undefined
+}
+
+/**
+ * The zones that together cover a range exactly, at octet or nibble borders; one that ends between two borders gives
+ * several zones (10.96.0.0/12: 96.10.in-addr.arpa to 111.10.in-addr.arpa). One longer than 24 bits gives its /24, and
+ * one longer than 124 its /124, since there are no zones for less.
+ */
+export function reverseZones({ bytes, bits }: Prefix): string[] {
+  const step = bytes.length === 4 ? 8 : 4
+  const suffix = bytes.length === 4 ? 'in-addr.arpa' : 'ip6.arpa'
+  const labels = Math.min(Math.ceil(bits / step), (bytes.length * 8) / step - 1)
+  if (labels === 0) return [suffix]
+  const values = Array.from({ length: labels }, (_, i) =>
+    step === 8 ? bytes[i] : (bytes[i >> 1] >> (i & 1 ? 0 : 4)) & 15,
+  )
+  const free = Math.max(0, labels * step - bits)
+  const first = values[labels - 1] & ~((1 << free) - 1)
+  return Array.from({ length: 1 << free }, (_, i) => {
+    const zone = [...values.slice(0, -1), first + i].reverse()
+    return `${zone.map((value) => value.toString(step === 8 ? 10 : 16)).join('.')}.${suffix}`
+  })
+}

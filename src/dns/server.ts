@@ -1,0 +1,292 @@
+// The DNS server: takes messages, answers them from the cache or has them resolved, and shapes each answer for the client
+// that asked. It holds no socket: the daemon brings it messages from the stack (UDP, and TCP through tcp.ts).
+import { buildAnswer, buildQuery, EDE, type ExtendedError, OPT_LEN, questionWire, truncate, writeOpt } from './build.ts'
+import { type CacheEntry, CacheKey, DnsCache, newEntry, writeAnswer } from './cache.ts'
+import type { Clock } from './clock.ts'
+import { resolvedRoute, routingDomains, searchDomains } from './domains.ts'
+import { Labels } from './labels.ts'
+import {
+  CLASS_IN,
+  FLAG_CD,
+  FLAG_QR,
+  FLAG_RA,
+  FLAG_RD,
+  HEADER_LEN,
+  nameText,
+  nameWire,
+  newQueryView,
+  putU16,
+  type QueryView,
+  RCODE,
+  readQuery,
+  TYPE,
+  u16,
+} from './message.ts'
+import type { ClusterNames, DnsCounters, DnsDecision, DnsServer, DnsUpstream } from './port.ts'
+import { rcodeName, typeCode, typeName } from './records.ts'
+import { ResolveError, Resolver } from './resolve.ts'
+import { parseCidr } from './reverse.ts'
+
+export interface DnsServerOptions {
+  names: ClusterNames
+  /** What programs go through to reach this server; only `ask` makes a difference of it. */
+  mode: 'resolved' | 'resolvconf' | 'none'
+  clock: Clock
+  /** Uniform in 0 .. 2^32 - 1. */
+  random: () => number
+  /** The resolvers this machine had before; undefined if none. Closed with the server. */
+  local: DnsUpstream | undefined
+  /** As setClusterUpstream. */
+  cluster?: DnsUpstream
+  /** This machine's name, which is never the cluster's. */
+  hostname?: string
+  /** `domains()` has changed. */
+  onDomains?: () => void
+  limits?: Partial<DnsLimits>
+}
+
+export interface DnsLimits {
+  cacheEntries: number // default 32,768
+  cacheBytes: number // default 16 MiB
+  inFlight: number // default 4,096 different questions; above it SERVFAIL
+}
+
+/** Largest answer over UDP: the line is this machine's own, but what is longer than some fragments is better off in TCP. */
+const MOST_UDP = 4096
+// RFC 8767 5: the client response timer, after which a stale answer is better than waiting on.
+const STALE_AFTER_MS = 1800
+// RFC 8767 5: the failure recheck timer, 30 s there; shorter, since a reconnect takes a second or two.
+const RECHECK_MS = 5000
+const MAX_MESSAGE = 65_535
+
+/** A client waiting for an answer. Its question is kept as it wrote it (upper and lower case). */
+interface Waiter {
+  view: QueryView
+  question: Uint8Array
+  transport: 'udp' | 'tcp'
+  reply: (answer: Uint8Array) => void
+}
+
+export function createDnsServer(options: DnsServerOptions): DnsServer {
+  const { names, clock } = options
+  const limits: DnsLimits = { cacheEntries: 32_768, cacheBytes: 16 << 20, inFlight: 4096, ...options.limits }
+  const counters: DnsCounters = { queries: 0, toCluster: 0, toLocal: 0, fromCache: 0, stale: 0, failed: 0 }
+  const ranges = names.reverseRanges.map(parseCidr)
+  const labels = new Labels(clock, [names.namespace, ...names.namespaces], () => options.onDomains?.())
+  const knowledge = { names, ranges, hostname: options.hostname?.toLowerCase() }
+  const { local, cluster } = options
+  const resolver = new Resolver({ knowledge, labels, clock, counters, local, cluster })
+  const cache = new DnsCache(limits.cacheEntries, limits.cacheBytes)
+  const inFlight = new Map<string, Waiter[]>()
+  const key = new CacheKey(options.random())
+  const view = newQueryView()
+  const scratch = new Uint8Array(MAX_MESSAGE + 1024)
+  let closed = false
+
+  // Puts the OPT record behind a message of `length` octets in `scratch`, cuts it to the client's size, and sends it.
+  function send(
+    length: number,
+    to: QueryView,
+    transport: 'udp' | 'tcp',
+    rcodeHigh: number,
+    extended: ExtendedError | undefined,
+    reply: (answer: Uint8Array) => void,
+  ): void {
+    if (closed) return
+    const most = transport === 'tcp' ? MAX_MESSAGE : Math.max(512, Math.min(to.udpSize, MOST_UDP)) // RFC 6891 6.2.3
+    const room = most - (to.edns ? OPT_LEN + (extended ? 6 + 3 * extended.text.length : 0) : 0)
+    if (length > room) length = truncate(scratch, length, room)
+    if (to.edns) {
+      putU16(scratch, 10, u16(scratch, 10) + 1)
+      length = writeOpt(scratch, length, rcodeHigh, to.dnssecOk, extended)
+    }
+    reply(scratch.subarray(0, length))
+  }
+
+  function sendEntry(
+    entry: CacheEntry,
+    buffer: Uint8Array,
+    to: QueryView,
+    waiter: Pick<Waiter, 'transport' | 'reply'>,
+  ) {
+    const now = clock.now()
+    const stale = now >= entry.freshUntil && entry.freshUntil > entry.storedAt
+    if (stale) counters.stale++
+    const length = writeAnswer(entry, buffer, to.nameStart, to, now, scratch)
+    const code = entry.rcode === RCODE.NXDOMAIN ? EDE.STALE_NXDOMAIN : EDE.STALE_ANSWER
+    send(length, to, waiter.transport, entry.rcode >> 4, stale ? { code, text: '' } : undefined, waiter.reply)
+  }
+
+  // An error with the question repeated if it could be read.
+  function sendError(
+    rcode: number,
+    buffer: Uint8Array,
+    to: QueryView,
+    { transport, reply }: Pick<Waiter, 'transport' | 'reply'>,
+    extended?: ExtendedError,
+  ): void {
+    const question = buffer.subarray(to.nameStart, to.questionEnd)
+    scratch.fill(0, 0, HEADER_LEN)
+    putU16(scratch, 0, to.id)
+    scratch[2] = FLAG_QR | (to.flags2 & (0x78 | FLAG_RD)) // the opcode is repeated
+    scratch[3] = FLAG_RA | (to.flags3 & FLAG_CD) | (rcode & 15)
+    scratch[5] = question.length > 0 ? 1 : 0
+    scratch.set(question, HEADER_LEN)
+    send(HEADER_LEN + question.length, to, transport, rcode >> 4, extended, reply)
+  }
+
+  function handle(
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    transport: 'udp' | 'tcp',
+    reply: (answer: Uint8Array) => void,
+  ): void {
+    const outcome = readQuery(buffer, start, end, view)
+    if (outcome === 'drop' || closed) return
+    counters.queries++
+    const refusal = outcome === 'formerr' ? RCODE.FORMERR : refuse(view)
+    if (refusal !== RCODE.NOERROR) {
+      if (refusal === RCODE.FORMERR || refusal === RCODE.NOTIMP) view.questionEnd = view.nameStart
+      sendError(refusal, buffer, view, { transport, reply })
+      return
+    }
+    key.set(buffer, view)
+    const now = clock.now()
+    const entry = cache.get(key, now)
+    if (entry && (now < entry.freshUntil || now < entry.retryAt)) {
+      counters.fromCache++
+      sendEntry(entry, buffer, view, { transport, reply })
+      return
+    }
+    const question = buffer.slice(view.nameStart, view.questionEnd)
+    enqueue({ view: { ...view, nameStart: 0, questionEnd: question.length }, question, transport, reply }, entry)
+  }
+
+  function enqueue(waiter: Waiter, stale: CacheEntry | undefined): void {
+    const id = Buffer.from(key.bytes.buffer, 0, key.length).toString('latin1')
+    const others = inFlight.get(id)
+    if (others) {
+      others.push(waiter)
+      return
+    }
+    if (inFlight.size >= limits.inFlight) {
+      counters.failed++
+      sendError(RCODE.SERVFAIL, waiter.question, waiter.view, waiter)
+      return
+    }
+    const waiters = [waiter]
+    inFlight.set(id, waiters)
+    const mine = { hash: key.hash, key: key.bytes.slice(0, key.length) }
+    const answerAll = (entry: CacheEntry) => {
+      for (const each of waiters.splice(0)) sendEntry(entry, each.question, each.view, each)
+    }
+    const cancel = stale ? clock.after(STALE_AFTER_MS, () => answerAll(stale)) : undefined
+    resolveInto(mine, stale === undefined)
+      .then(answerAll, (error) => {
+        if (stale) {
+          stale.retryAt = clock.now() + RECHECK_MS
+          answerAll(stale)
+          return
+        }
+        counters.failed += waiters.length
+        const extended = error instanceof ResolveError ? error.extended : undefined
+        for (const each of waiters.splice(0)) sendError(RCODE.SERVFAIL, each.question, each.view, each, extended)
+      })
+      .finally(() => {
+        cancel?.()
+        inFlight.delete(id)
+      })
+  }
+
+  // Resolves the question of a key and keeps the answer, if it may be kept.
+  async function resolveInto(
+    { hash, key }: { hash: number; key: Uint8Array },
+    mayWait: boolean,
+    decision?: DnsDecision,
+  ): Promise<CacheEntry> {
+    const question = key.subarray(0, key.length - 1)
+    const bits = key[key.length - 1]
+    const flags = { dnssecOk: (bits & 1) !== 0, checkingDisabled: (bits & 2) !== 0 }
+    const resolved = await resolver.resolve(question, flags, mayWait, decision?.tries)
+    if (decision) decision.rule = resolved.rule
+    const { message, scan, seconds } = resolved
+    // RFC 8767 4: the upstream's failure is no reason to forget an answer.
+    if (scan.rcode === RCODE.SERVFAIL && !mayWait)
+      throw new ResolveError({ code: EDE.NO_REACHABLE_AUTHORITY, text: 'the resolver answered SERVFAIL' })
+    const entry = newEntry(hash, key, message, scan, clock.now(), seconds)
+    if (seconds > 0) cache.put(entry)
+    return entry
+  }
+
+  async function ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }> {
+    const wire = nameWire(name)
+    const code = typeCode(type)
+    if (!wire) throw new RangeError(`not a DNS name: ${JSON.stringify(name)}`)
+    if (code === undefined) throw new RangeError(`not a DNS type: ${JSON.stringify(type)}`)
+    const query = buildQuery(questionWire(wire, code))
+    const asked = newQueryView()
+    readQuery(query, 0, query.length, asked)
+    const text = nameText(wire)
+    const decision: DnsDecision = { name: text, type: typeName(code), rule: '', tries: [] }
+    let answer: Uint8Array = buildAnswer(query.subarray(HEADER_LEN, asked.questionEnd), RCODE.SERVFAIL)
+    const waiter = { transport: 'tcp' as const, reply: (bytes: Uint8Array) => (answer = bytes.slice()) }
+    counters.queries++
+    key.set(query, asked)
+    const mine = { hash: key.hash, key: key.bytes.slice(0, key.length) }
+    let entry = cache.get(key, clock.now())
+    if (entry && clock.now() < entry.freshUntil) {
+      counters.fromCache++
+      decision.tries.push({ name: text, upstream: 'cache', rcode: rcodeName(entry.rcode), ms: 0 })
+    } else {
+      const stale = entry
+      try {
+        entry = await resolveInto(mine, stale === undefined, decision)
+      } catch (error) {
+        if (!(error instanceof ResolveError)) throw error
+        if (stale) decision.tries.push({ name: text, upstream: 'cache, stale', rcode: rcodeName(stale.rcode), ms: 0 })
+        else {
+          counters.failed++
+          sendError(RCODE.SERVFAIL, query, asked, waiter, error.extended)
+        }
+        entry = stale
+      }
+    }
+    if (entry) sendEntry(entry, query, asked, waiter)
+    decision.rule ||= resolver.plan(text, code).rule
+    if (options.mode === 'resolved') decision.rule = withRoute(text, decision.rule)
+    return { answer, decision }
+  }
+
+  function withRoute(name: string, rule: string): string {
+    const route = resolvedRoute(name, domains())
+    if (route === 'kt') return rule
+    if (route === 'kt, completed') return `${rule}; programs: systemd-resolved appends ${searchDomains(names)[0]}`
+    return `${rule}; programs: systemd-resolved does not bring this name to kt`
+  }
+
+  const domains = () => routingDomains(names, labels.namespaces(), ranges)
+
+  return {
+    counters,
+    handle,
+    ask,
+    domains,
+    searchDomains: () => searchDomains(names),
+    setClusterUpstream: (upstream) => resolver.setCluster(upstream),
+    close() {
+      closed = true
+      resolver.close()
+    },
+  }
+}
+
+/** The RCODE for what is not answered by anybody; NOERROR for what is. */
+function refuse(view: QueryView): number {
+  if (view.opcode !== 0) return RCODE.NOTIMP // RFC 1035 4.1.1
+  if (view.version !== 0) return RCODE.BADVERS // RFC 6891 6.1.3
+  // No zone is kept here to transfer, and only the Internet class is resolved.
+  if (view.class !== CLASS_IN || view.type === TYPE.AXFR || view.type === TYPE.IXFR || view.type === TYPE.OPT)
+    return RCODE.REFUSED
+  return RCODE.NOERROR
+}
