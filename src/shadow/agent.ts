@@ -1,0 +1,79 @@
+// The agent in the shadow pod, bundled to one file (scripts/build.ts) for a stock Node image: non-root, nothing written, nothing
+// but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600).
+import { readFileSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { startPinger } from './ping.ts'
+import { RelaySet } from './relay.ts'
+import { createAgentServer } from './server.ts'
+
+const VERSION = '0.1.0'
+const { env } = process
+const folder = env.KT_AGENT_DIR ?? '/kt'
+const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
+const idleSeconds = number('KT_AGENT_IDLE_S', 600, 1, 86_400)
+const log = (line: string) => console.log(`${new Date().toISOString()} ${line}`)
+
+process.on('SIGTERM', () => end('SIGTERM'))
+process.on('SIGINT', () => end('SIGINT'))
+process.on('uncaughtException', (error) => {
+  log(`internal error: ${error.stack ?? error.message}`)
+  process.exit(1)
+})
+
+// No top-level await: the bundle is CommonJS, which Node 20 runs without a package.json beside it.
+void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async (helper) => {
+  let idle: NodeJS.Timeout | undefined
+  const onSessions = (count: number) => {
+    clearTimeout(idle)
+    idle = count > 0 ? undefined : setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
+  }
+  const agent = createAgentServer({
+    version: VERSION,
+    hostKey: read('host_key'),
+    authorized: read('authorized'),
+    relays: new RelaySet(),
+    pinger: helper,
+    resolvConfPath: '/etc/resolv.conf',
+    now: () => performance.now(),
+    log,
+    onSessions,
+  })
+  onSessions(0)
+  // Port-forward dials localhost in the pod; nobody else shall reach us.
+  const first = await listen('127.0.0.1', port, agent.serve)
+  const bound = first ? (first.address() as { port: number }).port : port
+  const second = await listen('::1', bound, agent.serve)
+  if (!first && !second) end(`cannot listen on port ${port}`, 1)
+  log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)
+})
+
+function listen(host: string, port: number, serve: (socket: Socket) => void): Promise<Server | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: false }, serve)
+    server.once('error', (error) => {
+      log(`${host}: ${error.message}`)
+      resolve(undefined)
+    })
+    server.listen(port, host, () => resolve(server))
+  })
+}
+
+function read(name: string): string {
+  try {
+    return readFileSync(join(folder, name), 'utf8')
+  } catch (error) {
+    return end(`cannot read ${name}: ${(error as Error).message}`, 1)
+  }
+}
+
+function number(name: string, otherwise: number, least: number, most: number): number {
+  const value = Number(env[name] ?? otherwise)
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  return end(`${name} must be a number from ${least} to ${most}, not ${JSON.stringify(env[name])}`, 2)
+}
+
+function end(why: string, code = 0): never {
+  console.log(`${new Date().toISOString()} agent ends: ${why}`)
+  process.exit(code)
+}

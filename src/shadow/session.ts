@@ -1,0 +1,152 @@
+// One client's session at the agent: its channels, and the control channel's frames. docs/agent-protocol.md, the agent's side.
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+import { type AgentHello, CONTROL_CHANNEL, decodeAddress, FrameType, PROTOCOL_VERSION } from '../tunnel/control.ts'
+import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
+import { ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import { WindowBudget } from '../tunnel/ssh/window.ts'
+import type { Transport } from '../tunnel/transport.ts'
+import type { Pinger } from './ping.ts'
+import type { RelaySet } from './relay.ts'
+import { UdpFlows } from './udp.ts'
+
+const SWEEP_MS = 30_000
+
+export interface SessionContext {
+  version: string
+  relays: RelaySet
+  pinger: Pinger | undefined
+  now: () => number
+  log: (line: string) => void
+  resolvConfPath: string
+}
+
+export class AgentSession {
+  readonly mux: ChannelMux
+  readonly #context: SessionContext
+  readonly #budget: WindowBudget
+  readonly #udp: UdpFlows
+  readonly #sweeper: NodeJS.Timeout
+  #frames: FrameChannel | undefined
+
+  /** `connection` is an authenticated connection of an ssh2 Server. */
+  constructor(connection: object, transport: Transport, context: SessionContext) {
+    this.#context = context
+    this.#budget = new WindowBudget(context.now)
+    this.mux = new ChannelMux(connection, transport, this.#budget)
+    this.mux.onIncoming = (request) => this.#onOpen(request)
+    this.#udp = new UdpFlows(
+      {
+        onDatagram: (id, payload) => this.#frames?.sendNow(FrameType.udpData, id, payload),
+        onGone: (id, errno) => {
+          if (errno) this.#frames?.send(FrameType.udpError, id, Buffer.from(errno))
+          else this.#frames?.send(FrameType.udpClose, id)
+        },
+      },
+      context.now,
+    )
+    this.#sweeper = setInterval(() => this.#udp.sweep(), SWEEP_MS)
+    this.#sweeper.unref()
+  }
+
+  lose(): void {
+    clearInterval(this.#sweeper)
+    this.#frames = undefined
+    this.mux.lose()
+    this.#context.relays.lose(this.mux)
+    this.#udp.closeAll()
+  }
+
+  #onOpen(request: OpenRequest): boolean {
+    if (request.type === 'direct-tcpip') {
+      this.#context.relays.open(this.mux, request)
+      return true
+    }
+    if (request.type !== CONTROL_CHANNEL) return false
+    if (this.#frames) {
+      this.mux.refuse(request, OpenFailure.shortage, 'there is one already')
+      return true
+    }
+    const frames = new FrameChannel(this.mux, {
+      onFrame: (type, id, body) => this.#onFrame(type, id, body),
+      onGone: (why) => {
+        if (this.#frames === frames) this.#context.log(`control channel: ${why}`)
+        this.#frames = undefined
+        this.#udp.closeAll()
+      },
+    })
+    this.#frames = frames
+    frames.attach(this.mux.accept(request, frames, CONTROL_WINDOW))
+    return true
+  }
+
+  #onFrame(type: number, id: number, body: Buffer): void {
+    switch (type) {
+      case FrameType.udpData:
+        this.#udp.send(id, body)
+        break
+      case FrameType.udpOpen: {
+        const target = decodeAddress(body, 0)
+        if (!target || target.end + 2 > body.length) return
+        this.#udp.open(id, target.address, body.readUInt16BE(target.end), body.subarray(target.end + 2))
+        break
+      }
+      case FrameType.udpClose:
+        this.#udp.close(id)
+        break
+      case FrameType.probe: {
+        const microseconds = body.length >= 4 ? body.readUInt32BE(0) : 0
+        if (microseconds > 0) this.#budget.roundTripMs = microseconds / 1000
+        this.#frames?.send(FrameType.probed, id)
+        break
+      }
+      case FrameType.ping: {
+        const target = body.length > 6 ? decodeAddress(body, 6) : undefined
+        const answer = (answered: boolean) => this.#frames?.send(FrameType.pinged, id, Uint8Array.of(answered ? 1 : 0))
+        if (target && this.#context.pinger)
+          this.#context.pinger.ping(target.address, body.readUInt16BE(4), body.readUInt32BE(0), answer)
+        else answer(false)
+        break
+      }
+      case FrameType.hello:
+        this.#greet(body)
+        break
+    }
+  }
+
+  #greet(body: Buffer): void {
+    let client = 'unknown'
+    try {
+      client = String((JSON.parse(body.toString()) as { client?: unknown }).client).slice(0, 64)
+    } catch {
+      // An answer does no harm.
+    }
+    this.#context.log(`client is ${JSON.stringify(client)}`)
+    const hello: AgentHello = {
+      protocol: PROTOCOL_VERSION,
+      agent: this.#context.version,
+      session: randomBytes(16).toString('hex'),
+      addresses: ownAddresses(),
+      resolvConf: readText(this.#context.resolvConfPath),
+      capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true },
+    }
+    this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))
+  }
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80'))
+    .map(({ address }) => address)
+}
+
+/** undefined when it cannot be read; at most 32 KiB, so that it fits a frame. */
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').slice(0, 32_768)
+  } catch {
+    return undefined
+  }
+}

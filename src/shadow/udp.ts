@@ -1,0 +1,111 @@
+// The UDP flows of one session: connected sockets, so that the kernel reports ICMP errors and drops what strangers send.
+import { createSocket, type Socket } from 'node:dgram'
+import type { IpAddress } from '../wire/address.ts'
+
+/** docs/agent-protocol.md */
+export const MAX_UDP_FLOWS = 1024
+export const UDP_IDLE_MS = 180_000
+/** Datagrams that may wait for connect(2), which Node does in a later turn. */
+const MAX_WAITING = 16
+
+export interface UdpEvents {
+  onDatagram(id: number, payload: Buffer): void
+  /** `errno` undefined: idle, or pushed out by a newer flow. */
+  onGone(id: number, errno: string | undefined): void
+}
+
+interface Flow {
+  socket: Socket
+  lastUsed: number
+  /** Until connected. */
+  waiting: Buffer[] | undefined
+}
+
+export class UdpFlows {
+  readonly #flows = new Map<number, Flow>()
+  readonly #events: UdpEvents
+  readonly #now: () => number
+
+  constructor(events: UdpEvents, now: () => number) {
+    this.#events = events
+    this.#now = now
+  }
+
+  get size(): number {
+    return this.#flows.size
+  }
+
+  open(id: number, address: IpAddress, port: number, first: Buffer): void {
+    if (this.#flows.has(id) || port === 0) return
+    if (this.#flows.size >= MAX_UDP_FLOWS) this.#evictOldest()
+    const socket = createSocket(address.family === 4 ? 'udp4' : 'udp6')
+    const flow: Flow = { socket, lastUsed: this.#now(), waiting: [Buffer.from(first)] }
+    this.#flows.set(id, flow)
+    socket.on('message', (payload) => {
+      flow.lastUsed = this.#now()
+      this.#events.onDatagram(id, payload)
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(id, flow, error))
+    socket.connect(port, address.toString(), () => {
+      const waiting = flow.waiting ?? []
+      flow.waiting = undefined
+      for (const payload of waiting) this.#transmit(id, flow, payload)
+    })
+  }
+
+  send(id: number, payload: Buffer): void {
+    const flow = this.#flows.get(id)
+    if (!flow) return
+    flow.lastUsed = this.#now()
+    // A copy: the view is valid during the call, and the socket sends in a later turn.
+    if (flow.waiting) {
+      if (flow.waiting.length < MAX_WAITING) flow.waiting.push(Buffer.from(payload))
+    } else this.#transmit(id, flow, Buffer.from(payload))
+  }
+
+  close(id: number): void {
+    const flow = this.#flows.get(id)
+    if (!flow) return
+    this.#flows.delete(id)
+    flow.socket.close()
+  }
+
+  closeAll(): void {
+    for (const id of [...this.#flows.keys()]) this.close(id)
+  }
+
+  /** Ends flows that were idle too long. To be called now and then. */
+  sweep(): void {
+    const limit = this.#now() - UDP_IDLE_MS
+    for (const [id, flow] of this.#flows) if (flow.lastUsed < limit) this.#gone(id, undefined)
+  }
+
+  #transmit(id: number, flow: Flow, payload: Buffer): void {
+    flow.socket.send(payload, (error) => {
+      if (error) this.#fail(id, flow, error as NodeJS.ErrnoException)
+    })
+  }
+
+  #fail(id: number, flow: Flow, error: NodeJS.ErrnoException): void {
+    // Too large for the path, or a full buffer: that datagram is lost, the flow is not.
+    if (error.code === 'EMSGSIZE' || error.code === 'EAGAIN' || error.code === 'ENOBUFS') return
+    if (this.#flows.get(id) === flow) this.#gone(id, error.code ?? 'EIO')
+  }
+
+  #evictOldest(): void {
+    let oldest: number | undefined
+    let time = Number.POSITIVE_INFINITY
+    for (const [id, flow] of this.#flows) {
+      if (flow.lastUsed < time) {
+        time = flow.lastUsed
+        oldest = id
+      }
+    }
+    if (oldest !== undefined) this.#gone(oldest, undefined)
+  }
+
+  #gone(id: number, errno: string | undefined): void {
+    this.close(id)
+    this.#events.onGone(id, errno)
+  }
+}

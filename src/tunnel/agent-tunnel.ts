@@ -1,0 +1,161 @@
+// The tunnel to our agent: docs/agent-protocol.md, the client's side.
+import type { Endpoint, IpAddress } from '../wire/address.ts'
+import { type AgentHello, CONTROL_CHANNEL, encodeAddress, FrameType, PROTOCOL_VERSION, uint32 } from './control.ts'
+import { TunnelError, UnsupportedError } from './errors.ts'
+import { failureOfErrno } from './failure.ts'
+import { CONTROL_WINDOW, FrameChannel } from './frame-channel.ts'
+import type { DatagramHandler, ShadowInfo, TunnelDatagrams } from './port.ts'
+import type { Session } from './ssh/session.ts'
+import { SshTunnel } from './ssh-tunnel.ts'
+import type { Transport } from './transport.ts'
+
+export class AgentTunnel extends SshTunnel {
+  info: ShadowInfo = {
+    kind: 'agent',
+    version: 'unknown',
+    capabilities: { udp: false, ping: false, reset: true },
+    addresses: [],
+    resolvConf: undefined,
+  }
+  readonly #frames: FrameChannel
+  readonly #datagrams = new Map<number, DatagramHandler>()
+  readonly #probes = new Map<number, () => void>()
+  readonly #pings = new Map<number, (answered: boolean) => void>()
+  #next = 1
+  #greeted: ((hello: AgentHello) => void) | undefined
+
+  constructor(session: Session, transport: Transport, now: () => number) {
+    super(session, transport, now)
+    this.#frames = new FrameChannel(session.mux, {
+      onFrame: (type, id, body) => this.#onFrame(type, id, body),
+      onGone: (why) => this.fail(why),
+    })
+    this.#frames.attach(session.mux.openChannel(CONTROL_CHANNEL, this.#frames, undefined, CONTROL_WINDOW))
+  }
+
+  /** Asks the agent who it is. Rejects with TunnelError. */
+  greet(client: string, timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const started = this.now()
+      const timer = setTimeout(() => {
+        this.fail('no answer')
+        reject(new TunnelError('timeout', 'the agent in the shadow said nothing', 'see the log of the shadow pod'))
+      }, timeoutMs)
+      this.#greeted = (hello) => {
+        clearTimeout(timer)
+        this.measured(this.now() - started)
+        this.info = {
+          kind: 'agent',
+          version: String(hello.agent),
+          capabilities: { ...this.info.capabilities, ...hello.capabilities },
+          addresses: hello.addresses ?? [],
+          resolvConf: hello.resolvConf,
+        }
+        // The agent sizes its windows by the round trip, which it cannot measure itself.
+        this.beat(() => {})
+        resolve()
+      }
+      void this.closed.then(({ message }) => {
+        clearTimeout(timer)
+        reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; kt logs has more'))
+      })
+      this.#frames.send(FrameType.hello, 0, Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client })))
+    })
+  }
+
+  openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams {
+    if (!this.info.capabilities.udp) throw new UnsupportedError('UDP')
+    const id = this.#id()
+    this.#datagrams.set(id, handler)
+    const address = encodeAddress(target.address)
+    const port = Uint8Array.of(target.port >>> 8, target.port)
+    let opened = false
+    return {
+      send: (payload) => {
+        if (!this.#datagrams.has(id)) return
+        if (opened) this.#frames.sendNow(FrameType.udpData, id, payload)
+        else opened = this.#frames.sendNow(FrameType.udpOpen, id, address, port, payload)
+      },
+      close: () => {
+        if (this.#datagrams.delete(id) && opened) this.#frames.send(FrameType.udpClose, id)
+      },
+    }
+  }
+
+  ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean> {
+    if (!this.info.capabilities.ping) return Promise.resolve(false)
+    return new Promise((resolve) => {
+      const id = this.#id()
+      // The agent always answers; the margin is for the way there and back.
+      const timer = setTimeout(() => this.#pinged(id, false), timeoutMs + 2000)
+      this.#pings.set(id, (answered) => {
+        clearTimeout(timer)
+        resolve(answered)
+      })
+      const length = Uint8Array.of(payload.length >>> 8, payload.length)
+      this.#frames.send(FrameType.ping, id, uint32(timeoutMs), length, encodeAddress(target))
+    })
+  }
+
+  protected beat(answered: () => void): void {
+    const id = this.#id()
+    this.#probes.set(id, answered)
+    this.#frames.send(FrameType.probe, id, uint32(Math.round(1000 * (this.session.budget.roundTripMs ?? 0))))
+  }
+
+  protected datagramFlows(): number {
+    return this.#datagrams.size
+  }
+
+  protected ownChannels(): number {
+    return 1
+  }
+
+  protected whenOver(): void {
+    this.#probes.clear()
+    const handlers = [...this.#datagrams.values()]
+    this.#datagrams.clear()
+    for (const handler of handlers) handler.onFail('lost')
+    for (const id of [...this.#pings.keys()]) this.#pinged(id, false)
+  }
+
+  #id(): number {
+    const id = this.#next
+    this.#next = id === 0xffffffff ? 1 : id + 1
+    return id
+  }
+
+  #pinged(id: number, answered: boolean): void {
+    const settle = this.#pings.get(id)
+    this.#pings.delete(id)
+    settle?.(answered)
+  }
+
+  #onFrame(type: number, id: number, body: Buffer): void {
+    switch (type) {
+      case FrameType.udpData:
+        this.#datagrams.get(id)?.onDatagram(body)
+        break
+      case FrameType.probed: {
+        const answered = this.#probes.get(id)
+        this.#probes.delete(id)
+        answered?.()
+        break
+      }
+      case FrameType.udpError:
+      case FrameType.udpClose: {
+        const handler = this.#datagrams.get(id)
+        this.#datagrams.delete(id)
+        handler?.onFail(type === FrameType.udpClose ? 'timeout' : failureOfErrno(body.toString()))
+        break
+      }
+      case FrameType.pinged:
+        this.#pinged(id, body[0] === 1)
+        break
+      case FrameType.hello:
+        this.#greeted?.(JSON.parse(body.toString()) as AgentHello)
+        this.#greeted = undefined
+        break
+    }
+  }
+}

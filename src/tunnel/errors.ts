@@ -1,0 +1,30 @@
+// What can go wrong with a tunnel as a whole, for people who will read it at the edge.
+
+export type TunnelErrorCode =
+  | 'host-key' // the server showed another host key than the pinned one
+  | 'auth' // the server refused our key
+  | 'unreachable' // no transport: the API server or the port-forward refused
+  | 'lost' // the transport went away
+  | 'timeout'
+  | 'protocol' // the far side speaks something else
+
+/** `message` says what and why in one line, `hint` what to do in one line. */
+export class TunnelError extends Error {
+  readonly code: TunnelErrorCode
+  readonly hint: string
+
+  constructor(code: TunnelErrorCode, message: string, hint: string) {
+    super(message)
+    this.name = 'TunnelError'
+    this.code = code
+    this.hint = hint
+  }
+}
+
+/** Asked of a shadow that cannot do it. */
+export class UnsupportedError extends Error {
+  constructor(what: string) {
+    super(`${what} needs kt's own agent in the shadow: connect with --shadow agent`)
+    this.name = 'UnsupportedError'
+  }
+}

@@ -1,0 +1,52 @@
+// The tunnel's surface: how to reach a shadow, and tunnels over it. The daemon makes a new tunnel when one is lost.
+import { AgentTunnel } from './agent-tunnel.ts'
+import type { Tunnel } from './port.ts'
+import { openSession } from './ssh/session.ts'
+import { SshdTunnel } from './sshd-tunnel.ts'
+import type { Transport } from './transport.ts'
+
+export { TunnelError, type TunnelErrorCode, UnsupportedError } from './errors.ts'
+export { createLoopbackTunnel } from './loopback.ts'
+export { openPortForward } from './portforward.ts'
+export { hasNativeCiphers } from './ssh/internals.ts'
+export { openTcp } from './tcp.ts'
+export type { Transport } from './transport.ts'
+
+export interface TunnelOptions {
+  /** Open and not started; the tunnel closes it. */
+  transport: Transport
+  kind: 'agent' | 'sshd'
+  username: string
+  /** Private key, OpenSSH PEM. */
+  clientKey: string
+  /** Host key in SSH wire format, base64: any other is refused. Undefined: taken as shown, see `ConnectedTunnel.hostKey`. */
+  hostKey: string | undefined
+  /** For all of it: key exchange, authentication, greeting. Default 15,000. */
+  timeoutMs?: number
+  /** Who is calling, `kt/0.1.0`: for the agent's log. */
+  client?: string
+  /** Milliseconds, any origin. Default: this process's clock. */
+  now?: () => number
+}
+
+/** A tunnel over SSH. */
+export interface ConnectedTunnel extends Tunnel {
+  /** What the server showed: pin it when reconnecting to the same shadow. */
+  readonly hostKey: string
+}
+
+/** Makes a tunnel over an open transport. Rejects with TunnelError; the transport is closed then. */
+export async function connectTunnel(options: TunnelOptions): Promise<ConnectedTunnel> {
+  const { transport } = options
+  const now = options.now ?? (() => performance.now())
+  const timeoutMs = options.timeoutMs ?? 15_000
+  const session = await openSession({ ...options, timeoutMs, now })
+  if (options.kind === 'agent') {
+    const tunnel = new AgentTunnel(session, transport, now)
+    await tunnel.greet(options.client ?? 'kt', timeoutMs)
+    return tunnel
+  }
+  const tunnel = new SshdTunnel(session, transport, now)
+  await tunnel.greet(timeoutMs)
+  return tunnel
+}

@@ -1,0 +1,359 @@
+// The channels of one SSH connection as light objects with callbacks: ssh2's own are Node streams with a fixed window of
+// 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
+
+import type { Transport } from '../transport.ts'
+import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
+import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
+
+/** ssh2 numbers its own channels from 0: ours are far above. */
+const FIRST_CHANNEL = 2 ** 20
+const LAST_CHANNEL = 2 ** 31
+/** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
+export const MAX_DATA = 32 * 1024
+/** Bytes the transport may hold before channels wait: enough to keep a line busy for a turn, short enough for an echo behind it. */
+const TRANSPORT_LIMIT = 256 * 1024
+/** A channel that was not waiting gets this much through even then: keystrokes do not queue behind bulk. */
+const EXPRESS_BYTES = 4 * 1024
+const EXPRESS_LIMIT = 4 * TRANSPORT_LIMIT
+/** What one waiting channel may send before the next one's turn. */
+const QUANTUM = 64 * 1024
+
+/** docs/agent-protocol.md: RST in order with the data. */
+export const RESET_REQUEST = 'reset@kt'
+
+/** A channel's owner. No call comes after onRefused or onClose, nor after `reset` or `abandon` here. */
+export interface ChannelHandler {
+  onOpen(): void
+  onRefused(reason: number, description: string): void
+  onData(chunk: Buffer): void
+  onEnd(): void
+  onDrain(): void
+  /** `clean`: both directions ended with EOF. */
+  onClose(how: 'clean' | 'reset' | 'lost'): void
+}
+
+export class Channel {
+  handler: ChannelHandler
+  readonly id: number
+  readonly #mux: ChannelMux
+  readonly window: ReceiveWindow
+  remoteId = -1
+  /** Bytes the other side still takes. */
+  credit = 0
+  maxData = MAX_DATA
+  open = false
+  sentEof = false
+  gotEof = false
+  sentClose = false
+  gotReset = false
+  parked = false
+  /** Waiting for credit, so a window adjust must wake the owner. */
+  starved = false
+  quantum = 0
+  /** The owner has let go. */
+  abandoned = false
+
+  constructor(mux: ChannelMux, id: number, handler: ChannelHandler, window: ReceiveWindow) {
+    this.#mux = mux
+    this.id = id
+    this.handler = handler
+    this.window = window
+  }
+
+  /** As TunnelStream.write. */
+  write(buffer: Uint8Array, start: number, end: number): number {
+    return this.#mux.write(this, buffer, start, end, false)
+  }
+
+  /** Writes all or nothing, even when the transport is full (to a bound); for control frames. */
+  writeUrgent(buffer: Uint8Array): boolean {
+    if (this.credit < buffer.length) {
+      this.starved = true
+      return false
+    }
+    return this.#mux.write(this, buffer, 0, buffer.length, true) === buffer.length
+  }
+
+  consumed(bytes: number): void {
+    this.#mux.consumed(this, bytes)
+  }
+
+  end(): void {
+    this.#mux.end(this)
+  }
+
+  /** Tells the other side of a reset, closes, and is silent from then on. */
+  reset(): void {
+    this.#mux.drop(this, true)
+  }
+
+  /** Closes without a word, and is silent from then on. */
+  abandon(): void {
+    this.#mux.drop(this, false)
+  }
+}
+
+export class ChannelMux implements ChannelEvents {
+  readonly #port: ChannelPort
+  readonly #transport: Transport
+  readonly #budget: WindowBudget
+  readonly #channels = new Map<number, Channel>()
+  #parked: Channel[] = []
+  #next = FIRST_CHANNEL
+  #draining = false
+  #lost = false
+  bytesIn = 0
+  bytesOut = 0
+  /** Decides about channels the other side opens; true if it took the request (and confirms or refuses it). */
+  onIncoming: (request: OpenRequest) => boolean = () => false
+
+  constructor(connection: object, transport: Transport, budget: WindowBudget) {
+    this.#transport = transport
+    this.#budget = budget
+    this.#port = new ChannelPort(connection, this)
+    this.placePackets()
+    transport.onDrain = () => this.#drain()
+  }
+
+  get size(): number {
+    return this.#channels.size
+  }
+
+  /** True when a datagram is better dropped than queued. */
+  get congested(): boolean {
+    return this.#transport.buffered >= 2 * TRANSPORT_LIMIT || this.#port.exchangingKeys
+  }
+
+  /** Packets are made in the transport's own buffers; again after each key exchange, which makes a new cipher. */
+  placePackets(): void {
+    this.#port.allocateFrom((length) => this.#transport.reserve(length))
+    this.#drain()
+  }
+
+  /** Opens a channel; `handler` hears whether it was confirmed. */
+  openChannel(
+    type: string,
+    handler: ChannelHandler,
+    target?: Required<OpenRequest['data']>,
+    window = INITIAL_WINDOW,
+  ): Channel {
+    const channel = this.#create(handler, window)
+    if (this.#lost) queueMicrotask(() => this.#lose(channel))
+    else this.#port.open(type, channel.id, window, MAX_DATA, target)
+    return channel
+  }
+
+  /** Says yes to what the other side wants to open. */
+  accept(request: OpenRequest, handler: ChannelHandler, window = INITIAL_WINDOW): Channel {
+    const channel = this.#create(handler, window)
+    channel.remoteId = request.sender
+    channel.credit = request.window
+    channel.maxData = Math.min(MAX_DATA, request.packetSize)
+    channel.open = true
+    this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
+    return channel
+  }
+
+  refuse(request: OpenRequest, reason: number, description: string): void {
+    this.#port.refuse(request.sender, reason, description)
+  }
+
+  /** The connection is gone: every owner hears so, once. */
+  lose(): void {
+    if (this.#lost) return
+    this.#lost = true
+    this.#parked = []
+    for (const channel of [...this.#channels.values()]) this.#lose(channel)
+  }
+
+  write(channel: Channel, buffer: Uint8Array, start: number, end: number, urgent: boolean): number {
+    if (!channel.open || channel.sentEof || channel.sentClose || this.#lost) return 0
+    let p = start
+    let express = EXPRESS_BYTES
+    while (p < end) {
+      if (channel.credit === 0) {
+        channel.starved = true
+        break
+      }
+      const room = urgent ? MAX_DATA : this.#room(channel, express)
+      if (room <= 0) {
+        this.#park(channel)
+        break
+      }
+      const size = Math.min(end - p, channel.credit, channel.maxData, room)
+      this.#port.data(channel.remoteId, buffer, p, p + size)
+      channel.credit -= size
+      channel.quantum -= size
+      express -= size
+      p += size
+    }
+    this.bytesOut += p - start
+    return p - start
+  }
+
+  consumed(channel: Channel, bytes: number): void {
+    if (channel.sentClose || this.#lost) return
+    const amount = channel.window.consumed(bytes)
+    if (amount > 0 && !channel.gotEof) this.#port.adjustWindow(channel.remoteId, amount)
+  }
+
+  end(channel: Channel): void {
+    if (channel.sentEof || channel.sentClose) return
+    channel.sentEof = true
+    if (!channel.open) return
+    this.#port.eof(channel.remoteId)
+    if (channel.gotEof) this.#sendClose(channel)
+  }
+
+  drop(channel: Channel, withReset: boolean): void {
+    if (channel.abandoned) return
+    channel.abandoned = true
+    channel.handler = deaf
+    if (!channel.open || channel.sentClose || this.#lost) return
+    if (withReset) this.#port.request(channel.remoteId, RESET_REQUEST)
+    this.#sendClose(channel)
+  }
+
+  #create(handler: ChannelHandler, window: number): Channel {
+    while (this.#channels.has(this.#next)) this.#next++
+    const channel = new Channel(this, this.#next, handler, new ReceiveWindow(this.#budget, window))
+    this.#next = this.#next >= LAST_CHANNEL ? FIRST_CHANNEL : this.#next + 1
+    this.#channels.set(channel.id, channel)
+    return channel
+  }
+
+  /** How much this channel may write now, `express` if others are waiting. */
+  #room(channel: Channel, express: number): number {
+    if (this.#port.exchangingKeys) return 0
+    const { buffered } = this.#transport
+    if (buffered < TRANSPORT_LIMIT) {
+      if (this.#draining) return channel.quantum
+      if (this.#parked.length === 0) return MAX_DATA
+    }
+    return channel.parked || buffered >= EXPRESS_LIMIT ? 0 : express
+  }
+
+  #park(channel: Channel): void {
+    if (channel.parked) return
+    channel.parked = true
+    this.#parked.push(channel)
+  }
+
+  #drain(): void {
+    if (this.#draining || this.#port.exchangingKeys) return
+    this.#draining = true
+    while (this.#parked.length > 0 && this.#transport.buffered < TRANSPORT_LIMIT && !this.#lost) {
+      const channel = this.#parked.shift()!
+      channel.parked = false
+      channel.quantum = QUANTUM
+      channel.handler.onDrain()
+    }
+    this.#draining = false
+  }
+
+  #sendClose(channel: Channel): void {
+    if (channel.sentClose) return
+    channel.sentClose = true
+    this.#port.close(channel.remoteId)
+  }
+
+  #forget(channel: Channel): void {
+    this.#channels.delete(channel.id)
+    channel.window.release()
+    channel.open = false
+    if (channel.parked) this.#parked = this.#parked.filter((other) => other !== channel)
+    channel.parked = false
+  }
+
+  #lose(channel: Channel): void {
+    this.#forget(channel)
+    channel.handler.onClose('lost')
+  }
+
+  // ChannelEvents: false means that the channel is not ours.
+
+  onOpenRequest(request: OpenRequest): boolean {
+    return this.onIncoming(request)
+  }
+
+  onConfirmed(confirmation: OpenConfirmation): boolean {
+    const channel = this.#channels.get(confirmation.recipient)
+    if (!channel) return confirmation.recipient >= FIRST_CHANNEL
+    channel.open = true
+    channel.remoteId = confirmation.sender
+    channel.credit = confirmation.window
+    channel.maxData = Math.min(MAX_DATA, confirmation.packetSize)
+    if (channel.abandoned) {
+      this.#sendClose(channel)
+      return true
+    }
+    if (channel.sentEof) this.#port.eof(channel.remoteId)
+    channel.handler.onOpen()
+    return true
+  }
+
+  onRefused(id: number, reason: number, description: string): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    this.#forget(channel)
+    channel.handler.onRefused(reason, description)
+    return true
+  }
+
+  onData(id: number, data: Buffer): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    this.bytesIn += data.length
+    channel.handler.onData(data)
+    return true
+  }
+
+  onWindow(id: number, bytes: number): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    channel.credit += bytes
+    if (!channel.starved) return true
+    channel.starved = false
+    channel.handler.onDrain()
+    return true
+  }
+
+  onEof(id: number): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    if (channel.gotEof) return true
+    channel.gotEof = true
+    channel.handler.onEnd()
+    if (channel.sentEof) this.#sendClose(channel)
+    return true
+  }
+
+  onClosed(id: number): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    this.#sendClose(channel)
+    this.#forget(channel)
+    const clean = channel.gotEof && channel.sentEof && !channel.gotReset
+    channel.handler.onClose(clean ? 'clean' : 'reset')
+    return true
+  }
+
+  onRequest(id: number, type: string, wantReply: boolean): boolean {
+    const channel = this.#channels.get(id)
+    if (!channel) return id >= FIRST_CHANNEL
+    if (type === RESET_REQUEST) channel.gotReset = true
+    else if (wantReply) this.#port.denyRequest(channel.remoteId)
+    return true
+  }
+}
+
+const deaf: ChannelHandler = {
+  onOpen() {},
+  onRefused() {},
+  onData() {},
+  onEnd() {},
+  onDrain() {},
+  onClose() {},
+}
+
+export { OpenFailure, type OpenRequest }

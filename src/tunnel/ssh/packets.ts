@@ -1,0 +1,83 @@
+// Makes ssh2's ciphers write packets where the transport will send them from, instead of into a fresh buffer a packet:
+// one copy and one allocation of 32 KiB less, and no system call for the padding. Ciphers of other shapes stay as they are.
+import { createCipheriv, randomFillSync } from 'node:crypto'
+
+/** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
+export interface CipherShape {
+  allocPacket(payloadLength: number): Buffer
+  encrypt(packet: Buffer): void
+  outSeqno: number
+  _onWrite(packet: Uint8Array): void
+  _dead: boolean
+  /** The native binding's object; absent where node:crypto is used. */
+  _instance?: object
+  _macLen?: number
+  _aadLen?: number
+  _encBlockLen?: number
+  /** AES-GCM over node:crypto. */
+  _encSSLName?: 'aes-128-gcm' | 'aes-256-gcm'
+  _encKey?: Buffer
+  _encIV?: Buffer
+}
+
+const GCM_BLOCK = 16 // RFC 5647 7.1
+const GCM_TAG = 16 // RFC 5647 6.3
+
+// RFC 4253 6: padding SHOULD be random. Taken from a pool, since a call for 4 to 20 bytes costs as much as encrypting 4 KiB.
+const pool = Buffer.allocUnsafeSlow(4096)
+let poolUsed = pool.length
+
+function pad(packet: Buffer, start: number, length: number): void {
+  if (poolUsed + length > pool.length) {
+    randomFillSync(pool)
+    poolUsed = 0
+  }
+  for (let i = 0; i < length; i++) packet[start + i] = pool[poolUsed + i]
+  poolUsed += length
+}
+
+/** From now on packets come from `reserve`. Returns whether the cipher is of a shape known here. */
+export function placePackets(cipher: CipherShape, reserve: (length: number) => Buffer): boolean {
+  const gcm = cipher._encKey !== undefined && cipher._encIV?.length === 12
+  const generic = cipher._instance !== undefined && cipher._macLen !== undefined
+  const gcmBinding = cipher._instance !== undefined && cipher._macLen === undefined && cipher._encBlockLen === undefined
+  // chacha20-poly1305, which kt never asks for, looks like the GCM binding but pads to 8: `allocPacket` shows it.
+  if (gcmBinding && cipher.allocPacket(11).length !== 4 + GCM_BLOCK + GCM_TAG) return false
+  if (!gcm && !generic && !gcmBinding) return false
+  const block = generic ? cipher._encBlockLen! : GCM_BLOCK
+  const clear = generic ? cipher._aadLen! : 4 // RFC 5647 7.3: the length is not encrypted, nor counted for padding
+  const trailer = generic ? cipher._macLen! : GCM_TAG
+  cipher.allocPacket = (payloadLength) => {
+    const unpadded = 5 + payloadLength
+    let padding = block - ((unpadded - clear) & (block - 1))
+    if (padding < 4) padding += block
+    const packet = reserve(unpadded + padding + trailer)
+    const length = unpadded + padding - 4
+    packet[0] = length >>> 24
+    packet[1] = length >>> 16
+    packet[2] = length >>> 8
+    packet[3] = length
+    packet[4] = padding
+    pad(packet, unpadded, padding)
+    return packet
+  }
+  if (gcm) cipher.encrypt = (packet) => encryptGcm(cipher, packet)
+  return true
+}
+
+function encryptGcm(cipher: CipherShape, packet: Buffer): void {
+  if (cipher._dead) return
+  const iv = cipher._encIV!
+  const aes = createCipheriv(cipher._encSSLName!, cipher._encKey!, iv)
+  aes.setAAD(packet.subarray(0, 4))
+  packet.set(aes.update(packet.subarray(4, packet.length - GCM_TAG)), 4)
+  aes.final()
+  packet.set(aes.getAuthTag(), packet.length - GCM_TAG)
+  cipher._onWrite(packet)
+  // RFC 5647 7.1: the invocation counter is the last 8 bytes.
+  for (let i = 11; i >= 4; i--) {
+    iv[i] = (iv[i] + 1) & 255
+    if (iv[i] !== 0) break
+  }
+  cipher.outSeqno = (cipher.outSeqno + 1) >>> 0
+}

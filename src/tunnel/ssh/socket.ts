@@ -1,0 +1,64 @@
+// What ssh2 takes for a socket: only the parts it uses, over a Transport. A real Duplex would queue once more.
+import { EventEmitter } from 'node:events'
+import type { Transport } from '../transport.ts'
+
+export class SshSocket extends EventEmitter {
+  writable = true
+  readable = true
+  /** ssh2 asks this before each write (its isWritable). */
+  readonly _readableState = { ended: false }
+  readonly remoteAddress: string | undefined
+  readonly #transport: Transport
+  #started = false
+
+  constructor(transport: Transport, remoteAddress?: string) {
+    super()
+    this.#transport = transport
+    this.remoteAddress = remoteAddress
+  }
+
+  resume(): this {
+    if (this.#started) return this
+    this.#started = true
+    this.#transport.start(
+      (chunk) => this.emit('data', chunk),
+      (error) => {
+        this.writable = false
+        this.readable = false
+        this._readableState.ended = true
+        if (error) this.emit('error', error)
+        this.emit('close')
+      },
+    )
+    return this
+  }
+
+  pause(): this {
+    return this
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.#transport.write(chunk)
+    return true
+  }
+
+  end(): this {
+    this.writable = false
+    this.#transport.end()
+    return this
+  }
+
+  destroy(error?: Error): this {
+    this.writable = false
+    this.#transport.destroy(error)
+    return this
+  }
+
+  setNoDelay(): this {
+    return this
+  }
+
+  setTimeout(): this {
+    return this
+  }
+}

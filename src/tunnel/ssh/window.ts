@@ -1,0 +1,83 @@
+// How much the other side may send on a channel: small for idle flows, grown for busy ones until the window is no longer what
+// limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
+
+/** Of each channel at the start. OpenSSH starts with 2 MiB. */
+export const INITIAL_WINDOW = 256 * 1024
+/** 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
+export const MAX_WINDOW = 16 * 1024 * 1024
+const DEFAULT_BUDGET = 64 * 1024 * 1024
+/** Added to the round trip: a turn of either event loop and the queues of the port-forward. */
+const SLACK_MS = 2
+
+/** What the windows of one session may grow by in all, and the clock and round trip they judge by. */
+export class WindowBudget {
+  /** Smallest round trip seen in ms. */
+  roundTripMs = 5
+  readonly now: () => number
+  #left: number
+
+  constructor(now: () => number, bytes = DEFAULT_BUDGET) {
+    this.now = now
+    this.#left = bytes
+  }
+
+  get left(): number {
+    return this.#left
+  }
+
+  take(bytes: number): boolean {
+    if (bytes > this.#left) return false
+    this.#left -= bytes
+    return true
+  }
+
+  giveBack(bytes: number): void {
+    this.#left += bytes
+  }
+}
+
+/** The receiving window of one channel. */
+export class ReceiveWindow {
+  size: number
+  #initial: number
+  #budget: WindowBudget
+  /** Consumed and not yet given back. */
+  #owed = 0
+  #consumedInRound = 0
+  #roundStart: number
+
+  constructor(budget: WindowBudget, initial = INITIAL_WINDOW) {
+    this.#budget = budget
+    this.#initial = initial
+    this.size = initial
+    this.#roundStart = budget.now()
+  }
+
+  /** Returns what is to be given back to the sender now: 0 or the amount of a window adjust. */
+  consumed(bytes: number): number {
+    this.#owed += bytes
+    this.#consumedInRound += bytes
+    if (this.#owed < this.size / 4) return 0
+    let amount = this.#owed
+    this.#owed = 0
+    if (this.#consumedInRound >= this.size) {
+      const now = this.#budget.now()
+      const elapsed = now - this.#roundStart
+      this.#roundStart = now
+      this.#consumedInRound = 0
+      // A sender that uses a whole window in two round trips waits for us half the time or more.
+      const busy = elapsed < 2 * this.#budget.roundTripMs + SLACK_MS
+      if (busy && this.size < MAX_WINDOW && this.#budget.take(this.size)) {
+        amount += this.size
+        this.size *= 2
+      }
+    }
+    return amount
+  }
+
+  /** The channel is gone. */
+  release(): void {
+    this.#budget.giveBack(this.size - this.#initial)
+    this.size = this.#initial
+  }
+}

@@ -1,0 +1,65 @@
+// A TCP connection as transport: the agent's side, the lab, and tests. (The real way in is src/tunnel/portforward.ts.)
+import { createConnection, type Socket } from 'node:net'
+import { TunnelError } from './errors.ts'
+import { Gatherer, type Transport } from './transport.ts'
+
+/** Wraps a connected socket; it belongs to the transport from now on. */
+export function socketTransport(socket: Socket): Transport {
+  const gatherer = new Gatherer((message, done) => {
+    socket.write(message, done)
+  })
+  let closed = false
+  let failure: Error | undefined
+  socket.setNoDelay(true)
+  socket.pause()
+  return {
+    start(onData, onClose) {
+      socket.on('data', onData)
+      socket.on('error', (error) => {
+        failure ??= error
+      })
+      socket.on('end', () => socket.destroy())
+      socket.on('close', () => {
+        if (closed) return
+        closed = true
+        gatherer.close()
+        onClose(failure)
+      })
+      socket.resume()
+    },
+    reserve: (length) => gatherer.reserve(length),
+    write: (chunk) => gatherer.write(chunk),
+    get buffered() {
+      return gatherer.buffered
+    },
+    get onDrain() {
+      return gatherer.onDrain
+    },
+    set onDrain(callback) {
+      gatherer.onDrain = callback
+    },
+    end() {
+      gatherer.whenEmpty(() => socket.end(() => socket.destroy()))
+    },
+    destroy(error) {
+      failure ??= error
+      socket.destroy()
+    },
+  }
+}
+
+/** Dials an SSH server directly. Rejects with TunnelError 'unreachable'. */
+export function openTcp(host: string, port: number): Promise<Transport> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host, port })
+    socket.once('connect', () => {
+      socket.removeAllListeners('error')
+      resolve(socketTransport(socket))
+    })
+    socket.once('error', (error) =>
+      reject(
+        new TunnelError('unreachable', `${host}:${port}: ${error.message}`, 'see whether something listens there'),
+      ),
+    )
+  })
+}

@@ -1,0 +1,165 @@
+// The bytes under the SSH session: a TCP socket, or a port-forward's WebSocket. ssh2 ignores what `sock.write()` returns, so
+// the transport says how much it holds (`buffered`), and the mux offers no more while that is too much.
+
+/** A way for bytes, both directions, that ends once. */
+export interface Transport {
+  /** Starts reading. `onData` gets chunks that are the receiver's to keep; `onClose` comes once, with an error if it did not end well. */
+  start(onData: (chunk: Buffer) => void, onClose: (error: Error | undefined) => void): void
+  /**
+   * A view of `length` bytes inside the buffer that will be sent next. Fill it and give it to `write`, before anything
+   * else is reserved or written: it is then not copied.
+   */
+  reserve(length: number): Buffer
+  /** Queues bytes; they are copied, if they are not what `reserve` gave. All that is written in one turn goes out together. */
+  write(chunk: Uint8Array): void
+  /** Bytes queued here, not yet taken by the kernel. */
+  readonly buffered: number
+  /** Called each time the kernel has taken something. Set by the mux. */
+  onDrain: () => void
+  /** Sends what is queued, then closes. */
+  end(): void
+  /** Closes at once; `onClose` comes with `error`. */
+  destroy(error?: Error): void
+}
+
+/** How a transport's bytes are wrapped: nothing for TCP, a frame header for a WebSocket. */
+export interface Framing {
+  /** Bytes to leave free in front of a message. */
+  readonly headroom: number
+  /** Writes the header of the message `slab[start .. end)` right in front of `start`; returns where it begins. */
+  seal(slab: Buffer, start: number, end: number): number
+}
+
+export const plainFraming: Framing = { headroom: 0, seal: (_slab, start) => start }
+
+/** Where sealed messages go; `done` when the buffer may be reused. */
+export type Sink = (message: Buffer, done: () => void) => void
+
+interface Slab {
+  readonly bytes: Buffer
+  end: number
+}
+
+/** One slab is one message and one system call: four SSH packets of 32 KiB. */
+const SLAB_BYTES = 132 * 1024
+const SPARE_SLABS = 4
+
+/**
+ * Gathers small writes into slabs and gives them to the sink one at a time: what is written while one is on its way leaves
+ * with the next. Slabs are reused, since fresh buffers cost more than copying (measured: 40 KB 1.1 to 1.9 us).
+ */
+export class Gatherer {
+  buffered = 0
+  onDrain: () => void = () => {}
+  readonly #sink: Sink
+  readonly #framing: Framing
+  #current: Slab | undefined
+  #full: Slab[] = []
+  #spare: Slab[] = []
+  #sending: Slab | undefined
+  #reservedAt = -1
+  #scheduled = false
+  #dead = false
+  #whenEmpty: (() => void) | undefined
+
+  constructor(sink: Sink, framing: Framing = plainFraming) {
+    this.#sink = sink
+    this.#framing = framing
+  }
+
+  reserve(length: number): Buffer {
+    const slab = this.#room(length)
+    this.#reservedAt = slab.end
+    return slab.bytes.subarray(slab.end, slab.end + length)
+  }
+
+  write(chunk: Uint8Array): void {
+    if (this.#dead || chunk.length === 0) return
+    const current = this.#current
+    if (
+      current &&
+      this.#reservedAt === current.end &&
+      chunk.buffer === current.bytes.buffer &&
+      chunk.byteOffset === current.bytes.byteOffset + current.end
+    ) {
+      current.end += chunk.length
+      this.#reservedAt = -1
+      this.#written(chunk.length)
+      return
+    }
+    for (let start = 0; start < chunk.length; ) {
+      const slab = this.#room(Math.min(chunk.length - start, 16 * 1024))
+      const end = Math.min(chunk.length, start + SLAB_BYTES - slab.end)
+      slab.bytes.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end), slab.end)
+      slab.end += end - start
+      this.#written(end - start)
+      start = end
+    }
+  }
+
+  /** Runs `callback` when nothing is queued any more. */
+  whenEmpty(callback: () => void): void {
+    if (this.buffered === 0) callback()
+    else this.#whenEmpty = callback
+  }
+
+  /** Forgets what is queued and takes nothing more. */
+  close(): void {
+    this.#dead = true
+    this.#full = []
+    this.#spare = []
+    this.buffered = 0
+  }
+
+  #room(length: number): Slab {
+    let slab = this.#current
+    if (slab && slab.end + length > SLAB_BYTES) {
+      this.#full.push(slab)
+      slab = undefined
+    }
+    if (!slab) {
+      slab = this.#spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), end: 0 }
+      slab.end = this.#framing.headroom
+      this.#current = slab
+    }
+    return slab
+  }
+
+  #written(length: number): void {
+    this.buffered += length
+    if (this.#scheduled || this.#sending) return
+    this.#scheduled = true
+    process.nextTick(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false
+    if (this.#dead || this.#sending) return
+    let slab = this.#full.shift()
+    if (!slab) {
+      slab = this.#current
+      if (!slab || slab.end === this.#framing.headroom) return
+      this.#current = undefined
+      this.#reservedAt = -1
+    }
+    this.#sending = slab
+    const start = this.#framing.seal(slab.bytes, this.#framing.headroom, slab.end)
+    this.#sink(slab.bytes.subarray(start, slab.end), this.#sent)
+  }
+
+  readonly #sent = (): void => {
+    const slab = this.#sending
+    if (!slab || this.#dead) return
+    this.#sending = undefined
+    this.buffered -= slab.end - this.#framing.headroom
+    if (this.#spare.length < SPARE_SLABS) this.#spare.push(slab)
+    // What waits goes first, so that the line is never idle while owners are asked for more.
+    this.#flush()
+    this.onDrain()
+    if (this.buffered === 0 && this.#whenEmpty) {
+      const callback = this.#whenEmpty
+      this.#whenEmpty = undefined
+      callback()
+    }
+  }
+}

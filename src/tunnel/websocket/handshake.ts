@@ -1,0 +1,279 @@
+// Opens a WebSocket as client: dials (through a proxy if there is one), TLS, and the upgrade of RFC 6455 4.1. What comes after is
+// frame.ts's business.
+import { createHash, randomBytes } from 'node:crypto'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { TunnelError } from '../errors.ts'
+
+export interface WebSocketTarget {
+  /** https:// or wss://; http:// and ws:// for tests. */
+  url: string
+  headers: Record<string, string>
+  tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
+  /** http://, https://, socks5:// or socks5h://, with user and password if it wants them. */
+  proxy?: string
+}
+
+export interface OpenWebSocket {
+  socket: Socket
+  /** Bytes that came behind the answer's header. */
+  head: Buffer
+  encrypted: boolean
+}
+
+/** RFC 6455 1.3 */
+const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+/** An answer with a larger header or error text than this is not read further. */
+const MAX_ANSWER = 64 * 1024
+
+/** Resolves with the socket, paused. Rejects with TunnelError 'unreachable' that says what the server answered. */
+export async function openWebSocket(
+  target: WebSocketTarget,
+  protocol: string,
+  timeoutMs: number,
+): Promise<OpenWebSocket> {
+  const url = new URL(target.url.replace(/^ws/, 'http'))
+  const encrypted = url.protocol === 'https:'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const port = Number(url.port || (encrypted ? 443 : 80))
+  const deadline = new Deadline(timeoutMs, `${host}:${port}`)
+  try {
+    let socket = await deadline.guard(dial(host, port, target.proxy, deadline))
+    if (encrypted) socket = await secure(socket, host, target.tls, deadline)
+    socket.setNoDelay(true)
+    const key = randomBytes(16).toString('base64')
+    const lines = [
+      `GET ${url.pathname}${url.search} HTTP/1.1`,
+      `Host: ${url.host}`,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Key: ${key}`,
+      `Sec-WebSocket-Protocol: ${protocol}`,
+      ...Object.entries(target.headers).map(([name, value]) => `${name}: ${value}`),
+    ]
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    const answer = await readAnswer(socket, deadline)
+    if (answer.status !== 101) {
+      const body = await readBody(socket, answer, deadline)
+      socket.destroy()
+      throw refused(answer, body)
+    }
+    const accept = createHash('sha1')
+      .update(key + MAGIC)
+      .digest('base64')
+    if (
+      answer.headers.get('sec-websocket-accept') !== accept ||
+      answer.headers.get('sec-websocket-protocol') !== protocol
+    ) {
+      socket.destroy()
+      throw unreachable(
+        `${host} answered the upgrade to ${protocol} with something else`,
+        'a proxy on the way may not let WebSockets pass',
+      )
+    }
+    deadline.end()
+    return { socket, head: answer.rest, encrypted }
+  } catch (error) {
+    deadline.end(true)
+    if (error instanceof TunnelError) throw error
+    throw unreachable(
+      `${host}:${port}: ${(error as Error).message}`,
+      'see whether the API server can be reached: kubectl version',
+    )
+  }
+}
+
+function unreachable(message: string, hint: string): TunnelError {
+  return new TunnelError('unreachable', message, hint)
+}
+
+/** One time limit for all steps; when it has passed, the socket in hand is destroyed, which fails the step. */
+class Deadline {
+  socket: Socket | undefined
+  readonly #timer: NodeJS.Timeout
+  #fail: (error: Error) => void = () => {}
+  readonly #failed: Promise<never>
+
+  constructor(timeoutMs: number, what: string) {
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject
+    })
+    this.#failed.catch(() => {})
+    this.#timer = setTimeout(() => {
+      this.#fail(
+        new TunnelError(
+          'timeout',
+          `${what} did not answer within ${timeoutMs / 1000} s`,
+          'see whether the API server can be reached',
+        ),
+      )
+      this.socket?.destroy()
+    }, timeoutMs)
+  }
+
+  guard<T>(step: Promise<T>): Promise<T> {
+    return Promise.race([step, this.#failed])
+  }
+
+  /** An event of a socket, or its error. */
+  wait(socket: Socket, event: string): Promise<void> {
+    this.socket = socket
+    return this.guard(
+      new Promise<void>((resolve, reject) => {
+        const settle = (error?: Error) => {
+          socket.off(event, onEvent)
+          socket.off('error', settle)
+          socket.off('close', onClose)
+          if (error) reject(error)
+          else resolve()
+        }
+        const onEvent = () => settle()
+        const onClose = () => settle(new Error('the connection was closed'))
+        socket.on(event, onEvent)
+        socket.on('error', settle)
+        socket.on('close', onClose)
+      }),
+    )
+  }
+
+  end(destroy = false): void {
+    clearTimeout(this.#timer)
+    if (destroy) this.socket?.destroy()
+  }
+}
+
+async function dial(host: string, port: number, proxy: string | undefined, deadline: Deadline): Promise<Socket> {
+  if (!proxy) return connected(connectTcp({ host, port, autoSelectFamily: true }), deadline)
+  const url = new URL(proxy)
+  const proxyHost = url.hostname.replace(/^\[|\]$/g, '')
+  if (url.protocol.startsWith('socks')) {
+    const { SocksClient } = await import('socks')
+    const { socket } = await SocksClient.createConnection({
+      proxy: {
+        host: proxyHost,
+        port: Number(url.port || 1080),
+        type: url.protocol.startsWith('socks4') ? 4 : 5,
+        ...(url.username
+          ? { userId: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+          : {}),
+      },
+      command: 'connect',
+      destination: { host, port },
+    })
+    deadline.socket = socket
+    return socket
+  }
+  const plain = await connected(
+    connectTcp({ host: proxyHost, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) }),
+    deadline,
+  )
+  const socket =
+    url.protocol === 'https:' ? await secure(plain, proxyHost, { rejectUnauthorized: true }, deadline) : plain
+  // RFC 9110 9.3.6
+  const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+  const credentials = Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString(
+    'base64',
+  )
+  const authorization = url.username ? `Proxy-Authorization: Basic ${credentials}\r\n` : ''
+  socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
+  const answer = await readAnswer(socket, deadline)
+  if (answer.status < 200 || answer.status > 299) {
+    socket.destroy()
+    throw unreachable(
+      `the proxy ${url.host} answered ${answer.status} ${answer.reason} to CONNECT ${authority}`,
+      'see proxy-url in the kubeconfig, and HTTPS_PROXY',
+    )
+  }
+  return socket
+}
+
+async function connected(socket: Socket, deadline: Deadline): Promise<Socket> {
+  await deadline.wait(socket, 'connect')
+  return socket
+}
+
+async function secure(
+  socket: Socket,
+  host: string,
+  tls: WebSocketTarget['tls'],
+  deadline: Deadline,
+): Promise<TLSSocket> {
+  const servername = tls.servername ?? (isIP(host) ? '' : host)
+  const secured = connectTls({
+    socket,
+    host,
+    servername,
+    ca: tls.ca,
+    cert: tls.cert,
+    key: tls.key,
+    rejectUnauthorized: tls.rejectUnauthorized,
+    ALPNProtocols: ['http/1.1'],
+  })
+  await deadline.wait(secured, 'secureConnect')
+  return secured
+}
+
+interface Answer {
+  status: number
+  reason: string
+  headers: Map<string, string>
+  rest: Buffer
+}
+
+async function readAnswer(socket: Socket, deadline: Deadline): Promise<Answer> {
+  let bytes = Buffer.alloc(0)
+  for (;;) {
+    const end = bytes.indexOf('\r\n\r\n')
+    if (end >= 0) {
+      const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n')
+      const match = /^HTTP\/1\.[01] (\d{3}) ?(.*)$/.exec(first)
+      if (!match) throw new Error('the answer is not HTTP')
+      const headers = new Map<string, string>()
+      for (const line of lines) {
+        const colon = line.indexOf(':')
+        headers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
+      }
+      return { status: Number(match[1]), reason: match[2], headers, rest: bytes.subarray(end + 4) }
+    }
+    if (bytes.length > MAX_ANSWER) throw new Error('the answer does not end')
+    bytes = Buffer.concat([bytes, await readSome(socket, deadline)])
+  }
+}
+
+async function readBody(socket: Socket, answer: Answer, deadline: Deadline): Promise<string> {
+  const wanted = Math.min(Number(answer.headers.get('content-length') ?? 0), MAX_ANSWER)
+  let body = answer.rest
+  try {
+    while (body.length < wanted) body = Buffer.concat([body, await readSome(socket, deadline)])
+  } catch {
+    // What has come says enough.
+  }
+  return body.toString()
+}
+
+async function readSome(socket: Socket, deadline: Deadline): Promise<Buffer> {
+  for (;;) {
+    const chunk = socket.read() as Buffer | null
+    if (chunk) return chunk
+    if (socket.readableEnded || socket.destroyed) throw new Error('the connection was closed')
+    await deadline.wait(socket, 'readable')
+    if (socket.readableLength === 0) throw new Error('the connection was closed')
+  }
+}
+
+function refused(answer: Answer, body: string): TunnelError {
+  let said = body.trim().split('\n')[0]
+  try {
+    said = (JSON.parse(body) as { message?: string }).message ?? said
+  } catch {
+    // Not a Kubernetes Status: the first line is what there is.
+  }
+  const hint =
+    answer.status === 401
+      ? 'your credentials have expired or are wrong: log in again'
+      : answer.status === 403
+        ? 'ask for the right to get (and create) pods/portforward in this namespace'
+        : 'see whether kubectl port-forward to the shadow pod works'
+  return unreachable(`port-forward: the API server answered ${answer.status} ${said || answer.reason}`, hint)
+}
