@@ -52,10 +52,12 @@ export interface ShadowOptions {
   readyTimeoutMs: number
 }
 
-/** A running shadow and how to reach its SSH server. */
+/** A shadow and how to reach its SSH server. */
 export interface ShadowHandle {
   namespace: string
   job: string
+  /** The Job's, so that a later one of the same name is never taken for this. */
+  jobUid: string
   pod: string
   node: string
   kind: ShadowKind
@@ -80,21 +82,35 @@ export interface PortForwardEndpoint {
 /** Progress of a step, as it happens: `shadow: image is being pulled`. */
 export type Progress = (step: string, detail: string) => void
 
+export interface ShadowHooks {
+  /**
+   * The pod has a node: from now on a port-forward may succeed, some 0.4 s before the cluster says that it runs (the
+   * kubelet tells the API server late). So dial at once and again every 100 ms until it answers or createShadow
+   * rejects. Called once, and not at all when creation failed before.
+   */
+  dialable?: (shadow: ShadowHandle) => void
+  /** Gives up: the Job is removed, then createShadow rejects. */
+  signal?: AbortSignal
+}
+
 /** What the worker can do. Errors are ClusterError with a stable `code`. */
 export interface ClusterClient {
   identify(): Promise<ClusterIdentity>
   discoverRanges(): Promise<Ranges>
-  /** Creates Job (suspended), Secret, releases it, and resolves as soon as the pod may be dialled. */
-  createShadow(options: ShadowOptions, progress: Progress): Promise<ShadowHandle>
+  /**
+   * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
+   * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster.
+   */
+  createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle>
   /** How to reach the shadow's port over a WebSocket port-forward (v4.channel.k8s.io). */
   portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint>
   /** 'running', 'starting', or 'gone'; with what the cluster says of it. */
   shadowState(shadow: ShadowHandle): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }>
   /** Moves activeDeadlineSeconds ahead (sshd only). */
   prolongShadow(shadow: ShadowHandle): Promise<void>
-  /** Deletes Job, pod and Secret of this shadow, nobody else's. */
+  /** Deletes Job, pod and Secret of this shadow, nobody else's; resolves when they are gone (5 s at most). Idempotent. */
   removeShadow(shadow: ShadowHandle): Promise<void>
-  /** Ends the worker; it starts again with the next call. */
+  /** Gives up what is under way (a shadow being made is removed) and ends the worker; the next call starts it again. */
   close(): Promise<void>
 }
 

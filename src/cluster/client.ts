@@ -1,0 +1,216 @@
+// The ClusterClient of the rest of kt: passes every call to a child process, which is started with the first one and
+// ended when there was nothing to say for a while, so that client-node's memory does not stay.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Method, Reply, Request } from './messages.ts'
+import {
+  type ClusterClient,
+  ClusterError,
+  type ClusterIdentity,
+  type ClusterSelection,
+  type PortForwardEndpoint,
+  type Progress,
+  type Ranges,
+  type ShadowHandle,
+  type ShadowHooks,
+  type ShadowOptions,
+} from './port.ts'
+
+export interface ClusterClientOptions {
+  /** The worker ends after this long without a call. */
+  idleMs?: number
+  /** Environment of the worker (KUBECONFIG, HOME, proxies, PATH of plugins). Default: this process's. */
+  env?: NodeJS.ProcessEnv
+  /** Command and arguments before `node worker`: to run it in another network. It must pass descriptors on. */
+  prefix?: string[]
+  /** File with the agent's program, default dist/agent.cjs. */
+  agentBundle?: string
+}
+
+const IDLE_MS = 10_000
+// As worker.ts gives itself, and some.
+const EXIT_MS = 10_000
+
+interface Call {
+  method: Method
+  resolve: (value: unknown) => void
+  reject: (error: Error) => void
+  progress?: Progress
+  dialable?: (shadow: ShadowHandle) => void
+  /** Resolves when the call is over, either way. */
+  settled: Promise<void>
+}
+
+/** Nothing is started or read before the first call. */
+export function createClusterClient(selection: ClusterSelection, options: ClusterClientOptions = {}): ClusterClient {
+  return new WorkerClient(selection, options)
+}
+
+class WorkerClient implements ClusterClient {
+  readonly #selection: ClusterSelection
+  readonly #options: ClusterClientOptions
+  readonly #calls = new Map<number, Call>()
+  #worker: ChildProcess | undefined
+  #idle: NodeJS.Timeout | undefined
+  #lastId = 0
+
+  constructor(selection: ClusterSelection, options: ClusterClientOptions) {
+    this.#selection = selection
+    this.#options = options
+  }
+
+  identify(): Promise<ClusterIdentity> {
+    return this.#call('identify')
+  }
+
+  discoverRanges(): Promise<Ranges> {
+    return this.#call('discoverRanges')
+  }
+
+  createShadow(options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}): Promise<ShadowHandle> {
+    return this.#call('createShadow', options, { progress, dialable: hooks.dialable }, hooks.signal)
+  }
+
+  portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {
+    return this.#call('portForward', shadow)
+  }
+
+  shadowState(shadow: ShadowHandle): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }> {
+    return this.#call('shadowState', shadow)
+  }
+
+  prolongShadow(shadow: ShadowHandle): Promise<void> {
+    return this.#call('prolongShadow', shadow)
+  }
+
+  removeShadow(shadow: ShadowHandle): Promise<void> {
+    return this.#call('removeShadow', shadow)
+  }
+
+  async close(): Promise<void> {
+    const worker = this.#worker
+    if (!worker) return
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+    // A shadow in the making says itself when it is undone; the rest has nothing to undo.
+    const undone = [...this.#calls].map(async ([id, call]) => {
+      if (call.method !== 'createShadow') return this.#take(id)?.reject(givenUp())
+      this.#send({ type: 'abort', id })
+      await call.settled
+    })
+    await Promise.all(undone)
+    this.#letGo()
+    const timer = setTimeout(() => worker.kill('SIGKILL'), EXIT_MS)
+    await exited
+    clearTimeout(timer)
+  }
+
+  #call<T>(
+    method: Method,
+    argument?: unknown,
+    listeners: Pick<Call, 'progress' | 'dialable'> = {},
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const id = ++this.#lastId
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    if (signal?.aborted) {
+      reject(givenUp())
+      return promise
+    }
+    clearTimeout(this.#idle)
+    const settled = promise.then(
+      () => {},
+      () => {},
+    )
+    this.#calls.set(id, { method, resolve: (value) => resolve(value as T), reject, settled, ...listeners })
+    this.#worker ??= this.#start()
+    this.#worker.ref()
+    this.#worker.channel?.ref()
+    const abort = () => this.#send({ type: 'abort', id })
+    signal?.addEventListener('abort', abort)
+    this.#send({ type: 'call', id, method, argument })
+    return promise.finally(() => signal?.removeEventListener('abort', abort))
+  }
+
+  #start(): ChildProcess {
+    const { prefix = [], env = process.env, agentBundle = neighbours.agent } = this.#options
+    const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
+    const worker = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    let complaint = ''
+    worker.stderr!.setEncoding('utf8').on('data', (text) => {
+      complaint = (complaint + text).slice(-2000)
+    })
+    worker.on('message', (reply: Reply) => this.#receive(reply))
+    const over = (how: string) => {
+      if (this.#worker === worker) this.#worker = undefined
+      else return // let go of on purpose, or over already
+      const last = complaint.trim().split('\n').at(-1)
+      for (const id of [...this.#calls.keys()])
+        this.#take(id)?.reject(
+          new ClusterError(
+            'internal',
+            `the process that speaks to the API server ended (${how})${last ? `: ${last}` : ''}`,
+            'try again; if it happens again, report it',
+          ),
+        )
+    }
+    worker.once('error', (error) => over(error.message))
+    // `close` and not `exit`: what it said on stderr is read by then.
+    worker.once('close', (code, signal) => over(signal ?? `exit code ${code}`))
+    this.#worker = worker
+    this.#send({ type: 'open', selection: this.#selection, agentBundle })
+    return worker
+  }
+
+  #send(request: Request): void {
+    // The callback takes the error of a worker that has just died; its `close` event tells the callers.
+    this.#worker?.send(request, () => {})
+  }
+
+  #receive(reply: Reply): void {
+    switch (reply.type) {
+      case 'progress':
+        this.#calls.get(reply.id)?.progress?.(reply.step, reply.detail)
+        break
+      case 'dialable':
+        this.#calls.get(reply.id)?.dialable?.(reply.shadow)
+        break
+      case 'result':
+        this.#take(reply.id)?.resolve(reply.value)
+        break
+      case 'error':
+        this.#take(reply.id)?.reject(new ClusterError(reply.code, reply.message, reply.hint))
+    }
+  }
+
+  #take(id: number): Call | undefined {
+    const call = this.#calls.get(id)
+    this.#calls.delete(id)
+    if (this.#calls.size === 0 && this.#worker) {
+      this.#worker.unref()
+      this.#worker.channel?.unref()
+      clearTimeout(this.#idle)
+      this.#idle = setTimeout(() => this.#letGo(), this.#options.idleMs ?? IDLE_MS)
+      this.#idle.unref()
+    }
+    return call
+  }
+
+  #letGo(): void {
+    clearTimeout(this.#idle)
+    const worker = this.#worker
+    this.#worker = undefined
+    if (worker?.connected) worker.disconnect()
+  }
+}
+
+// In dist/ all programs lie beside each other; from source the agent is still the one that was built.
+const file = fileURLToPath(import.meta.url)
+const here = dirname(file)
+const neighbours = file.endsWith('.ts')
+  ? { worker: join(here, 'worker.ts'), agent: join(here, '..', '..', 'dist', 'agent.cjs') }
+  : { worker: join(here, 'worker.js'), agent: join(here, 'agent.cjs') }
+
+function givenUp(): ClusterError {
+  return new ClusterError('gone', 'given up, since kt is ending', 'nothing to do')
+}

@@ -1,0 +1,122 @@
+// The ClusterClient itself: what the worker runs. Joins kubeconfig, requests, ranges and shadow.
+import { randomInt } from 'node:crypto'
+import { lookup } from 'node:dns/promises'
+import { readFile } from 'node:fs/promises'
+import { Api } from './api.ts'
+import { clusterError } from './errors.ts'
+import { type Environment, loadKubeconfig } from './kubeconfig.ts'
+import type {
+  ClusterClient,
+  ClusterIdentity,
+  ClusterSelection,
+  PortForwardEndpoint,
+  Progress,
+  Ranges,
+  ShadowHandle,
+  ShadowHooks,
+  ShadowOptions,
+} from './port.ts'
+import { discoverRanges } from './ranges.ts'
+import { createShadow, prolongShadow, removeShadow, shadowState } from './shadow.ts'
+
+export interface LocalOptions {
+  env: Environment
+  /** File with the agent's program, made by the build. */
+  agentBundle: string
+  /** See ShadowDependencies. */
+  patienceMs?: [number, number]
+}
+
+/** Everything in this process. Nothing is read before the first call. */
+export class LocalClusterClient implements ClusterClient {
+  readonly #selection: ClusterSelection
+  readonly #options: LocalOptions
+  #api: Api | undefined
+
+  constructor(selection: ClusterSelection, options: LocalOptions) {
+    this.#selection = selection
+    this.#options = options
+  }
+
+  async identify(): Promise<ClusterIdentity> {
+    const api = this.#connect()
+    const { identity, proxy } = api.kubeconfig
+    // The API server's version is everybody's to read, so an error is about the way there or who we are.
+    await api.get('/version')
+    const hosts = [identity.server, ...(proxy ? [proxy] : [])].map((url) => new URL(url).hostname)
+    const resolved = await Promise.all(hosts.map(addressesOf))
+    return { ...identity, serverAddresses: [...new Set(resolved.flat())] }
+  }
+
+  async discoverRanges(): Promise<Ranges> {
+    const api = this.#connect()
+    const { identity } = api.kubeconfig
+    return discoverRanges(api, identity.namespace, await addressesOf(new URL(identity.server).hostname))
+  }
+
+  async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {
+    const api = this.#connect()
+    const { namespace } = api.kubeconfig.identity
+    const { patienceMs } = this.#options
+    const agentBundle = () => readBundle(this.#options.agentBundle)
+    return createShadow({ api, namespace, suffix, agentBundle, patienceMs }, options, progress, hooks)
+  }
+
+  async portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {
+    const api = this.#connect()
+    const { identity, proxy } = api.kubeconfig
+    const { headers, tls } = await api.credentials()
+    const url = new URL(identity.server)
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+    url.pathname = `${url.pathname.replace(/\/$/, '')}/api/v1/namespaces/${shadow.namespace}/pods/${shadow.pod}/portforward`
+    url.searchParams.set('ports', String(shadow.port))
+    return { url: url.href, headers, tls, ...(proxy && { proxy }) }
+  }
+
+  async shadowState(shadow: ShadowHandle) {
+    return shadowState(this.#connect(), shadow)
+  }
+
+  async prolongShadow(shadow: ShadowHandle): Promise<void> {
+    await prolongShadow(this.#connect(), shadow)
+  }
+
+  async removeShadow(shadow: ShadowHandle): Promise<void> {
+    await removeShadow(this.#connect(), shadow)
+  }
+
+  async close(): Promise<void> {
+    const api = this.#api
+    this.#api = undefined
+    api?.close()
+  }
+
+  #connect(): Api {
+    this.#api ??= new Api(() => loadKubeconfig(this.#selection, this.#options.env))
+    return this.#api
+  }
+}
+
+// By the machine's own resolver, which is not ours yet.
+async function addressesOf(host: string): Promise<string[]> {
+  try {
+    const found = await lookup(host.replace(/^\[|\]$/g, ''), { all: true })
+    return found.map(({ address }) => address)
+  } catch {
+    return [] // behind a proxy the name may be the proxy's to resolve
+  }
+}
+
+// Letters and digits as in the names Kubernetes makes (k8s.io/apimachinery/pkg/util/rand: no vowels, no 0 1 3).
+const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
+function suffix(): string {
+  return Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
+}
+
+async function readBundle(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch {
+    throw clusterError('internal', `the agent's program ${file} is missing`, 'build it: ./dev build')
+  }
+}

@@ -1,0 +1,17 @@
+// What crosses the border between client.ts and worker.ts: JSON over Node's IPC channel.
+import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './port.ts'
+
+export type Method = Exclude<keyof ClusterClient, 'close'>
+
+/** To the worker. `open` comes first, once. */
+export type Request =
+  | { type: 'open'; selection: ClusterSelection; agentBundle: string }
+  | { type: 'call'; id: number; method: Method; argument?: unknown }
+  | { type: 'abort'; id: number }
+
+/** To the client. Each call ends with one `result` or `error`. */
+export type Reply =
+  | { type: 'progress'; id: number; step: string; detail: string }
+  | { type: 'dialable'; id: number; shadow: ShadowHandle }
+  | { type: 'result'; id: number; value?: unknown }
+  | { type: 'error'; id: number; code: ClusterErrorCode; message: string; hint: string }

@@ -1,0 +1,158 @@
+// The Job and the Secret of a shadow, as objects for the API server. Pure: names and keys come in.
+import type { V1Container, V1Job, V1PodSpec, V1Secret } from '@kubernetes/client-node'
+import type { ShadowKind, ShadowOptions } from './port.ts'
+
+/** Port of the SSH server and the user to log in as. */
+export const shadowLogin: Record<ShadowKind, { port: number; username: string }> = {
+  agent: { port: 2222, username: 'kt' },
+  sshd: { port: 22, username: 'root' },
+}
+
+export const CONTAINER = 'shadow'
+const labels = {
+  'app.kubernetes.io/name': 'kt',
+  'app.kubernetes.io/component': 'shadow',
+  'app.kubernetes.io/managed-by': 'kt',
+}
+export const OWNER_ANNOTATION = 'kt/owner'
+
+/** An sshd cannot see that its client is gone; the client keeps moving this ahead (decision 4). */
+export const SSHD_DEADLINE_S = 1800
+/** The agent ends by itself when no client has been there for this long. */
+const AGENT_IDLE_S = 600
+/** Until its agent runs, nobody ends a Job whose client was killed: then this does. Taken away once it runs. */
+const AGENT_START_DEADLINE_S = 900
+
+// Every mesh that injects a sidecar has its own way to be told not to; some look at labels, some at annotations.
+const noSidecarLabels = { 'sidecar.istio.io/inject': 'false', 'kuma.io/sidecar-injection': 'disabled' }
+const noSidecarAnnotations = {
+  'sidecar.istio.io/inject': 'false',
+  'linkerd.io/inject': 'disabled',
+  'kuma.io/sidecar-injection': 'disabled',
+  'consul.hashicorp.com/connect-inject': 'false',
+}
+
+// Room for an idle agent: a Job with less is refused by quotas that demand requests, one with more by those that are full.
+const defaultRequests = { cpu: '10m', memory: '64Mi' }
+
+/** The Job, suspended: its pod comes when `suspend` is set to false. */
+export function jobManifest(name: string, namespace: string, options: ShadowOptions): V1Job {
+  const common = { ...options.labels, ...labels, 'app.kubernetes.io/instance': name }
+  const owner = { [OWNER_ANNOTATION]: options.owner }
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name, namespace, labels: common, annotations: { ...options.annotations, ...owner } },
+    spec: {
+      suspend: true,
+      backoffLimit: 0,
+      completions: 1,
+      parallelism: 1,
+      ttlSecondsAfterFinished: 60,
+      activeDeadlineSeconds: options.kind === 'sshd' ? SSHD_DEADLINE_S : AGENT_START_DEADLINE_S,
+      template: {
+        metadata: {
+          labels: { ...common, ...noSidecarLabels },
+          annotations: { ...noSidecarAnnotations, ...options.annotations, ...owner },
+        },
+        spec: podSpec(name, options),
+      },
+    },
+  }
+}
+
+function podSpec(name: string, options: ShadowOptions): V1PodSpec {
+  const agent = options.kind === 'agent'
+  return {
+    restartPolicy: 'Never',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 1,
+    ...(options.serviceAccount && { serviceAccountName: options.serviceAccount }),
+    ...(options.imagePullSecrets.length > 0 && {
+      imagePullSecrets: options.imagePullSecrets.map((secret) => ({ name: secret })),
+    }),
+    ...(Object.keys(options.nodeSelector).length > 0 && { nodeSelector: options.nodeSelector }),
+    securityContext: {
+      ...(agent && {
+        runAsNonRoot: true,
+        runAsUser: 65532,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        seccompProfile: { type: 'RuntimeDefault' },
+      }),
+      // Both are "safe" sysctls, admitted by Pod Security "restricted".
+      sysctls: [
+        // Of 28,000 ports to one address all may be in TIME-WAIT after a minute of many short connections.
+        { name: 'net.ipv4.ip_local_port_range', value: '1024 65535' },
+        // Echo requests without a privilege (icmp(7)).
+        { name: 'net.ipv4.ping_group_range', value: '0 2147483647' },
+      ],
+    },
+    containers: [agent ? agentContainer(options) : sshdContainer(options)],
+    volumes: [{ name: 'kt', secret: { secretName: name, defaultMode: agent ? 0o440 : 0o400 } }],
+  }
+}
+
+function agentContainer(options: ShadowOptions): V1Container {
+  const { port } = shadowLogin.agent
+  return {
+    ...container(options, port, '/kt'),
+    command: ['node', '/kt/agent.cjs'],
+    env: [
+      { name: 'KT_AGENT_PORT', value: String(port) },
+      { name: 'KT_AGENT_IDLE_S', value: String(AGENT_IDLE_S) },
+    ],
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+  }
+}
+
+// What runs, and as whom, is the image's own business: an OpenSSH that starts as root.
+function sshdContainer(options: ShadowOptions): V1Container {
+  return container(options, shadowLogin.sshd.port, '/root/authorized')
+}
+
+function container(options: ShadowOptions, port: number, mountPath: string): V1Container {
+  const given = Object.keys(options.resources).length > 0
+  return {
+    name: CONTAINER,
+    image: options.image,
+    imagePullPolicy: 'IfNotPresent',
+    ports: [{ name: 'ssh', containerPort: port, protocol: 'TCP' }],
+    resources: given ? { requests: options.resources, limits: options.resources } : { requests: defaultRequests },
+    volumeMounts: [{ name: 'kt', mountPath, readOnly: true }],
+  }
+}
+
+/** Files of the Secret by name: the agent's program and keys, or the public key for sshd. */
+export type ShadowFiles = Record<string, string>
+
+/** The Secret, owned by the Job: it goes when the Job goes. */
+export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
+  const { name, namespace, uid, labels: jobLabels, annotations } = job.metadata!
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name,
+      namespace,
+      labels: jobLabels,
+      annotations: { [OWNER_ANNOTATION]: annotations?.[OWNER_ANNOTATION] ?? '' },
+      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: name!, uid: uid! }],
+    },
+    type: 'Opaque',
+    immutable: true,
+    data: Object.fromEntries(
+      Object.entries(files).map(([file, content]) => [file, Buffer.from(content).toString('base64')]),
+    ),
+  }
+}
+
+/** True for a Job that kt made as a shadow. */
+export function isShadowJob(job: V1Job): boolean {
+  return Object.entries(labels).every(([key, value]) => job.metadata?.labels?.[key] === value)
+}

@@ -1,0 +1,317 @@
+// Makes, watches and removes shadows (decision 4 of the design): a suspended Job, its Secret, then the release. Whoever
+// gives up or fails here leaves nothing behind in the cluster.
+import type { CoreV1Event, V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
+import { type Api, aborted } from './api.ts'
+import { clusterError } from './errors.ts'
+import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './port.ts'
+import { checkPortForward } from './rights.ts'
+import {
+  isShadowJob,
+  jobManifest,
+  type ShadowFiles,
+  SSHD_DEADLINE_S,
+  secretManifest,
+  shadowLogin,
+} from './shadow-manifest.ts'
+import { isHopeless, judgeEvent, judgePod, type PodVerdict } from './shadow-state.ts'
+import { generateSshKeyPair } from './ssh-key.ts'
+
+export interface ShadowDependencies {
+  api: Api
+  namespace: string
+  /** Five letters or digits nobody can guess. */
+  suffix: () => string
+  /** The agent's program. Throws ClusterError where it was not built. */
+  agentBundle: () => Promise<string>
+  /** How long a pod may be without a node: [when no node fits its selector, when no autoscaler stirs]. */
+  patienceMs?: [number, number]
+}
+
+const MERGE = 'application/merge-patch+json' // RFC 7386
+// The scheduler may be ahead of its node cache; the cluster-autoscaler looks every 10 s (--scan-interval).
+const PATIENCE_MS: [number, number] = [3_000, 15_000]
+const GONE_MS = 5_000
+
+export async function createShadow(
+  dependencies: ShadowDependencies,
+  options: ShadowOptions,
+  progress: Progress,
+  hooks: ShadowHooks = {},
+): Promise<ShadowHandle> {
+  const { api, namespace } = dependencies
+  const name = `kt-shadow-${dependencies.suffix()}`
+  const client = generateSshKeyPair('kt')
+  const host = options.kind === 'agent' ? generateSshKeyPair('kt-shadow') : undefined
+  const files: ShadowFiles =
+    host === undefined
+      ? { authorized: client.publicLine }
+      : {
+          'agent.cjs': await dependencies.agentBundle(),
+          host_key: host.privateKey,
+          authorized: client.publicLine,
+        }
+  const watching = new AbortController()
+  const stop = () => watching.abort()
+  hooks.signal?.addEventListener('abort', stop)
+  let job: V1Job | undefined
+  try {
+    throwIfAborted(hooks.signal)
+    const right = checkPortForward(api, namespace)
+    right.catch(() => {}) // looked at below; until then it must not count as unhandled
+    // What changes the cluster is never cut off in the middle: half done, nobody could know what to undo.
+    const request = { body: jobManifest(name, namespace, options), doing: `creating the Job ${name}` }
+    job = (await api.send<V1Job>('POST', jobPath(namespace), request)).body
+    throwIfAborted(hooks.signal)
+    const handle = {
+      namespace,
+      job: name,
+      jobUid: job.metadata!.uid!,
+      kind: options.kind,
+      ...shadowLogin[options.kind],
+      clientKey: client.privateKey,
+      hostKey: host?.publicKey,
+    }
+    const running = waitForPod(dependencies, job, options.readyTimeoutMs, watching.signal, progress, (pod) =>
+      hooks.dialable?.({ ...handle, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }),
+    )
+    running.catch(() => {})
+    await Promise.race([release(api, job, files), running])
+    await right
+    const pod = await running
+    if (options.kind === 'agent') {
+      const forEver = { spec: { activeDeadlineSeconds: null } }
+      await api.send('PATCH', jobPath(namespace, name), { body: forEver, contentType: MERGE })
+    }
+    return { ...handle, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }
+  } catch (error) {
+    stop()
+    // A refused Job does not exist; one whose answer was lost may.
+    if (job || (error as ClusterError).code === 'unreachable') await undo(api, namespace, name, job?.metadata?.uid)
+    throw hooks.signal?.aborted ? aborted() : error
+  } finally {
+    stop()
+    hooks.signal?.removeEventListener('abort', stop)
+  }
+}
+
+async function release(api: Api, job: V1Job, files: ShadowFiles): Promise<never> {
+  const { name, namespace } = job.metadata!
+  const secret = { body: secretManifest(job, files), doing: `creating the Secret ${name}` }
+  await api.send('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)
+  const go = { body: { spec: { suspend: false } }, contentType: MERGE, doing: `releasing the Job ${name}` }
+  await api.send('PATCH', jobPath(namespace!, name), go)
+  return new Promise<never>(() => {}) // from here on the pod decides
+}
+
+// Settles when the container runs, when the cluster says it will not, or when time is up.
+async function waitForPod(
+  { api, namespace, patienceMs = PATIENCE_MS }: ShadowDependencies,
+  job: V1Job,
+  timeoutMs: number,
+  stopped: AbortSignal,
+  progress: Progress,
+  onNode: (pod: V1Pod) => void,
+): Promise<V1Pod> {
+  const { promise, resolve, reject } = Promise.withResolvers<V1Pod>()
+  const timers = new Set<NodeJS.Timeout>()
+  const later = (ms: number, action: () => void) => timers.add(setTimeout(action, ms))
+  const over = new AbortController()
+  const signal = AbortSignal.any([over.signal, stopped])
+  stopped.addEventListener('abort', () => reject(aborted()), { once: true })
+  const say = (detail: string) => {
+    if (detail === said) return
+    said = detail
+    progress('shadow', detail)
+  }
+  let said = ''
+  let verdict: PodVerdict | undefined
+  let node = ''
+  let scaling = false
+
+  const look = (pod: V1Pod) => {
+    const before = verdict
+    verdict = judgePod(pod)
+    if (pod.spec?.nodeName && !node) {
+      node = pod.spec.nodeName
+      say(`${pod.metadata!.name} is scheduled to ${node}`)
+      onNode(pod)
+      watchEvents(pod.metadata!.uid!)
+    }
+    if (verdict.unschedulable && !before?.unschedulable) {
+      const fail = () => verdict?.unschedulable && reject(clusterError('unschedulable', noNode(verdict.unschedulable)))
+      later(patienceMs[0], () => {
+        if (!verdict?.unschedulable) return
+        if (isHopeless(verdict.unschedulable)) fail()
+        else say(noNode(verdict.unschedulable))
+      })
+      later(patienceMs[1], () => scaling || fail())
+    }
+    if (verdict.state === 'running') {
+      say(`${pod.metadata!.name} ${verdict.detail}`)
+      resolve(pod)
+    } else if (verdict.state === 'failed') {
+      withLog(api, pod, verdict).then(reject, reject)
+    }
+  }
+  const watchEvents = (uid: string) => {
+    const query = { fieldSelector: `involvedObject.uid=${uid}` }
+    const path = `/api/v1/namespaces/${namespace}/events`
+    const each = (event: CoreV1Event) => {
+      const { error, detail, scaling: more } = judgeEvent(event)
+      if (error) reject(error)
+      scaling ||= more ?? false
+      if (detail) say(detail)
+    }
+    // Events only tell sooner or better; who may not read them gets the rest.
+    follow<CoreV1Event>(api, path, query, signal, (type, event) => type !== 'DELETED' && each(event)).catch(() => {})
+  }
+
+  later(timeoutMs, () => {
+    const seconds = `${timeoutMs / 1000} s`
+    if (verdict?.unschedulable) reject(clusterError('unschedulable', noNode(verdict.unschedulable)))
+    else if (verdict)
+      reject(clusterError('timeout', `the shadow's pod does not run after ${seconds}: ${verdict.detail}`))
+    else reject(clusterError('timeout', `the Job ${job.metadata!.name} has no pod after ${seconds}`))
+  })
+  watchEvents(job.metadata!.uid!)
+  const pods = { labelSelector: `job-name=${job.metadata!.name}` }
+  follow<V1Pod>(api, `/api/v1/namespaces/${namespace}/pods`, pods, signal, (type, pod) => {
+    if (type === 'DELETED') reject(clusterError('gone', "the shadow's pod was deleted while it started"))
+    else look(pod)
+  }).catch(reject)
+  try {
+    return await promise
+  } finally {
+    over.abort()
+    for (const timer of timers) clearTimeout(timer)
+  }
+}
+
+// A watch that is begun again whenever the API server ends it.
+async function follow<T>(
+  api: Api,
+  path: string,
+  query: Record<string, string>,
+  signal: AbortSignal,
+  each: (type: string, object: T) => unknown,
+): Promise<void> {
+  while (!signal.aborted) {
+    for await (const { type, object } of api.watch<T>(path, query, signal)) {
+      if (signal.aborted) return
+      if (type !== 'BOOKMARK') each(type, object)
+    }
+  }
+}
+
+async function withLog(api: Api, pod: V1Pod, { error, hasLog }: PodVerdict): Promise<ClusterError> {
+  if (!hasLog || !error) return error!
+  const { name, namespace } = pod.metadata!
+  try {
+    const text = await api.get<unknown>(`/api/v1/namespaces/${namespace}/pods/${name}/log`, { tailLines: '20' })
+    // A log whose only line is a number or JSON comes parsed.
+    const lines = (typeof text === 'string' ? text : JSON.stringify(text)).split('\n').filter((line) => line.trim())
+    // Node's own report ends with its version; what went wrong stands in the line that names an error.
+    const line = lines.findLast((each) => /error|fail|denied|not found/i.test(each)) ?? lines.at(-1)
+    return line ? clusterError(error.code, `${error.message}; its log says: ${line.trim()}`) : error
+  } catch {
+    return error // no right to read logs, or it is gone already
+  }
+}
+
+function noNode(words: string): string {
+  return `no node takes the shadow's pod: ${words}`
+}
+
+/** `running` from the container's state, `gone` when nobody will bring this pod back. */
+export async function shadowState(
+  api: Api,
+  shadow: ShadowHandle,
+): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }> {
+  try {
+    const pod = await api.get<V1Pod>(`/api/v1/namespaces/${shadow.namespace}/pods/${shadow.pod}`)
+    const { state, detail } = judgePod(pod)
+    return { state: state === 'failed' ? 'gone' : state, detail: `${shadow.pod} ${detail}` }
+  } catch (error) {
+    if (!(error instanceof ClusterError) || error.code !== 'gone') throw error
+    return { state: 'gone', detail: `the pod ${shadow.pod} is not there any more` }
+  }
+}
+
+/** For sshd: the deadline counts from the Job's start, so it is set to what has passed and half an hour more. */
+export async function prolongShadow(api: Api, shadow: ShadowHandle): Promise<void> {
+  if (shadow.kind !== 'sshd') return
+  const path = jobPath(shadow.namespace, shadow.job)
+  const { body: job, serverTime } = await api.send<V1Job>('GET', path)
+  if (job.metadata?.uid !== shadow.jobUid) throw clusterError('gone', `the Job ${shadow.job} is not there any more`)
+  const start = Date.parse(String(job.status?.startTime))
+  // The API server's clock, not this machine's: they may differ by minutes.
+  const passed = Number.isFinite(serverTime - start) ? Math.max(0, Math.ceil((serverTime - start) / 1000)) : 0
+  const body = { spec: { activeDeadlineSeconds: passed + SSHD_DEADLINE_S } }
+  await api.send('PATCH', path, { body, contentType: MERGE, doing: `prolonging the Job ${shadow.job}` })
+}
+
+/**
+ * Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
+ * to a Job of this name that is another one.
+ */
+export async function removeShadow(api: Api, shadow: ShadowHandle): Promise<void> {
+  const { namespace, job, jobUid, pod } = shadow
+  if (!(await removeJob(api, namespace, job, jobUid))) return
+  // The garbage collector does these too, a little later and without our rights: so a refusal is no error.
+  // The pod goes gracefully: forced out with a grace of 0 it takes some kubelets (1.34.4, cgroupsPerQOS off) down with it.
+  await Promise.all([
+    api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
+    api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`),
+  ])
+  await podGone(api, namespace, pod)
+}
+
+async function podGone(api: Api, namespace: string, pod: string): Promise<void> {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(), GONE_MS)
+  try {
+    const path = `/api/v1/namespaces/${namespace}/pods`
+    const one = { fieldSelector: `metadata.name=${pod}` }
+    const { items, metadata } = await api.get<V1PodList>(path, one)
+    if (items.length === 0) return
+    const since = { ...one, resourceVersion: metadata?.resourceVersion ?? '' }
+    for await (const { type } of api.watch<V1Pod>(path, since, over.signal)) if (type === 'DELETED') return
+  } catch {
+    // Time is up, or it may not be watched: it is being deleted, which is all that was promised.
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+// What failed first is what the user hears of; an API server that is away now finds the Job's deadline later.
+async function undo(api: Api, namespace: string, name: string, uid: string | undefined): Promise<void> {
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      await removeJob(api, namespace, name, uid)
+      return
+    } catch {}
+  }
+}
+
+// False when the Job there is not ours.
+async function removeJob(api: Api, namespace: string, name: string, uid: string | undefined): Promise<boolean> {
+  if (uid === undefined) {
+    // Its creation was never answered: whether it is there, and ours, must be asked.
+    const { status, body } = await api.ask('GET', jobPath(namespace, name))
+    if (status !== 200 || !isShadowJob(body as V1Job)) return false
+  }
+  const body = { propagationPolicy: 'Background', ...(uid && { preconditions: { uid } }) }
+  const { status, body: answer } = await api.ask('DELETE', jobPath(namespace, name), { body })
+  if (status === 409) return false
+  if (status >= 400 && status !== 404)
+    throw clusterError('internal', `the Job ${name} in namespace ${namespace} could not be removed: ${answer.message}`)
+  return true
+}
+
+function jobPath(namespace: string, name?: string): string {
+  return `/apis/batch/v1/namespaces/${namespace}/jobs${name ? `/${name}` : ''}`
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted()
+}

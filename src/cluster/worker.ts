@@ -1,0 +1,72 @@
+// The child process that speaks to the API server; client.ts starts it. It ends when its channel closes, whatever became
+// of the parent, and takes a shadow that is not finished with it.
+import { clusterError } from './errors.ts'
+import { LocalClusterClient } from './local.ts'
+import type { Reply, Request } from './messages.ts'
+import { ClusterError, type ShadowHandle, type ShadowOptions } from './port.ts'
+
+// Time for the removal of a Job whose creation was cut short.
+const LAST_WORDS_MS = 8_000
+
+let client: LocalClusterClient | undefined
+const calls = new Map<number, { abort: AbortController; done: Promise<void> }>()
+
+function tell(reply: Reply): void {
+  // The callback takes the error of a channel that has just closed; `disconnect` handles that.
+  if (process.connected) process.send!(reply, undefined, undefined, () => {})
+}
+
+async function run({ id, method, argument }: Request & { type: 'call' }, signal: AbortSignal): Promise<void> {
+  try {
+    if (!client) throw new Error('called before it was opened')
+    const shadow = argument as ShadowHandle
+    const act = {
+      identify: () => client!.identify(),
+      discoverRanges: () => client!.discoverRanges(),
+      portForward: () => client!.portForward(shadow),
+      shadowState: () => client!.shadowState(shadow),
+      prolongShadow: () => client!.prolongShadow(shadow),
+      removeShadow: () => client!.removeShadow(shadow),
+      createShadow: () =>
+        client!.createShadow(
+          argument as ShadowOptions,
+          (step, detail) => tell({ type: 'progress', id, step, detail }),
+          { signal, dialable: (handle) => tell({ type: 'dialable', id, shadow: handle }) },
+        ),
+    }[method]
+    tell({ type: 'result', id, value: await act() })
+  } catch (error) {
+    const { code, message, hint } =
+      error instanceof ClusterError ? error : clusterError('internal', `${method}: ${(error as Error).stack ?? error}`)
+    tell({ type: 'error', id, code, message, hint })
+  }
+}
+
+process.on('message', (request: Request) => {
+  switch (request.type) {
+    case 'open':
+      client = new LocalClusterClient(request.selection, { env: process.env, agentBundle: request.agentBundle })
+      break
+    case 'call': {
+      const abort = new AbortController()
+      const done = run(request, abort.signal).finally(() => calls.delete(request.id))
+      calls.set(request.id, { abort, done })
+      break
+    }
+    case 'abort':
+      calls.get(request.id)?.abort.abort()
+  }
+})
+
+async function finish(): Promise<never> {
+  setTimeout(() => process.exit(1), LAST_WORDS_MS)
+  for (const { abort } of calls.values()) abort.abort()
+  await Promise.all([...calls.values()].map(({ done }) => done))
+  process.exit(0)
+}
+
+process.once('disconnect', finish)
+process.once('SIGTERM', finish)
+// Ctrl-C in a terminal reaches the whole process group; the parent decides what it means.
+process.on('SIGINT', () => {})
+process.on('SIGHUP', () => {})
