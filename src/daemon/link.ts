@@ -10,10 +10,13 @@ const FIRST_RETRY_MS = 200
 const MAX_RETRY_MS = 5_000
 
 export interface LinkEffects {
-  createShadow(): Promise<ShadowHandle>
+  /** A new shadow and a tunnel to it. */
+  connectAnew(): Promise<[ShadowHandle, Tunnel]>
   openTunnel(shadow: ShadowHandle): Promise<Tunnel>
   /** 'gone' also when the pod has ended. */
   shadowState(shadow: ShadowHandle): Promise<'running' | 'starting' | 'gone'>
+  /** Removes what is left of a shadow that is gone. Never rejects. */
+  discardShadow(shadow: ShadowHandle): Promise<void>
   delay(ms: number, signal: AbortSignal): Promise<void>
   log(line: string): void
   /** The tunnel was lost, with why; or is there (again). */
@@ -101,8 +104,9 @@ export class Link {
     let wait = FIRST_RETRY_MS
     while (!signal.aborted) {
       try {
-        if (!this.#shadow) this.#shadow = await this.#effects.createShadow()
-        const tunnel = await this.#effects.openTunnel(this.#shadow)
+        let tunnel: Tunnel
+        if (this.#shadow) tunnel = await this.#effects.openTunnel(this.#shadow)
+        else [this.#shadow, tunnel] = await this.#effects.connectAnew()
         if (signal.aborted) {
           await tunnel.close()
           return
@@ -121,6 +125,8 @@ export class Link {
         if (state === 'gone') {
           this.#effects.log(`reconnect: the shadow ${shadow.pod} is gone; making a new one`)
           this.#shadow = undefined
+          // Its Job would make another pod after a while, which nobody needs.
+          void this.#effects.discardShadow(shadow)
           continue
         }
       }

@@ -91,6 +91,16 @@ export function localInfrastructure(read: (path: string) => string = readOrEmpty
   return found
 }
 
+/** The resolvers and search list programs of this machine use now, from /etc/resolv.conf. */
+export function localResolvers(read: (path: string) => string = readOrEmpty): {
+  upstreams: string[]
+  search: string[]
+} {
+  const text = read('/etc/resolv.conf')
+  const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.+)$/gm)].at(-1)?.[1].trim().split(/\s+/) ?? []
+  return { upstreams: nameservers(text), search: search.map((s) => s.toLowerCase().replace(/\.$/, '')).filter(Boolean) }
+}
+
 function nameservers(text: string): string[] {
   return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)]
     .map((match) => match[1].replace(/%.*$/, ''))

@@ -1,0 +1,292 @@
+// `./dev bench`: kt against `ssh -L` over `kubectl port-forward`, and against `kubectl port-forward` itself, on a real
+// cluster, turn about in one run, so that only ratios count. The yardstick is a probe program (KT_PROBE, by default
+// ../shared/bench/probe.mjs) that measures what a program gets; the cluster is KT_TEST_CLUSTER's (see CONTRIBUTING.md).
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    contenders: { type: 'string', default: 'ssh,forward,kt,kt-sshd' },
+    wan: { type: 'string' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
+})
+if (values.help) {
+  console.log(
+    `./dev bench cluster [--rounds 3] [--seconds 3] [--only down1,up1,...] [--contenders ssh,forward,kt,kt-sshd] [--wan "delay=20"] [--json]`,
+  )
+  process.exit(0)
+}
+const cluster = process.env['KT_TEST_CLUSTER'] ?? resolve('../shared/cluster/cluster')
+const probe = process.env['KT_PROBE'] ?? resolve('../shared/bench/probe.mjs')
+for (const [what, path] of [
+  ['cluster program (KT_TEST_CLUSTER)', cluster],
+  ['probe (KT_PROBE)', probe],
+]) {
+  if (!existsSync(path)) {
+    console.log(`bench: skipped: there is no ${what} at ${path}`)
+    process.exit(0)
+  }
+}
+const kt = resolve('bin/kt')
+const namespace = 'shop'
+const work = mkdtempSync(join(tmpdir(), 'kt-bench-'))
+const children: ChildProcess[] = []
+const undo: (() => void)[] = []
+
+const onLaptop = (name: string, ...command: string[]) => [cluster, ['laptop', '--as', name, ...command]] as const
+const inLaptop = (name: string, ...command: string[]): string =>
+  execFileSync(...onLaptop(name, ...command), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const kubectl = (args: string[], input?: string) =>
+  execFileSync(cluster, ['kubectl', ...args], { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'inherit'] })
+
+interface Contender {
+  name: string
+  laptop: string
+  host: string
+  pids: number[]
+}
+
+/** Starts a program on a laptop and waits until its output shows `ready`. Returns its pid (nsenter becomes the program). */
+async function start(laptop: string, ready: RegExp | (() => boolean), ...command: string[]): Promise<number> {
+  const [program, args] = onLaptop(laptop, ...command)
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
+  let output = ''
+  child.stdout!.on('data', (d) => (output += d))
+  child.stderr!.on('data', (d) => (output += d))
+  for (let i = 0; i < 200; i++) {
+    if (typeof ready === 'function' ? ready() : ready.test(output)) return child.pid!
+    if (child.exitCode !== null) break
+    await new Promise((r) => setTimeout(r, 100))
+  }
+  throw new Error(`${command.join(' ')} did not start: ${output}`)
+}
+
+/** An OpenSSH pod like the classic shadow, a port-forward to it and `ssh -L` of the probe's ports over that. */
+async function startSsh(): Promise<Contender> {
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(work, 'key')])
+  kubectl(
+    ['-n', namespace, 'apply', '-f', '-'],
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'List',
+      items: [
+        {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: { name: 'kt-bench-ssh' },
+          stringData: { authorized: readFileSync(join(work, 'key.pub'), 'utf8') },
+        },
+        {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'kt-bench-ssh' },
+          spec: {
+            terminationGracePeriodSeconds: 0,
+            containers: [
+              {
+                name: 'sshd',
+                image: 'localhost/sshd-shadow:1',
+                volumeMounts: [{ name: 'keys', mountPath: '/root/authorized' }],
+              },
+            ],
+            volumes: [{ name: 'keys', secret: { secretName: 'kt-bench-ssh' } }],
+          },
+        },
+      ],
+    }),
+  )
+  undo.push(() =>
+    kubectl([
+      '-n',
+      namespace,
+      'delete',
+      'pod/kt-bench-ssh',
+      'secret/kt-bench-ssh',
+      '--wait=false',
+      '--ignore-not-found',
+    ]),
+  )
+  kubectl(['-n', namespace, 'wait', 'pod/kt-bench-ssh', '--for=condition=Ready', '--timeout=60s'])
+  const laptop = 'bench-ssh'
+  const forward = await start(
+    laptop,
+    /Forwarding from/,
+    'kubectl',
+    '-n',
+    namespace,
+    'port-forward',
+    'pod/kt-bench-ssh',
+    '2222:22',
+  )
+  const host = '127.0.1.1'
+  const forwards = [80, 7, 9, 19].flatMap((port) => [
+    '-L',
+    `${host}:${port}:web.${namespace}.svc.cluster.local:${port}`,
+  ])
+  const options = [
+    'StrictHostKeyChecking=no',
+    'UserKnownHostsFile=/dev/null',
+    'Ciphers=aes128-gcm@openssh.com',
+    'ExitOnForwardFailure=yes',
+    'LogLevel=ERROR',
+  ]
+  const answers = () => {
+    try {
+      inLaptop(laptop, 'curl', '-sf', '-m', '2', `http://${host}/`)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const ssh = await start(
+    laptop,
+    answers,
+    'ssh',
+    '-N',
+    '-p',
+    '2222',
+    '-i',
+    join(work, 'key'),
+    ...options.flatMap((o) => ['-o', o]),
+    ...forwards,
+    'root@127.0.0.1',
+  )
+  return { name: 'ssh', laptop, host, pids: [forward, ssh] }
+}
+
+async function startForward(): Promise<Contender> {
+  const laptop = 'bench-forward'
+  const host = '127.0.1.1'
+  const pid = await start(
+    laptop,
+    /Forwarding from[\s\S]*19/,
+    'kubectl',
+    '-n',
+    namespace,
+    'port-forward',
+    '--address',
+    host,
+    'svc/web',
+    '80:80',
+    '7:7',
+    '9:9',
+    '19:19',
+  )
+  return { name: 'forward', laptop, host, pids: [pid] }
+}
+
+function startKt(name: string, ...options: string[]): Contender {
+  const laptop = `bench-${name}`
+  inLaptop(laptop, kt, 'down')
+  inLaptop(laptop, kt, 'up', '-n', namespace, ...options)
+  undo.push(() => inLaptop(laptop, kt, 'down'))
+  const engine = JSON.parse(inLaptop(laptop, kt, 'status', '--json')).pid as number
+  const helper = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${engine}/status`, 'utf8'))![1])
+  return { name, laptop, host: `web.${namespace}`, pids: [engine, helper] }
+}
+
+type Result = Record<string, Record<string, number | string>>
+
+function measure(c: Contender, only: string): Result {
+  const args = [
+    process.execPath,
+    probe,
+    c.host,
+    '--json',
+    '--seconds',
+    values.seconds,
+    '--only',
+    only,
+    '--pids',
+    c.pids.join(','),
+  ]
+  return JSON.parse(inLaptop(c.laptop, ...args)) as Result
+}
+
+const median = (list: number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
+
+async function main(): Promise<void> {
+  const contenders: Contender[] = []
+  for (const name of values.contenders.split(',')) {
+    if (name === 'ssh') contenders.push(await startSsh())
+    else if (name === 'forward') contenders.push(await startForward())
+    else if (name === 'kt') contenders.push(startKt('kt'))
+    else if (name === 'kt-sshd')
+      contenders.push(startKt('kt-sshd', '--shadow', 'sshd', '--image', 'localhost/sshd-shadow:1'))
+    else throw new Error(`unknown contender ${name}`)
+  }
+  if (values.wan) {
+    for (const c of contenders) {
+      execFileSync(cluster, ['wan', '--as', c.laptop, ...values.wan.split(' ')])
+      undo.unshift(() => execFileSync(cluster, ['wan', '--as', c.laptop, 'off']))
+    }
+  }
+  const tests = (values.only ?? 'down1,up1,down8,up8,echo,connect,newConnections,udp64').split(',')
+  const figures = new Map<string, number[]>()
+  const add = (key: string, value: unknown) => {
+    if (typeof value !== 'number') return
+    if (!figures.has(key)) figures.set(key, [])
+    figures.get(key)!.push(value)
+  }
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const test of tests) {
+      for (const c of contenders) {
+        if (test.startsWith('udp') && !c.name.startsWith('kt')) continue
+        const result = measure(c, test)
+        for (const [figure, value] of Object.entries(result[test] ?? {})) add(`${test} ${figure}\t${c.name}`, value)
+        if (result[test]?.['error']) console.error(`${c.name} ${test}: ${result[test]['error']}`)
+        add(`residentMB\t${c.name}`, result['residentMB'])
+      }
+    }
+  }
+  const names = contenders.map((c) => c.name)
+  const rows = [...new Set([...figures.keys()].map((key) => key.split('\t')[0]))]
+  if (values.json) {
+    console.log(JSON.stringify(Object.fromEntries([...figures].map(([k, v]) => [k.replace('\t', ' '), v]))))
+    return
+  }
+  console.log(
+    `median of ${values.rounds} rounds, turn about${values.wan ? `, line: ${values.wan}` : ''}; in brackets the ratio to ${names[0]} of the same run`,
+  )
+  console.log(['figure'.padEnd(26), ...names.map((n) => n.padStart(18))].join(''))
+  for (const row of rows) {
+    const base = figures.get(`${row}\t${names[0]}`)
+    const cells = names.map((n) => {
+      const list = figures.get(`${row}\t${n}`)
+      if (!list) return '-'.padStart(18)
+      const value = median(list)
+      const ratio = base && n !== names[0] ? ` (${(value / median(base)).toFixed(2)})` : ''
+      return `${value}${ratio}`.padStart(18)
+    })
+    console.log([row.padEnd(26), ...cells].join(''))
+  }
+}
+
+let failed = false
+try {
+  await main()
+} catch (error) {
+  failed = true
+  const e = error as { stderr?: string; message: string }
+  console.error(`bench: ${e.stderr || e.message}`)
+} finally {
+  for (const step of undo.reverse()) {
+    try {
+      step()
+    } catch (error) {
+      console.error(`bench: clean-up: ${(error as Error).message}`)
+    }
+  }
+  for (const child of children) child.kill()
+  rmSync(work, { recursive: true, force: true })
+}
+process.exit(failed ? 1 : 0)

@@ -1,0 +1,225 @@
+// Puts the DNS server together: on an address inside the TUN, with the cluster's resolver behind the tunnel and this
+// machine's own resolvers beside it.
+import { hostname } from 'node:os'
+import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
+import type { Clock } from '../dns/clock.ts'
+import { datagramUpstream } from '../dns/datagram-upstream.ts'
+import { searchDomains } from '../dns/domains.ts'
+import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
+import type { ClusterNames, DnsServer, DnsUpstream } from '../dns/port.ts'
+import { describeAnswer, typeCode } from '../dns/records.ts'
+import { parseResolvConf } from '../dns/resolvconf.ts'
+import { createDnsServer } from '../dns/server.ts'
+import { streamUpstream } from '../dns/stream-upstream.ts'
+import { DnsTcpSession } from '../dns/tcp.ts'
+import type { Tunnel } from '../tunnel/port.ts'
+import { type Endpoint, IpAddress } from '../wire/address.ts'
+import type { DataPath } from './data-path.ts'
+import type { Log } from './log.ts'
+
+const DNS_PORT = 53
+const DEFAULT_DOMAIN = 'cluster.local'
+/** Where the shadow's connections to the resolver seem to come from; sshd logs it, nobody uses it. */
+const ORIGIN: Endpoint = { address: IpAddress.parse('127.0.0.1'), port: 0 }
+
+export interface NameServiceOptions {
+  config: UpConfig
+  /** The namespace whose short names are meant. */
+  namespace: string
+  /** Captured ranges: their reverse names are the cluster's. */
+  ranges: string[]
+  /** The shadow's own resolv.conf. */
+  resolvConf: string | undefined
+  /** The resolvers and search list that this machine has before it is changed. */
+  upstreams: string[]
+  search: string[]
+  random: () => number
+  log: Log
+  /** The domains for systemd-resolved have changed. */
+  onDomains: () => void
+}
+
+export class NameService {
+  readonly notes: string[] = []
+  readonly #options: NameServiceOptions
+  readonly #names: ClusterNames
+  readonly #resolver: Endpoint | undefined
+  readonly #server: DnsServer
+  readonly #local: LocalUpstream
+  readonly #clock: Clock = {
+    now: () => performance.now(),
+    after: (ms, fire) => {
+      const timer = setTimeout(fire, ms)
+      return () => clearTimeout(timer)
+    },
+  }
+  #upstreams: string[]
+  #mode: 'resolved' | 'resolvconf' | 'none' = 'resolvconf'
+  #clusterUpstream: DnsUpstream | undefined
+
+  constructor(options: NameServiceOptions) {
+    this.#options = options
+    const pod = parseResolvConf(options.resolvConf ?? '')
+    const resolver = pod.nameservers[0]
+    if (resolver) this.#resolver = { address: resolver, port: DNS_PORT }
+    else this.notes.push("names of the cluster do not work: the shadow's /etc/resolv.conf could not be read")
+    const clusterDomain = options.config.clusterDomain ?? pod.clusterDomain ?? DEFAULT_DOMAIN
+    if (!options.config.clusterDomain && !pod.clusterDomain && resolver) {
+      this.notes.push(
+        `the cluster's domain was taken to be ${DEFAULT_DOMAIN}: the shadow's search list does not name it (--cluster-domain does)`,
+      )
+    }
+    this.#names = {
+      clusterDomain,
+      namespace: options.namespace,
+      namespaces: [],
+      reverseRanges: options.ranges,
+      localSearch: options.search,
+    }
+    this.#upstreams = options.upstreams
+    this.#local = localUpstream({ servers: options.upstreams, clock: this.#clock, random: options.random })
+    const self = this
+    this.#server = createDnsServer({
+      names: this.#names,
+      get mode() {
+        return self.#mode
+      },
+      clock: this.#clock,
+      random: options.random,
+      local: this.#local,
+      hostname: hostname(),
+      onDomains: options.onDomains,
+    })
+  }
+
+  /** Serves port 53 of `address` on the stack, UDP and TCP. */
+  listen(path: DataPath, address: IpAddress): void {
+    const endpoint = { address, port: DNS_PORT }
+    path.stack.listenUdp(endpoint, (buffer, start, end, reply) => {
+      this.#server.handle(buffer, start, end, 'udp', (answer) => {
+        reply(answer)
+        path.wake()
+      })
+    })
+    path.stack.listenTcp(endpoint, (flow) => {
+      const session = new DnsTcpSession(this.#server, {
+        send: (chunk) => {
+          flow.send(chunk)
+          path.wake()
+        },
+        end: () => {
+          flow.end()
+          path.wake()
+        },
+        resume: () => {
+          flow.resume()
+          path.wake()
+        },
+      })
+      flow.accept()
+      return {
+        onData: (buffer, start, end) => session.receive(buffer, start, end),
+        onEnd: () => session.end(),
+        onAcked: () => {},
+        onClose: () => session.close(),
+      }
+    })
+  }
+
+  /** There is a tunnel (again): the cluster's resolver is asked through it. */
+  connected(tunnel: Tunnel): void {
+    const target = this.#resolver
+    if (!target) return
+    this.#clusterUpstream?.close()
+    const name = `${target.address} through the shadow`
+    const shared = { clock: this.#clock, random: this.#options.random }
+    const tcp = streamUpstream({ ...shared, name, open: (handler) => tunnel.openStream(target, ORIGIN, handler) })
+    // CoreDNS answers the queries of one TCP connection in sequence, so datagrams where the shadow can relay them.
+    this.#clusterUpstream = tunnel.info.capabilities.udp
+      ? datagramUpstream({ ...shared, name, open: (handler) => tunnel.openDatagrams(target, handler), tcp })
+      : tcp
+    this.#server.setClusterUpstream(this.#clusterUpstream)
+  }
+
+  disconnected(): void {
+    this.#server.setClusterUpstream(undefined)
+    this.#clusterUpstream?.close()
+    this.#clusterUpstream = undefined
+  }
+
+  /** What the machine's set-up found in charge before, and how programs reach us now. */
+  applied(mode: 'resolved' | 'resolvconf' | 'none', upstreams: string[]): void {
+    this.#mode = mode
+    this.setLocalUpstreams(upstreams)
+  }
+
+  setLocalUpstreams(upstreams: string[]): void {
+    this.#upstreams = upstreams
+    this.#local.setServers(upstreams)
+  }
+
+  /** For systemd-resolved's link: routing domains, and the one that completes single labels. */
+  linkDomains(): { domains: string[]; searchDomains: string[] } {
+    return { domains: this.#server.domains(), searchDomains: searchDomains(this.#names) }
+  }
+
+  /** Asks for a name every cluster has; resolves to a line for the user. Rejects when nobody answers. */
+  async verify(): Promise<string> {
+    if (!this.#resolver) return 'not available'
+    const name = `kubernetes.default.svc.${this.#names.clusterDomain}`
+    const began = performance.now()
+    const { rcode, tries } = await this.query(name, 'A')
+    if (rcode === 'NOERROR')
+      return `${name} answered by ${this.#resolver.address} in ${(performance.now() - began).toFixed(0)} ms`
+    throw Object.assign(
+      new Error(
+        `the cluster's resolver ${this.#resolver.address} did not answer ${name}: ${tries.at(-1)?.rcode ?? rcode}`,
+      ),
+      {
+        code: 'names',
+        hint:
+          rcode === 'NXDOMAIN'
+            ? "name the cluster's domain with --cluster-domain"
+            : 'is the cluster DNS healthy? kubectl -n kube-system get pods shows it',
+      },
+    )
+  }
+
+  status(servers: string[]): DnsStatus {
+    const { domains, searchDomains } = this.linkDomains()
+    return {
+      mode: this.#mode,
+      servers,
+      clusterDomain: this.#names.clusterDomain,
+      namespace: this.#names.namespace,
+      domains,
+      searchDomains: this.#mode === 'resolved' ? searchDomains : [],
+      upstreams: { cluster: this.#clusterUpstream?.name ?? 'away', local: this.#upstreams },
+      counters: { ...this.#server.counters },
+    }
+  }
+
+  async query(name: string, type: string): Promise<DnsAnswer> {
+    if (typeCode(type) === undefined) {
+      throw Object.assign(new Error(`${type} is not a record type`), {
+        code: 'usage',
+        hint: 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn',
+      })
+    }
+    const { answer, decision } = await this.#server.ask(name, type)
+    const { rcode, answers } = await describeAnswer(answer)
+    return {
+      name: decision.name,
+      type: decision.type,
+      rcode,
+      records: answers,
+      rule: decision.rule,
+      tries: decision.tries,
+    }
+  }
+
+  close(): void {
+    this.disconnected()
+    this.#server.close()
+  }
+}

@@ -1,0 +1,460 @@
+// One connection to one cluster, from the first question to the API server to the last undo: the order of the steps,
+// what is shown of them, and what is taken back when one fails.
+import { createClusterClient } from '../cluster/client.ts'
+import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
+import type { DnsAnswer, DnsStatus, Progress, Status, UpConfig } from '../control/protocol.ts'
+import type { AppliedState, DesiredState } from '../host/desired.ts'
+import type { TunDevice } from '../tun/port.ts'
+import { connectTunnel, openPortForward } from '../tunnel/index.ts'
+import type { Tunnel } from '../tunnel/port.ts'
+import type { IpAddress } from '../wire/address.ts'
+import { createDataPath, type DataPath } from './data-path.ts'
+import type { HostClient } from './host-client.ts'
+import { Link } from './link.ts'
+import type { Log } from './log.ts'
+import { NameService } from './names.ts'
+import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
+import { relayTcp } from './relay.ts'
+import { relayEcho, relayUdp } from './relay-udp.ts'
+
+const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
+// The pod is dialled before its status says Running, which lags by up to a second; until it listens, dials fail at once.
+const DIAL_RETRY_MS = 75
+// How long a container that runs may take until its SSH server answers.
+const DIAL_AFTER_RUNNING_MS = 10_000
+// Errors of a dial that no second try mends.
+const FINAL_ERRORS = new Set(['host-key', 'auth', 'forbidden', 'credentials'])
+const PROLONG_EVERY_MS = 5 * 60_000
+const MTU = 1500
+
+export interface SessionDeps {
+  device: TunDevice
+  host: HostClient
+  log: Log
+  /** Steps for the person who waits. */
+  progress(p: Progress): void
+  random(): number
+}
+
+export class Session {
+  readonly #config: UpConfig
+  readonly #deps: SessionDeps
+  readonly #cluster: ClusterClient
+  readonly #notes: string[] = []
+  readonly #closing = new AbortController()
+  #state: Status['state'] = 'connecting'
+  #since = new Date()
+  #identity: ClusterIdentity | undefined
+  #ranges: Ranges = { ranges: [], notes: [] }
+  #desired: DesiredState | undefined
+  #applied: AppliedState | undefined
+  #path: DataPath | undefined
+  #names: NameService | undefined
+  #link: Link | undefined
+  #shadow: ShadowHandle | undefined
+  #prolong: NodeJS.Timeout | undefined
+
+  constructor(config: UpConfig, deps: SessionDeps) {
+    this.#config = config
+    this.#deps = deps
+    this.#cluster = createClusterClient({
+      kubeconfig: config.kubeconfig,
+      context: config.context,
+      namespace: config.namespace,
+    })
+  }
+
+  /** Connects; resolves to a line for the user when names and addresses work. After a rejection `close` must be called. */
+  async connect(): Promise<string> {
+    const identity = await this.#step('cluster', async () => {
+      const id = await this.#cluster.identify()
+      this.#identity = id
+      return [id, `${id.cluster} as ${id.user}, namespace ${id.namespace} (${id.server})`]
+    })
+    // The ranges do not need the shadow, nor the shadow the ranges; the shadow takes longer, so its failure is told last.
+    const shadowReady = this.#connectShadow()
+    shadowReady.catch(() => {})
+    const ranges = await this.#step('ranges', async () => {
+      const found = await this.#cluster.discoverRanges()
+      return [found, describeRanges(found)]
+    })
+    this.#ranges = ranges
+    for (const note of ranges.notes) this.#note('ranges', note)
+
+    const [shadow, tunnel] = await shadowReady
+    this.#done('tunnel', `${tunnel.info.version}, ${(await tunnel.probe(5_000)).toFixed(1)} ms round trip`, 0)
+    const keep = localInfrastructure()
+    for (const address of identity.serverAddresses) keep.set(address, 'the API server')
+    const { routes, notes } = capturedRoutes(ranges.ranges, this.#config.include, this.#config.exclude, keep)
+    for (const note of notes) this.#note('machine', note)
+    if (routes.length === 0)
+      throw failure('no-ranges', 'there is no address range to capture', 'name one with --include CIDR')
+
+    const own = pickAddresses(routes)
+    const names = new NameService({
+      config: this.#config,
+      namespace: identity.namespace,
+      ranges: routes,
+      resolvConf: tunnel.info.resolvConf,
+      ...localResolvers(),
+      random: this.#deps.random,
+      log: this.#deps.log,
+      onDomains: () => void this.#updateDns(),
+    })
+    this.#names = names
+    for (const note of names.notes) this.#note('names', note)
+    this.#startDataPath(own.dns)
+    const link = this.#startLink(shadow, tunnel)
+
+    await this.#step('machine', async () => {
+      this.#desired = {
+        mtu: MTU,
+        addresses: own.tun,
+        routes,
+        dns: this.#dnsState(own.dns),
+      }
+      const applied = await this.#deps.host.apply(this.#desired)
+      this.#applied = applied
+      names.applied(applied.dnsMode, applied.upstreams)
+      for (const note of applied.notes) this.#note('machine', note)
+      return [
+        undefined,
+        `${applied.tunName}, ${routes.length - applied.missingRoutes.length} routes, names by ${applied.dnsMode}`,
+      ]
+    })
+    await this.#step('names', async () => [undefined, await names.verify()])
+    if (this.#config.shadow === 'sshd')
+      this.#note('shadow', 'an sshd shadow relays TCP and names; UDP and ping need --shadow agent')
+    this.#setState('connected')
+    void this.#cluster.close()
+    void link
+    return `connected to ${identity.cluster}, namespace ${identity.namespace}`
+  }
+
+  /** Leaves: tunnel, shadow, machine. Never rejects; returns what could not be put back. */
+  async close(progress: (p: Progress) => void): Promise<string[]> {
+    const notes: string[] = []
+    this.#setState('disconnecting')
+    this.#closing.abort()
+    clearInterval(this.#prolong)
+    const began = performance.now()
+    const machine = this.#deps.host.undo().then(
+      () =>
+        progress({
+          step: 'machine',
+          state: 'done',
+          detail: 'routes and resolver are as before',
+          ms: performance.now() - began,
+        }),
+      (error: Error) => void notes.push(`the machine: ${error.message}`),
+    )
+    await this.#link?.close().catch(() => {})
+    this.#path?.close()
+    this.#names?.close()
+    const shadow = this.#shadow
+    if (shadow) {
+      await this.#cluster.removeShadow(shadow).then(
+        () =>
+          progress({ step: 'shadow', state: 'done', detail: `${shadow.job} removed`, ms: performance.now() - began }),
+        (error: Error) =>
+          void notes.push(
+            `the shadow ${shadow.job} in namespace ${shadow.namespace} could not be removed (it ends by itself): ${error.message}`,
+          ),
+      )
+    }
+    await machine
+    await this.#cluster.close()
+    return notes
+  }
+
+  /** Is `selection` the cluster and namespace of this session? */
+  async same(
+    selection: Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace'>,
+  ): Promise<{ same: boolean; wanted: string; current: string }> {
+    const other = createClusterClient(selection)
+    try {
+      const id = await other.identify()
+      const name = (i: ClusterIdentity) => `${i.cluster} (${i.server}), namespace ${i.namespace}`
+      const mine = this.#identity!
+      return {
+        same: id.server === mine.server && id.namespace === mine.namespace,
+        wanted: name(id),
+        current: name(mine),
+      }
+    } finally {
+      await other.close()
+    }
+  }
+
+  status(): Status {
+    const counters = this.#path?.stack.counters
+    const id = this.#identity
+    const shadow = this.#link?.shadow ?? this.#shadow
+    return {
+      state: this.#state,
+      since: this.#since.toISOString(),
+      pid: process.pid,
+      context: id?.context ?? '',
+      cluster: id?.cluster ?? '',
+      server: id?.server ?? '',
+      namespace: id?.namespace ?? '',
+      user: id?.user ?? '',
+      shadow: shadow
+        ? {
+            kind: shadow.kind,
+            namespace: shadow.namespace,
+            job: shadow.job,
+            pod: shadow.pod,
+            node: shadow.node,
+            image: this.#image(),
+          }
+        : null,
+      tun: this.#applied ? { name: this.#applied.tunName, mtu: MTU, addresses: this.#desired!.addresses } : null,
+      ranges: this.#ranges.ranges,
+      routes: (this.#desired?.routes ?? []).filter((route) => !this.#applied?.missingRoutes.includes(route)),
+      dns: {
+        mode: this.#applied?.dnsMode ?? 'none',
+        servers: this.#desired?.dns.servers ?? [],
+        domains: this.#desired?.dns.domains ?? [],
+      },
+      flows: { tcp: counters?.tcpFlows ?? 0, udp: counters?.udpFlows ?? 0 },
+      bytes: { in: counters?.bytesOut ?? 0, out: counters?.bytesIn ?? 0 },
+      roundTripMs: this.#link?.tunnel()?.stats.roundTripMs ?? null,
+      reconnects: this.#link?.reconnects ?? 0,
+      memoryBytes: process.memoryUsage.rss(),
+      notes: this.#notes,
+      exchanges: [],
+    }
+  }
+
+  dnsStatus(): DnsStatus {
+    return this.#requireNames().status(this.#desired?.dns.servers ?? [])
+  }
+
+  dnsQuery(name: string, type: string): Promise<DnsAnswer> {
+    return this.#requireNames().query(name, type)
+  }
+
+  /** Another program has rewritten /etc/resolv.conf: its resolvers are the upstreams now. */
+  resolvConfChanged(upstreams: string[]): void {
+    this.#deps.log(`resolv.conf was rewritten by another program; its resolvers: ${upstreams.join(', ')}`)
+    this.#names?.setLocalUpstreams(upstreams)
+  }
+
+  #requireNames(): NameService {
+    if (!this.#names) throw failure('not-ready', 'kt is still connecting', 'try again when `kt up` has returned')
+    return this.#names
+  }
+
+  #image(): string {
+    return this.#config.image ?? DEFAULT_AGENT_IMAGE
+  }
+
+  /**
+   * A shadow and a tunnel to it. The pod is dialled as soon as it may answer, some 0.4 s before the cluster says that it
+   * runs; a pod that will not come is told in the cluster's words, by `createShadow`.
+   */
+  async #connectShadow(): Promise<[ShadowHandle, Tunnel]> {
+    const began = performance.now()
+    const giveUp = new AbortController()
+    let running = Number.POSITIVE_INFINITY
+    const connected = await new Promise<[ShadowHandle, Tunnel]>((resolve, reject) => {
+      const dial = (shadow: ShadowHandle) => {
+        this.#shadow = shadow
+        const until = () => performance.now() > running + DIAL_AFTER_RUNNING_MS
+        this.#dialUntil(shadow, until, AbortSignal.any([giveUp.signal, this.#closing.signal])).then(
+          (tunnel) => resolve([shadow, tunnel]),
+          reject,
+        )
+      }
+      let dialling = false
+      const dialOnce = (shadow: ShadowHandle) => {
+        if (!dialling) dial(shadow)
+        dialling = true
+      }
+      this.#cluster
+        .createShadow(
+          this.#shadowOptions(),
+          (_, detail) => this.#deps.progress({ step: 'shadow', state: 'running', detail, ms: 0 }),
+          {
+            dialable: dialOnce,
+            signal: this.#closing.signal,
+          },
+        )
+        .then((shadow) => {
+          running = performance.now()
+          dialOnce(shadow)
+        })
+        .catch((error) => {
+          giveUp.abort()
+          reject(error)
+        })
+    })
+    const [shadow, tunnel] = connected
+    const ms = performance.now() - began
+    this.#done('shadow', `${shadow.pod} on ${shadow.node}`, ms)
+    return [shadow, tunnel]
+  }
+
+  #shadowOptions(): ShadowOptions {
+    const c = this.#config
+    return {
+      kind: c.shadow,
+      image: this.#image(),
+      nodeSelector: c.nodeSelector,
+      serviceAccount: c.serviceAccount,
+      imagePullSecrets: c.imagePullSecrets,
+      labels: c.labels,
+      annotations: c.annotations,
+      resources: c.podResources,
+      owner: c.owner,
+      readyTimeoutMs: c.readyTimeoutS * 1000,
+    }
+  }
+
+  async #dialUntil(shadow: ShadowHandle, tooLate: () => boolean, signal: AbortSignal): Promise<Tunnel> {
+    for (;;) {
+      try {
+        return await this.#openTunnel(shadow)
+      } catch (error) {
+        const code = (error as { code?: string }).code ?? ''
+        if (signal.aborted || tooLate() || FINAL_ERRORS.has(code)) throw error
+        this.#deps.log.debug(`tunnel: not yet: ${(error as Error).message}`)
+        await delay(DIAL_RETRY_MS, signal)
+      }
+    }
+  }
+
+  async #openTunnel(shadow: ShadowHandle): Promise<Tunnel> {
+    const endpoint = await this.#cluster.portForward(shadow)
+    const transport = await openPortForward(endpoint)
+    return await connectTunnel({
+      transport,
+      kind: shadow.kind,
+      username: shadow.username,
+      clientKey: shadow.clientKey,
+      hostKey: shadow.hostKey,
+    })
+  }
+
+  #startDataPath(dns: IpAddress): void {
+    const { device } = this.#deps
+    const path = createDataPath(
+      device,
+      { mtu: MTU, gso: true, random: this.#deps.random, ownAddresses: [dns] },
+      (error) => {
+        this.#deps.log(`the network device failed: ${error.message}`)
+        process.kill(process.pid, 'SIGTERM')
+      },
+    )
+    this.#path = path
+    const context = {
+      tunnel: () => this.#link?.tunnel(),
+      whenConnected: (callback: () => void) => this.#link!.whenConnected(callback),
+      wake: path.wake,
+    }
+    path.stack.setHandlers({
+      onTcp: (flow) => relayTcp(flow, context),
+      onUdp: (flow) => relayUdp(flow, context),
+      onEcho: (request) => relayEcho(request, context),
+    })
+    this.#names!.listen(path, dns)
+  }
+
+  #startLink(shadow: ShadowHandle, tunnel: Tunnel): Link {
+    const { log } = this.#deps
+    const link = new Link({
+      connectAnew: () => this.#connectShadow(),
+      openTunnel: (s) => this.#openTunnel(s),
+      shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
+      discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
+      delay,
+      log,
+      onLost: (why) => {
+        log(`tunnel lost: ${why}`)
+        this.#names?.disconnected()
+        this.#setState('reconnecting')
+      },
+      onConnected: (t, s) => {
+        log(`tunnel to ${s.pod}: ${t.info.version}`)
+        this.#names?.connected(t)
+        if (this.#state === 'reconnecting') this.#setState('connected')
+      },
+    })
+    this.#link = link
+    link.start(shadow, tunnel)
+    if (shadow.kind === 'sshd') {
+      this.#prolong = setInterval(() => {
+        if (link.shadow)
+          void this.#cluster.prolongShadow(link.shadow).catch((error: Error) => log(`prolong: ${error.message}`))
+      }, PROLONG_EVERY_MS)
+    }
+    return link
+  }
+
+  #dnsState(server: IpAddress): DesiredState['dns'] {
+    return { mode: this.#config.dns, servers: [server.toString()], ...this.#names!.linkDomains() }
+  }
+
+  async #updateDns(): Promise<void> {
+    if (!this.#applied || !this.#desired) return
+    const dns = { ...this.#desired.dns, ...this.#names!.linkDomains() }
+    this.#desired = { ...this.#desired, dns }
+    await this.#deps.host.updateDns(dns).catch((error: Error) => this.#deps.log(`domains: ${error.message}`))
+  }
+
+  async #step<T>(step: string, run: () => Promise<[T, string]>): Promise<T> {
+    const began = performance.now()
+    const [result, detail] = await run()
+    this.#done(step, detail, performance.now() - began)
+    return result
+  }
+
+  #done(step: string, detail: string, ms: number): void {
+    this.#deps.progress({ step, state: 'done', detail, ms })
+    this.#deps.log(`${step}: ${detail} (${ms.toFixed(0)} ms)`)
+  }
+
+  #note(step: string, detail: string): void {
+    this.#notes.push(detail)
+    this.#deps.progress({ step, state: 'note', detail, ms: 0 })
+    this.#deps.log(`${step}: note: ${detail}`)
+  }
+
+  #setState(state: Status['state']): void {
+    this.#state = state
+    this.#since = new Date()
+  }
+}
+
+function describeRanges({ ranges }: Ranges): string {
+  const of = (kind: string) => ranges.filter((r) => r.kind === kind)
+  const part = (kind: string) =>
+    `${kind} ${
+      of(kind)
+        .map((r) => r.cidr + (r.guessed ? ' (guessed)' : ''))
+        .join(', ') || 'unknown'
+    }`
+  return `${part('pods')}; ${part('services')}`
+}
+
+function failure(code: string, message: string, hint: string): Error {
+  return Object.assign(new Error(message), { code, hint })
+}
+
+/** Resolves after `ms`, or at once when aborted. */
+function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve()
+      return
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type ControlFailure, connectControl } from '../../src/control/client.ts'
+import { LineSplitter } from '../../src/control/lines.ts'
+import { MAX_LINE, type Status } from '../../src/control/protocol.ts'
+import { type ControlHandlers, serveControl } from '../../src/control/server.ts'
+
+let folder: string
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kt-control-'))
+})
+after(() => rmSync(folder, { recursive: true }))
+
+const logged: string[] = []
+const handlers: ControlHandlers = {
+  status: () => ({ state: 'connected' }) as Status,
+  down: (_, progress) => {
+    progress({ step: 'shadow', state: 'done', detail: 'removed', ms: 1 })
+    return { notes: ['one'] }
+  },
+  same: () => {
+    throw Object.assign(new Error('the context x does not exist'), { code: 'context-unknown', hint: 'there are a, b' })
+  },
+  'dns.status': () => {
+    throw new TypeError('a mistake')
+  },
+  'dns.query': ({ name, type }) => ({ name, type, rcode: 'NOERROR', records: [], rule: '', tries: [] }),
+}
+
+async function withServer(run: (path: string) => Promise<void>): Promise<void> {
+  const path = join(folder, `${Math.floor(performance.now() * 1000)}.sock`)
+  const server = await serveControl(path, handlers, (line) => logged.push(line))
+  try {
+    await run(path)
+  } finally {
+    server.close()
+  }
+}
+
+test('requests are answered, progress comes before the result, errors keep code and hint', () =>
+  withServer(async (path) => {
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    const { client } = await connectControl(path)
+    assert.ok(client)
+    const steps: string[] = []
+    assert.deepEqual(await client.request('down', {}, (p) => steps.push(p.detail)), { notes: ['one'] })
+    assert.deepEqual(steps, ['removed'])
+    assert.equal((await client.request('dns.query', { name: 'web', type: 'A' })).name, 'web')
+    await assert.rejects(
+      client.request('same', { env: {} }),
+      (e: ControlFailure) => e.code === 'context-unknown' && e.hint === 'there are a, b',
+    )
+    client.close()
+  }))
+
+test('a mistake of ours reaches the user without a stack, and the log with one', () =>
+  withServer(async (path) => {
+    const { client } = await connectControl(path)
+    await assert.rejects(
+      client!.request('dns.status', {}),
+      (e: ControlFailure) => e.code === 'internal' && !e.message.includes('\n'),
+    )
+    assert.match(logged.join('\n'), /TypeError: a mistake\n.*at /)
+    client!.close()
+  }))
+
+test('what is no request is refused and harms nobody', () =>
+  withServer(async (path) => {
+    const raw = (text: string) =>
+      new Promise<string>((resolve, reject) => {
+        const socket = net.connect(path, () => socket.end(text))
+        let answer = ''
+        socket.on('data', (d) => (answer += d))
+        socket.on('close', () => resolve(answer))
+        socket.on('error', reject)
+      })
+    assert.match(await raw('{"v":1,"id":1,"op":"reboot","args":{}}\n'), /unknown operation reboot/)
+    assert.match(await raw('{"v":1,"id":1,"op":"toString","args":{}}\n'), /unknown operation toString/)
+    assert.match(await raw('{"v":9,"id":1,"op":"status","args":{}}\n'), /"version"/)
+    assert.match(await raw('{"v":1,"id":1,"op":"dns.query","args":{"name":""}}\n'), /bad-request/)
+    assert.match(await raw('nonsense\n'), /"ok":false/)
+    const { client } = await connectControl(path)
+    assert.equal((await client!.request('status', {})).state, 'connected')
+    client!.close()
+  }))
+
+test('nobody there, a dead socket, and an engine that dies are three different things', async () => {
+  assert.deepEqual(await connectControl(join(folder, 'none.sock')), { stale: false })
+  const dead = join(folder, 'dead.sock')
+  const server = net.createServer((socket) => socket.destroy()).listen(dead)
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { client } = await connectControl(dead)
+  await assert.rejects(client!.request('status', {}), (e: ControlFailure) => e.code === 'engine-lost')
+  server.close()
+})
+
+test('lines are cut across chunks and characters, and bounded', () => {
+  const splitter = new LineSplitter()
+  const bytes = Buffer.from('{"a":"ü"}\n\n{"b":1}\nrest')
+  const lines = [...bytes].flatMap((byte) => splitter.push(Buffer.from([byte])))
+  assert.deepEqual(lines, ['{"a":"ü"}', '{"b":1}'])
+  assert.throws(() => splitter.push(Buffer.alloc(MAX_LINE + 1, 'x')), RangeError)
+})
