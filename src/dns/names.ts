@@ -107,21 +107,19 @@ function short(labels: string[], { names, has }: Knowledge): Plan {
   // service.namespace and pod.service.namespace; nothing longer exists. `_port._protocol` goes with a service only.
   if (host.length > (service ? 2 : 3)) return local('more labels than a short name of the cluster has')
   const last = host.at(-1)!
-  const kinds: LabelKind[] = host.length === 2 && !service ? ['service', 'namespace'] : ['namespace']
-  const found = new Map(kinds.map((kind) => [kind, has(kind, last)]))
-  const unknown = kinds.filter((kind) => found.get(kind) === undefined).map((kind) => ({ kind, label: last }))
-  if (NEVER_PROBED.has(last) && found.get('namespace') !== true) return local(`public name below .${last}`)
+  const isNamespace = has('namespace', last)
+  // pod.service, of our own namespace: possible too.
+  const ofService = host.length === 2 && !service
+  if (isNamespace) {
+    const suffixes = [`svc.${clusterDomain}`, ...(ofService ? [ofNamespace] : [])]
+    return { rule: `${last} is a namespace`, cluster: suffixes, local: 'after' }
+  }
+  if (NEVER_PROBED.has(last)) return local(`public name below .${last}`)
+  const isService = ofService ? has('service', last) : false
+  const unknown: Plan['unknown'] = []
+  if (isNamespace === undefined) unknown.push({ kind: 'namespace', label: last })
+  if (isService === undefined) unknown.push({ kind: 'service', label: last })
   if (unknown.length > 0) return { ...local(`is ${last} in the cluster?`), unknown }
-  const rules: string[] = []
-  const suffixes: string[] = []
-  if (found.get('service')) {
-    rules.push(`${last} is a service in ${namespace}`)
-    suffixes.push(ofNamespace)
-  }
-  if (found.get('namespace')) {
-    rules.push(`${last} is a namespace`)
-    suffixes.push(`svc.${clusterDomain}`)
-  }
-  if (suffixes.length === 0) return local(`no namespace or service is called ${last}`)
-  return { rule: rules.join(', '), cluster: suffixes, local: 'after' }
+  if (isService) return { rule: `${last} is a service in ${namespace}`, cluster: [ofNamespace], local: 'after' }
+  return local(`no namespace${ofService ? ' or service' : ''} is called ${last}`)
 }

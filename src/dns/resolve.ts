@@ -72,6 +72,7 @@ export class Resolver {
   readonly #counters: DnsCounters
   readonly #local: DnsUpstream | undefined
   #cluster: DnsUpstream | undefined
+  #closed = false
   readonly #waiting = new Set<() => void>()
   readonly #probes = new Map<string, Promise<void>>()
 
@@ -99,6 +100,7 @@ export class Resolver {
   }
 
   close(): void {
+    this.#closed = true
     this.setCluster(undefined)
     for (const wake of [...this.#waiting]) wake()
     this.#local?.close()
@@ -172,7 +174,7 @@ export class Resolver {
     tries: DnsDecision['tries'],
   ): Promise<Exchange> {
     for (let again = false; ; again = true) {
-      if (!this.#cluster && mayWait) await this.#reconnected()
+      if (!this.#cluster && mayWait && !this.#closed) await this.#reconnected()
       const upstream = this.#cluster
       if (!upstream) throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'the tunnel to the cluster is down' })
       try {

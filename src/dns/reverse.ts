@@ -27,24 +27,26 @@ export function covers(outer: Prefix, inner: Prefix): boolean {
   return true
 }
 
-/** The addresses a name below in-addr.arpa or ip6.arpa stands for (RFC 1035 3.5, RFC 3596 2.5); undefined if it is none. */
+/**
+ * The addresses a name below in-addr.arpa or ip6.arpa stands for or belongs to (RFC 1035 3.5, RFC 3596 2.5): what is in
+ * front of the numbers (service discovery, RFC 6763 11) does not matter. Undefined if there are no numbers.
+ */
 export function reversePrefix(name: string): Prefix | undefined {
-  if (name.endsWith('.in-addr.arpa')) {
-    const parts = name.slice(0, -'.in-addr.arpa'.length).split('.')
-    if (parts.length > 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256))
-      return undefined
-    const bytes = new Uint8Array(4)
-    for (const [i, part] of parts.reverse().entries()) bytes[i] = Number(part)
-    return { bytes, bits: 8 * parts.length }
+  const v4 = name.endsWith('.in-addr.arpa')
+  if (!v4 && !name.endsWith('.ip6.arpa')) return undefined
+  const parts = name.split('.').slice(0, -2).reverse()
+  const isNumber = v4
+    ? (part: string) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256
+    : (part: string) => /^[0-9a-f]$/.test(part)
+  const found = parts.findIndex((part) => !isNumber(part))
+  const count = Math.min(found < 0 ? parts.length : found, v4 ? 4 : 32)
+  if (count === 0) return undefined
+  const bytes = new Uint8Array(v4 ? 4 : 16)
+  for (let i = 0; i < count; i++) {
+    if (v4) bytes[i] = Number(parts[i])
+    else bytes[i >> 1] |= Number.parseInt(parts[i], 16) << (i & 1 ? 0 : 4)
   }
-  if (name.endsWith('.ip6.arpa')) {
-    const parts = name.slice(0, -'.ip6.arpa'.length).split('.')
-    if (parts.length > 32 || !parts.every((part) => /^[0-9a-f]$/.test(part))) return undefined
-    const bytes = new Uint8Array(16)
-    for (const [i, part] of parts.reverse().entries()) bytes[i >> 1] |= Number.parseInt(part, 16) << (i & 1 ? 0 : 4)
-    return { bytes, bits: 4 * parts.length }
-  }
-  return undefined
+  return { bytes, bits: count * (v4 ? 8 : 4) }
 }
 
 /**

@@ -1,0 +1,356 @@
+// The server from end to end, between a client's bytes and resolvers made of tables; time is the test's.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { LOWER } from '../../src/dns/message.ts'
+import { createDnsServer, type DnsServerOptions } from '../../src/dns/server.ts'
+import { UpstreamError } from '../../src/dns/upstream.ts'
+import { clusterTable, localTable, parse, query, seeded, settle, TableUpstream, VirtualClock } from './support.ts'
+
+function setUp(options: Partial<DnsServerOptions> = {}) {
+  const clock = new VirtualClock()
+  const cluster = new TableUpstream('the cluster', 'cluster.local', clusterTable)
+  const local = new TableUpstream('the laptop', 'test', localTable)
+  const names = {
+    clusterDomain: 'cluster.local',
+    namespace: 'shop',
+    namespaces: [],
+    reverseRanges: ['10.96.0.0/16', '10.244.0.0/16'],
+    localSearch: ['corp.example'],
+  }
+  const server = createDnsServer({ names, mode: 'resolvconf', clock, random: seeded(1), local, cluster, ...options })
+  const send = (message: Uint8Array, transport: 'udp' | 'tcp' = 'udp') => {
+    const replies: Uint8Array[] = []
+    server.handle(message, 0, message.length, transport, (answer) => replies.push(answer.slice()))
+    return replies
+  }
+  const get = async (message: Uint8Array, transport: 'udp' | 'tcp' = 'udp') => {
+    const replies = send(message, transport)
+    for (let i = 0; i < 20 && replies.length === 0; i++) await settle()
+    assert.equal(replies.length, 1)
+    return replies[0]
+  }
+  const ask = async (name: string, type = 'A') => parse(await get(query(name, type)))
+  return { clock, cluster, local, server, send, get, ask }
+}
+const addresses = (packet: ReturnType<typeof parse>) =>
+  packet.answers.filter((record) => record.type === 1 || record.type === 28).map((record) => record.address)
+
+for (const name of ['web', 'web.shop', 'web.shop.svc', 'web.shop.svc.cluster.local'])
+  test(`${name} is answered under the name that was asked`, async () => {
+    const { ask, local } = setUp()
+    for (const [type, address] of [
+      ['A', '10.96.0.10'],
+      ['AAAA', 'fd00:10:96::10'],
+    ]) {
+      const packet = await ask(name, type)
+      assert.equal(packet.header.rcode, 0)
+      assert.equal(packet.questions[0].name, name)
+      assert.deepEqual(addresses(packet), [address])
+      assert.equal(packet.answers[0].name, name)
+      if (name !== 'web.shop.svc.cluster.local') assert.equal(packet.answers[0].domain, 'web.shop.svc.cluster.local')
+    }
+    assert.deepEqual(local.asked, [])
+  })
+
+test('headless names, pods, SRV, PTR and TXT', async () => {
+  const { ask, local } = setUp()
+  assert.deepEqual(addresses(await ask('db')), ['10.244.0.7', '10.244.1.7'])
+  assert.deepEqual(addresses(await ask('db-0.db.shop')), ['10.244.0.7'])
+  assert.deepEqual(addresses(await ask('db-0.db')), ['10.244.0.7'])
+  const srv = await ask('_http._tcp.web', 'SRV')
+  assert.deepEqual([srv.answers[1].port, srv.answers[1].target], [80, 'web.shop.svc.cluster.local'])
+  assert.equal((await ask('10.0.96.10.in-addr.arpa', 'PTR')).answers[0].domain, 'web.shop.svc.cluster.local')
+  assert.deepEqual((await ask('web', 'TXT')).answers[1].data, ['hello'])
+  assert.deepEqual(local.asked, [])
+})
+
+test('a name that exists without such a record is NOERROR and empty, one that does not is NXDOMAIN', async () => {
+  const { ask, local } = setUp()
+  const nodata = await ask('single.shop', 'AAAA')
+  assert.deepEqual([nodata.header.rcode, addresses(nodata), nodata.authorities[0].name], [0, [], 'cluster.local'])
+  assert.equal((await ask('nope.shop.svc.cluster.local')).header.rcode, 3)
+  assert.equal((await ask('nope.shop.svc')).header.rcode, 3)
+  assert.deepEqual(local.asked, [])
+  assert.equal((await ask('nope.shop')).header.rcode, 3)
+  assert.deepEqual(local.asked, ['nope.shop A'])
+})
+
+test('public names go to the laptop only, and of other top-level domains the cluster sees no more than the last label', async () => {
+  const { ask, cluster } = setUp()
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+  assert.deepEqual(cluster.asked, [])
+  assert.deepEqual(addresses(await ask('go.dev')), ['203.0.113.81'])
+  await ask('other-name.dev')
+  assert.deepEqual(cluster.asked, ['dev.svc.cluster.local A', 'dev.shop.svc.cluster.local A'])
+})
+
+test('a namespace nobody named is learned by asking, and told', async () => {
+  let told = 0
+  const { ask, server, local } = setUp({ onDomains: () => told++ })
+  assert.ok(!server.domains().includes('other'))
+  assert.deepEqual(addresses(await ask('web.other')), ['10.96.1.10'])
+  assert.deepEqual([told, server.domains().includes('other'), local.asked], [1, true, []])
+  assert.deepEqual(server.searchDomains(), ['shop.svc.cluster.local'])
+})
+
+test('a namespace is learned from a full name, and goes when the cluster says so', async () => {
+  let told = 0
+  const { ask, server, clock, cluster } = setUp({ onDomains: () => told++ })
+  await ask('web.other.svc.cluster.local')
+  assert.deepEqual([told, server.domains().includes('other')], [1, true])
+  cluster.query = async (message) => new TableUpstream('', 'cluster.local', {}).query(message) // everything is gone
+  await clock.advance(700_000)
+  await ask('web.other')
+  assert.deepEqual([told, server.domains().includes('other')], [2, false])
+})
+
+test("a real name of the local network wins over the cluster's, with and without the search domain", async () => {
+  const { ask, cluster } = setUp()
+  assert.deepEqual(addresses(await ask('web.corp.example')), ['192.0.2.1'])
+  assert.deepEqual(cluster.asked, [])
+  assert.deepEqual(addresses(await ask('nas')), ['192.0.2.9'])
+})
+
+test('what glibc asks with a search list: NXDOMAIN under the suffix, then the name alone', async () => {
+  const { ask } = setUp()
+  assert.equal((await ask('single.corp.example')).header.rcode, 3)
+  assert.deepEqual(addresses(await ask('single')), ['10.96.0.11'])
+})
+
+test('the second answer comes from the cache at once, with its TTL counted down, the id and the case of its client', async () => {
+  const { get, send, clock, cluster } = setUp()
+  await get(query('web.shop'))
+  await clock.advance(7_400)
+  const again = query('wEb.ShOp')
+  again[0] = 0xab
+  again[1] = 0xcd
+  const [answer] = send(again)
+  const packet = parse(answer)
+  assert.equal(packet.header.id, 0xabcd)
+  assert.equal(packet.questions[0].name, 'wEb.ShOp')
+  assert.deepEqual(
+    packet.answers.map((record) => [record.name, record.ttl]),
+    [
+      ['wEb.ShOp', 23],
+      ['web.shop.svc.cluster.local', 23],
+    ],
+  )
+  assert.equal(cluster.asked.length, 1)
+  await clock.advance(22_600)
+  await get(query('web.shop'))
+  assert.equal(cluster.asked.length, 2)
+})
+
+test('HTTPS (65, an upper-case A) and TYPE97 (a lower-case a) are two questions', async () => {
+  const { get, cluster } = setUp()
+  assert.equal(LOWER[65], 97)
+  await get(query('web.shop.svc.cluster.local', 'HTTPS'))
+  await get(query('web.shop.svc.cluster.local', 'TYPE97'))
+  assert.equal(cluster.asked.length, 2)
+})
+
+test('identical questions under way are asked once, and each client gets its own answer', async () => {
+  const { send, cluster } = setUp()
+  const first = send(query('web.shop'))
+  const second = send(query('WEB.shop'))
+  for (let i = 0; i < 10; i++) await settle()
+  assert.equal(cluster.asked.length, 1)
+  assert.equal(parse(first[0]).questions[0].name, 'web.shop')
+  assert.equal(parse(second[0]).questions[0].name, 'WEB.shop')
+})
+
+test('an answer too large for UDP is cut at a record with TC; over TCP and with EDNS it is whole', async () => {
+  const { get } = setUp()
+  const cut = parse(await get(query('many.shop')))
+  assert.equal(cut.header.tc, 1)
+  assert.ok(addresses(cut).length > 10 && addresses(cut).length < 100)
+  assert.ok((await get(query('many.shop'))).length <= 512)
+  assert.equal(addresses(parse(await get(query('many.shop'), 'tcp'))).length, 100)
+  const edns = query('many.shop', 'A', { edns: true })
+  edns[edns.length - 8] = 0x10 // 4096 octets
+  edns[edns.length - 7] = 0
+  const whole = parse(await get(edns))
+  assert.deepEqual([whole.header.tc, addresses(whole).length, whole.additionals.length], [0, 100, 1])
+})
+
+test('an OPT record comes back exactly if one was sent', async () => {
+  const { get } = setUp()
+  assert.equal(parse(await get(query('web.shop'))).additionals.length, 0)
+  assert.equal(parse(await get(query('web.shop', 'A', { edns: true }))).additionals[0].type, 41)
+  assert.equal(parse(await get(query('web.shop'))).additionals.length, 0)
+})
+
+test('while the tunnel is away: what is known is served stale, what is not waits for it, then fails and says why', async () => {
+  const { get, send, server, clock, cluster } = setUp()
+  await get(query('web.shop'))
+  server.setClusterUpstream(undefined)
+  assert.equal(cluster.closed, true)
+  await clock.advance(60_000)
+  const stale = parse(await get(query('web.shop', 'A', { edns: true })))
+  assert.deepEqual([addresses(stale), stale.answers[0].ttl], [['10.96.0.10'], 30])
+  assert.deepEqual(stale.additionals[0].rdata, [{ ednsCode: 15, infoCode: 3, extraText: '' }])
+  assert.equal(server.counters.stale, 1)
+
+  const waiting = send(query('db.shop'))
+  await clock.advance(1000)
+  assert.equal(waiting.length, 0)
+  server.setClusterUpstream(new TableUpstream('again', 'cluster.local', clusterTable))
+  for (let i = 0; i < 10; i++) await settle()
+  assert.equal(addresses(parse(waiting[0])).length, 2)
+
+  server.setClusterUpstream(undefined)
+  const failing = send(query('other.shop', 'A', { edns: true }))
+  await clock.advance(3100)
+  const failed = parse(failing[0])
+  assert.equal(failed.header.rcode, 2)
+  assert.deepEqual(failed.additionals[0].rdata, [
+    { ednsCode: 15, infoCode: 23, extraText: 'the tunnel to the cluster is down' },
+  ])
+})
+
+test('while the tunnel is away public names go on working', async () => {
+  const { ask, server } = setUp()
+  server.setClusterUpstream(undefined)
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+  assert.deepEqual(addresses(await ask('go.dev')), ['203.0.113.81'])
+})
+
+test('a cluster that does not say whether a namespace exists holds a public name up for a second, once', async () => {
+  const { send, clock, cluster } = setUp()
+  cluster.before = () => new Promise(() => {})
+  const first = send(query('go.dev'))
+  await clock.advance(1100)
+  assert.deepEqual(addresses(parse(first[0])), ['203.0.113.81'])
+  const second = send(query('other.dev'))
+  for (let i = 0; i < 10; i++) await settle()
+  assert.equal(parse(second[0]).header.rcode, 3)
+})
+
+test('a slow upstream with a stale answer at hand: the stale one after 1.8 s, the new one is kept', async () => {
+  const { get, send, clock, cluster } = setUp()
+  await get(query('web.shop'))
+  await clock.advance(40_000)
+  let release = () => {}
+  cluster.before = () => new Promise((resolve) => (release = resolve))
+  const replies = send(query('web.shop'))
+  await clock.advance(1700)
+  assert.equal(replies.length, 0)
+  await clock.advance(200)
+  assert.equal(parse(replies[0]).answers[1].ttl, 30)
+  release()
+  for (let i = 0; i < 10; i++) await settle()
+  assert.equal(send(query('web.shop')).length, 1)
+  assert.equal(replies.length, 1)
+})
+
+test('an upstream that fails: SERVFAIL once, nothing is kept', async () => {
+  const { ask, local } = setUp()
+  local.before = () => Promise.reject(new UpstreamError('timeout', 'nobody there'))
+  assert.equal((await ask('www.example.com')).header.rcode, 2)
+  local.before = () => undefined
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+})
+
+test('a query lost with its tunnel is asked again through the next one', async () => {
+  const { send, server, cluster } = setUp()
+  let fail = (_: Error) => {}
+  cluster.before = () => new Promise((_, reject) => (fail = reject))
+  const replies = send(query('web.shop'))
+  await settle()
+  server.setClusterUpstream(new TableUpstream('again', 'cluster.local', clusterTable))
+  fail(new UpstreamError('lost', 'tunnel closed'))
+  for (let i = 0; i < 10; i++) await settle()
+  assert.deepEqual(addresses(parse(replies[0])), ['10.96.0.10'])
+})
+
+test('an upstream that does not know EDNS is asked without', async () => {
+  const { ask, local } = setUp()
+  const query = local.query.bind(local)
+  const sizes: number[] = []
+  local.query = async (message) => {
+    sizes.push(message[11])
+    const answer = await query(message)
+    if (message[11] === 1) answer[3] = 1 // FORMERR
+    return answer
+  }
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+  assert.deepEqual(sizes, [1, 0])
+})
+
+test('an answer to another question is a failure, not an answer', async () => {
+  const { ask, local } = setUp()
+  local.query = (message) =>
+    new TableUpstream('', '', {}).query(query('evil.example', 'A')).then((answer) => {
+      answer[0] = message[0]
+      answer[1] = message[1]
+      return answer
+    })
+  assert.equal((await ask('www.example.com')).header.rcode, 2)
+})
+
+test('names nobody is asked for', async () => {
+  const { ask, cluster, local } = setUp()
+  assert.deepEqual(addresses(await ask('localhost')), ['127.0.0.1'])
+  assert.deepEqual(addresses(await ask('db.localhost', 'AAAA')), ['::1'])
+  assert.deepEqual((await ask('localhost', 'TXT')).answers, [])
+  assert.equal((await ask('x.invalid')).header.rcode, 3)
+  assert.equal((await ask('web.shop.svc.cluster.local.corp.example')).header.rcode, 3)
+  assert.deepEqual([cluster.asked, local.asked], [[], []])
+})
+
+test('errors: no header, an answer, two questions, another opcode, class, EDNS version, zone transfer', async () => {
+  const { send, get } = setUp()
+  assert.deepEqual(send(new Uint8Array(11)), [])
+  const answer = query('web')
+  answer[2] |= 0x80
+  assert.deepEqual(send(answer), [])
+  const two = query('web')
+  two[5] = 2
+  assert.equal((await get(two))[3] & 15, 1)
+  const notify = query('web')
+  notify[2] |= 4 << 3
+  const notImplemented = await get(notify)
+  assert.deepEqual([notImplemented[3] & 15, notImplemented[2] >> 3], [4, 0x10 | 4])
+  const chaos = query('web')
+  chaos[chaos.length - 1] = 3
+  assert.equal((await get(chaos))[3] & 15, 5)
+  const version = query('web', 'A', { edns: true })
+  version[version.length - 5] = 1
+  assert.equal(parse(await get(version)).header.rcode, 16)
+  assert.equal((await get(query('cluster.local', 'TYPE252')))[3] & 15, 5)
+})
+
+test('ask tells the rule and each try', async () => {
+  const { server } = setUp()
+  const { answer, decision } = await server.ask('web.other', 'a')
+  assert.deepEqual(addresses(parse(answer)), ['10.96.1.10'])
+  assert.equal(decision.rule, 'other is a namespace')
+  assert.deepEqual(
+    decision.tries.map((each) => [each.name, each.upstream, each.rcode]),
+    [
+      ['other.svc.cluster.local', 'the cluster', 'NOERROR'],
+      ['other.shop.svc.cluster.local', 'the cluster', 'NXDOMAIN'],
+      ['web.other.svc.cluster.local', 'the cluster', 'NOERROR'],
+    ],
+  )
+  const cached = await server.ask('web.other', 'A')
+  assert.deepEqual(cached.decision.tries, [{ name: 'web.other', upstream: 'cache', rcode: 'NOERROR', ms: 0 }])
+  await assert.rejects(server.ask('bad..name', 'A'), RangeError)
+  await assert.rejects(server.ask('web', 'NOSUCH'), RangeError)
+})
+
+test('ask under systemd-resolved says what programs see', async () => {
+  const { server } = setUp({ mode: 'resolved' })
+  assert.match((await server.ask('web', 'A')).decision.rule, /systemd-resolved appends shop\.svc\.cluster\.local$/)
+  assert.match((await server.ask('www.example.com', 'A')).decision.rule, /does not bring this name to kt$/)
+  assert.doesNotMatch((await server.ask('web.shop', 'A')).decision.rule, /systemd/)
+})
+
+test('closing ends what is under way without a word, and leaves no timer', async () => {
+  const { send, server, clock, cluster, local } = setUp()
+  cluster.before = () => Promise.reject(new UpstreamError('lost', 'closed'))
+  const replies = send(query('web.shop'))
+  server.close()
+  for (let i = 0; i < 10; i++) await settle()
+  assert.deepEqual([replies, clock.pending, cluster.closed, local.closed], [[], 0, true, true])
+})
