@@ -113,6 +113,16 @@ export interface StackOptions {
   /** Addresses of our own (the DNS server's): other ports there are refused, pings answered at once. */
   ownAddresses?: IpAddress[]
   limits?: Partial<StackLimits>
+  tuning?: Partial<TcpTuning>
+}
+
+/** Times in milliseconds. */
+export interface TcpTuning {
+  keepAliveIdle: number // default 7,200,000 (RFC 9293 3.8.4); Infinity: never probe
+  keepAliveInterval: number // default 75,000
+  keepAliveProbes: number // default 9 unanswered, then 'timeout'
+  timeWait: number // 2 MSL, default 1,000: no segment lives for minutes between here and this machine's kernel
+  pendingTimeout: number // default 130,000: a SYN not sent again for so long has been given up by its program
 }
 
 export interface StackLimits {

@@ -1,0 +1,44 @@
+// How much may be in flight: NewReno (RFC 5681, RFC 6582) with bytes counted, and the round trip (RFC 6298). The peer is
+// the kernel of this machine, so the window starts large; a loss still halves it.
+import type { Tcb } from './tcb.ts'
+
+// RFC 6298 2.4 asks for 1 s since clocks were coarse and receivers delay ACKs; the peer is Linux, whose own minimum
+// (TCP_RTO_MIN) is 200 ms and whose delayed ACKs stay below it.
+const MIN_RTO = 200
+const MAX_RTO = 60_000 // RFC 6298 2.5
+/** Nothing more is to be gained above this. */
+const MAX_WINDOW = 64 << 20
+
+/** RFC 6298 2.2, 2.3: takes one measurement. */
+export function measureRoundTrip(tcb: Tcb, rtt: number): void {
+  if (tcb.srtt === 0) {
+    tcb.srtt = Math.max(rtt, 0.01)
+    tcb.rttvar = rtt / 2
+  } else {
+    tcb.rttvar = 0.75 * tcb.rttvar + 0.25 * Math.abs(tcb.srtt - rtt)
+    tcb.srtt = Math.max(0.875 * tcb.srtt + 0.125 * rtt, 0.01)
+  }
+  tcb.rto = Math.min(MAX_RTO, Math.max(MIN_RTO, tcb.srtt + Math.max(1, 4 * tcb.rttvar)))
+}
+
+/** The time-out with its back-off (RFC 6298 5.5). */
+export function currentRto(tcb: Tcb): number {
+  return Math.min(MAX_RTO, tcb.rto * 2 ** tcb.backoff)
+}
+
+export function flightSize(tcb: Tcb): number {
+  return (tcb.sndMax - tcb.sndUna) | 0
+}
+
+/** RFC 5681 3.1 with RFC 3465: the window grows by what was acknowledged, or by a segment a window above ssthresh. */
+export function growWindow(tcb: Tcb, acked: number): void {
+  if (!tcb.cwndLimited || tcb.cwnd >= MAX_WINDOW) return
+  if (tcb.cwnd < tcb.ssthresh) tcb.cwnd += Math.min(acked, Math.max(2 * tcb.mss, tcb.ssthresh - tcb.cwnd))
+  else tcb.cwnd += Math.max(1, Math.floor((tcb.mss * acked) / tcb.cwnd))
+  tcb.cwndLimited = false
+}
+
+/** RFC 5681 3.1 (4): after a loss. */
+export function halve(tcb: Tcb): void {
+  tcb.ssthresh = Math.max(flightSize(tcb) >> 1, 2 * tcb.mss)
+}

@@ -1,0 +1,166 @@
+// What a flow has received and its owner has not: bytes in order that it did not take, and segments behind a gap. Made
+// for a flow when it first needs one, dropped when empty; what it costs is counted for the stack's budget.
+import type { Core } from '../core.ts'
+
+/** What an entry costs beside its bytes (array header, buffer, object). */
+const OVERHEAD = 256
+/** Smallest allocation for bytes in order, so that a drip of single bytes does not become as many entries. */
+const CHUNK = 4096
+/** Segments behind gaps at most. */
+const MAX_PIECES = 512
+
+interface Piece {
+  sequence: number
+  bytes: Uint8Array
+}
+
+export class Hold {
+  private ready: Uint8Array[] = []
+  private lastUsed = 0
+  private firstTaken = 0
+  private pieces: Piece[] = []
+  /** Bytes in order that wait for the owner. */
+  readyBytes = 0
+  private cost = 0
+  private readonly core: Core
+
+  constructor(core: Core) {
+    this.core = core
+  }
+
+  private account(bytes: number): void {
+    this.cost += bytes
+    this.core.receiveHeld += bytes
+  }
+
+  get pieceCount(): number {
+    return this.pieces.length
+  }
+
+  get isEmpty(): boolean {
+    return this.readyBytes === 0 && this.pieces.length === 0
+  }
+
+  /** Keeps a copy of `buffer[start .. end)` behind what is in order. */
+  append(buffer: Uint8Array, start: number, end: number): void {
+    this.readyBytes += end - start
+    const last = this.ready[this.ready.length - 1]
+    if (last !== undefined) {
+      const room = Math.min(last.length - this.lastUsed, end - start)
+      last.set(buffer.subarray(start, start + room), this.lastUsed)
+      this.lastUsed += room
+      start += room
+    }
+    if (start === end) return
+    const chunk = new Uint8Array(Math.max(CHUNK, end - start))
+    chunk.set(buffer.subarray(start, end))
+    this.ready.push(chunk)
+    this.lastUsed = end - start
+    this.account(chunk.length + OVERHEAD)
+  }
+
+  clear(): void {
+    this.ready = []
+    this.pieces = []
+    this.readyBytes = this.lastUsed = this.firstTaken = 0
+    this.account(-this.cost)
+  }
+
+  /** Offers what is in order until `take` takes less than it is offered. */
+  drain(take: (buffer: Uint8Array, start: number, end: number) => number): void {
+    while (this.readyBytes > 0) {
+      const chunk = this.ready[0]
+      const end = this.ready.length === 1 ? this.lastUsed : chunk.length
+      const offered = end - this.firstTaken
+      const taken = Math.max(0, Math.min(offered, take(chunk, this.firstTaken, end)))
+      if (this.ready[0] !== chunk) return // emptied meanwhile
+      this.firstTaken += taken
+      this.readyBytes -= taken
+      if (taken < offered) return
+      if (this.firstTaken === (this.ready.length === 1 ? this.lastUsed : chunk.length)) {
+        this.ready.shift()
+        this.firstTaken = 0
+        this.account(-(chunk.length + OVERHEAD))
+      }
+    }
+  }
+
+  /** Keeps a copy of a segment behind a gap, without what is here already. False if there are too many. */
+  insert(sequence: number, buffer: Uint8Array, start: number, end: number): boolean {
+    const { pieces } = this
+    let at = 0
+    while (at < pieces.length && start < end) {
+      const piece = pieces[at]
+      const right = (piece.sequence + piece.bytes.length) | 0
+      if (((right - sequence) | 0) <= 0) {
+        at++
+        continue
+      }
+      const before = (piece.sequence - sequence) | 0
+      if (before > 0) {
+        const length = Math.min(before, end - start)
+        if (!this.place(at, sequence, buffer, start, start + length)) return false
+        at++
+        start += length
+        sequence = (sequence + length) | 0
+      }
+      if (start >= end) return true
+      const overlap = (right - sequence) | 0
+      start += overlap
+      sequence = (sequence + overlap) | 0
+      at++
+    }
+    return start >= end || this.place(at, sequence, buffer, start, end)
+  }
+
+  private place(at: number, sequence: number, buffer: Uint8Array, start: number, end: number): boolean {
+    if (this.pieces.length >= MAX_PIECES) return false
+    this.pieces.splice(at, 0, { sequence, bytes: buffer.slice(start, end) })
+    this.account(end - start + OVERHEAD)
+    return true
+  }
+
+  /** Takes the piece out that contains `sequence`, if there is one: its bytes from there on. */
+  pull(sequence: number): Uint8Array | undefined {
+    const { pieces } = this
+    while (pieces.length > 0) {
+      const { sequence: left, bytes } = pieces[0]
+      const skip = (sequence - left) | 0
+      if (skip < 0) return undefined
+      pieces.shift()
+      this.account(-(bytes.length + OVERHEAD))
+      if (skip < bytes.length) return skip === 0 ? bytes : bytes.subarray(skip)
+    }
+    return undefined
+  }
+
+  /**
+   * RFC 2018 4: fills `edges` with up to `max` blocks, the one that contains `latest` first, then from the lowest on.
+   * Returns how many.
+   */
+  sackBlocks(edges: Int32Array, max: number, latest: number): number {
+    const { pieces } = this
+    let count = 0
+    let found = false
+    for (let i = 0; i < pieces.length; ) {
+      const left = pieces[i].sequence
+      let right = (left + pieces[i].bytes.length) | 0
+      for (i++; i < pieces.length && pieces[i].sequence === right; i++) right = (right + pieces[i].bytes.length) | 0
+      const isLatest = ((latest - left) | 0) >= 0 && ((latest - right) | 0) < 0
+      if (isLatest) {
+        found = true
+        if (count === max) count--
+        for (let k = 2 * count - 1; k >= 0; k--) edges[k + 2] = edges[k]
+        edges[0] = left
+        edges[1] = right
+        count++
+      } else if (count < max) {
+        edges[2 * count] = left
+        edges[2 * count + 1] = right
+        count++
+      }
+      if (found && count === max) break
+    }
+    return count
+  }
+}
