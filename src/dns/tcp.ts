@@ -16,6 +16,11 @@ export class TcpFramer {
     while (start < end) {
       if (this.#lengthBytes < 2) {
         this.#length[this.#lengthBytes++] = buffer[start++]
+        // Without this, an empty message would be told only when the next octet comes.
+        if (this.#lengthBytes === 2 && this.#length[0] === 0 && this.#length[1] === 0) {
+          this.#lengthBytes = 0
+          onMessage(buffer, start, start)
+        }
         continue
       }
       const length = (this.#length[0] << 8) | this.#length[1]
