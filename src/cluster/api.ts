@@ -89,6 +89,7 @@ export class Api {
         yield event
       }
     } catch (error) {
+      if (signal.aborted) throw aborted()
       throw error instanceof ClusterError ? error : fromTransport(error as Error, this.#server(), this.#current.proxy)
     } finally {
       response.destroy()

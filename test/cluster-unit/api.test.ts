@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { ClusterError, type ClusterErrorCode } from '../../src/cluster/port.ts'
+import { ApiDouble } from './api-double.ts'
+
+async function refused(
+  promise: Promise<unknown>,
+  code: ClusterErrorCode,
+  message: RegExp,
+  hint?: RegExp,
+): Promise<void> {
+  await assert.rejects(promise, (error: Error) => {
+    assert.ok(error instanceof ClusterError, String(error))
+    assert.match(error.message, message)
+    assert.equal(error.code, code)
+    if (hint) assert.match(error.hint, hint)
+    return true
+  })
+}
+
+test('a token goes along, and a path of the server stays in front', async () => {
+  await using double = await ApiDouble.start(() => [200, { ok: 1 }])
+  const api = double.api(
+    double.kubeconfig({ token: 'sesame', as: 'ann' }, { server: `${double.url}/k8s/clusters/c-1` }),
+  )
+  assert.deepEqual(await api.get('/version', { a: 'b c' }), { ok: 1 })
+  const [{ path, query, headers }] = double.asked
+  assert.equal(path, '/k8s/clusters/c-1/version')
+  assert.equal(query.get('a'), 'b c')
+  assert.equal(headers.authorization, 'Bearer sesame')
+  assert.equal(headers['impersonate-user'], 'ann')
+})
+
+test('requests one after the other ride one connection', async () => {
+  const ports = new Set<number>()
+  await using double = await ApiDouble.start((_, response) => {
+    ports.add(response.socket!.remotePort!)
+    return [200, {}]
+  })
+  const api = double.api()
+  for (let i = 0; i < 3; i++) await api.get('/version')
+  assert.equal(ports.size, 1)
+})
+
+test('a watch delivers events that are cut anywhere, and ends with the answer', async () => {
+  const events = [...'äb'].map((name) => ({ type: 'ADDED', object: { metadata: { name } } }))
+  const bytes = Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join(''))
+  await using double = await ApiDouble.start((_, response) => {
+    response.writeHead(200)
+    const next = (i: number): void => {
+      if (i < bytes.length) response.write(bytes.subarray(i, i + 1), () => setImmediate(next, i + 1))
+      else response.end()
+    }
+    next(0)
+    return undefined
+  })
+  const seen = []
+  for await (const event of double.api().watch('/api/v1/pods', {}, new AbortController().signal)) seen.push(event)
+  assert.deepEqual(seen, events)
+})
+
+test('a watch that is too old is an error', async () => {
+  const event = { type: 'ERROR', object: { kind: 'Status', code: 410, message: 'too old resource version' } }
+  await using double = await ApiDouble.start(() => [200, event])
+  const events = double.api().watch('/api/v1/pods', {}, new AbortController().signal)
+  // The double ends its answer without a line feed; the API server never does.
+  await using lined = await ApiDouble.start((_, response) => {
+    response.end(`${JSON.stringify(event)}\n`)
+    return undefined
+  })
+  for await (const _ of events) assert.fail('half a line is no event')
+  const refusal = lined.api().watch('/api/v1/pods', {}, new AbortController().signal).next()
+  await refused(refusal, 'internal', /too old resource version/)
+})
+
+test('an aborted watch ends at once', async () => {
+  await using double = await ApiDouble.start((_, response) => {
+    response.writeHead(200).write(`${JSON.stringify({ type: 'ADDED', object: {} })}\n`)
+    return undefined
+  })
+  const abort = new AbortController()
+  const events = double.api().watch('/api/v1/pods', {}, abort.signal)
+  assert.equal((await events.next()).value?.type, 'ADDED')
+  abort.abort()
+  await refused(events.next(), 'gone', /given up/)
+})
+
+test('a token that was replaced in the kubeconfig: the second try has the new one', async () => {
+  await using double = await ApiDouble.start(({ headers }) =>
+    headers.authorization === 'Bearer new' ? [200, {}] : [401, { message: 'Unauthorized' }],
+  )
+  const api = double.api(double.kubeconfig({ token: 'old' }))
+  double.kubeconfig({ token: 'new' })
+  await api.get('/version')
+  assert.equal(double.asked.length, 2)
+})
+
+test('a token that has expired: since when, by the API server’s clock', async () => {
+  await using double = await ApiDouble.start(() => [401, { message: 'Unauthorized' }])
+  const payload = Buffer.from(JSON.stringify({ exp: 1_600_000_000 })).toString('base64url')
+  const api = double.api(double.kubeconfig({ token: `e30.${payload}.x` }))
+  await refused(api.get('/version'), 'credentials', /token of user "u" expired on 2020-09-13T12:26:40/)
+})
+
+test('a user without credentials is told so', async () => {
+  await using double = await ApiDouble.start(() => [401, { message: 'Unauthorized' }])
+  await refused(
+    double.api(double.kubeconfig({})).get('/version'),
+    'credentials',
+    /"u" of the kubeconfig has no credentials/,
+  )
+})
+
+function plugin(double: ApiDouble, script: string, more: object = {}): string {
+  const command = join(double.folder, 'plugin')
+  writeFileSync(command, `#!/bin/sh\n${script}\n`)
+  chmodSync(command, 0o755)
+  return double.kubeconfig({ exec: { apiVersion: 'client.authentication.k8s.io/v1', command, ...more } })
+}
+
+test('an exec plugin gives the token, knows its version, and is asked once', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const credential = { kind: 'ExecCredential', status: { token: 'from-plugin' } }
+  const log = join(double.folder, 'log')
+  const api = double.api(plugin(double, `echo "$KUBERNETES_EXEC_INFO" >>${log}; echo '${JSON.stringify(credential)}'`))
+  await api.get('/version')
+  await api.get('/version')
+  assert.equal(double.asked[1].headers.authorization, 'Bearer from-plugin')
+  const calls = readFileSync(log, 'utf8').trim().split('\n')
+  assert.equal(calls.length, 1)
+  assert.equal(JSON.parse(calls[0]).apiVersion, 'client.authentication.k8s.io/v1')
+})
+
+test('an exec plugin that fails: the last line it said', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const api = double.api(plugin(double, 'echo starting >&2; echo "session expired, log in again" >&2; exit 1'))
+  await refused(
+    api.get('/version'),
+    'credentials',
+    /plugin ".*plugin" of user "u" failed: session expired, log in again$/,
+  )
+})
+
+test('an exec plugin that says something else than JSON', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  await refused(double.api(plugin(double, 'echo hello')).get('/version'), 'credentials', /its answer is no JSON/)
+})
+
+test('an exec plugin that is not installed: its own hint', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const exec = { command: 'kt-no-such-plugin', installHint: '\nget it from the wiki\nand so on' }
+  const api = double.api(double.kubeconfig({ exec }))
+  await refused(
+    api.get('/version'),
+    'credentials',
+    /"kt-no-such-plugin" .*cannot be run \(ENOENT\)/,
+    /^get it from the wiki$/,
+  )
+})
+
+test('a client certificate whose file is missing', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const api = double.api(double.kubeconfig({ 'client-certificate': 'no.crt', 'client-key': 'no.key' }))
+  await refused(api.get('/version'), 'kubeconfig-invalid', /no\.crt cannot be read \(ENOENT\)/)
+})
+
+test('a proxy of the environment is used, and named when it refuses', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const seen: string[] = []
+  const proxy = createServer()
+  proxy.on('connect', (request, socket) => {
+    seen.push(request.url!)
+    const { port } = new URL(double.url)
+    const out = connect(Number(port), '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'))
+    out.pipe(socket).pipe(out)
+    out.on('error', () => socket.destroy())
+    socket.on('error', () => out.destroy())
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  try {
+    const kubeconfig = double.kubeconfig(undefined, { server: 'http://api.invalid:8080' })
+    const api = double.api(kubeconfig, { HTTP_PROXY: url })
+    await api.get('/version')
+    assert.equal(seen[0], 'api.invalid:8080')
+    api.close()
+  } finally {
+    proxy.closeAllConnections()
+    await new Promise((resolve) => proxy.close(resolve))
+  }
+  const gone = double.api(double.kubeconfig(undefined, { server: 'http://api.invalid:8080' }), { HTTP_PROXY: url })
+  await refused(
+    gone.get('/version'),
+    'unreachable',
+    /behind the proxy http:\/\/127\.0\.0\.1:\d+ refuses the connection/,
+  )
+})

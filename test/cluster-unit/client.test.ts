@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { createClusterClient } from '../../src/cluster/client.ts'
+import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
+import { ApiDouble } from './api-double.ts'
+
+const shadow: ShadowHandle = {
+  namespace: 'shop',
+  job: 'kt-shadow-abcde',
+  jobUid: 'u',
+  pod: 'kt-shadow-abcde-x',
+  node: 'n1',
+  kind: 'agent',
+  port: 2222,
+  username: 'kt',
+  clientKey: '',
+  hostKey: undefined,
+}
+
+const options: ShadowOptions = {
+  kind: 'sshd',
+  image: 'x',
+  nodeSelector: {},
+  imagePullSecrets: [],
+  labels: {},
+  annotations: {},
+  resources: {},
+  owner: 'a@b',
+  readyTimeoutMs: 60_000,
+}
+
+/** This process's children that are workers. */
+function workers(): number[] {
+  const isWorker = (pid: string) => {
+    try {
+      const parent = /\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]
+      return parent === String(process.pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('cluster/worker')
+    } catch {
+      return false // it ended meanwhile
+    }
+  }
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isWorker(name))
+    .map(Number)
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000
+  while (!condition()) {
+    assert.ok(performance.now() < end, 'it did not happen within 10 s')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+test('nothing is started before the first call, and errors keep code, message and hint', async () => {
+  const client = createClusterClient({ kubeconfig: '/no/such' })
+  assert.deepEqual(workers(), [])
+  await client.close()
+  await assert.rejects(client.identify(), (error: Error) => {
+    assert.ok(error instanceof ClusterError)
+    assert.deepEqual([error.code, error.message], ['kubeconfig-missing', 'there is no kubeconfig /no/such'])
+    assert.match(error.hint, /--kubeconfig/)
+    return true
+  })
+  assert.equal(workers().length, 1)
+  await client.close()
+  assert.deepEqual(workers(), [])
+})
+
+test('the worker ends when idle and starts again with the next call', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() }, { idleMs: 0 })
+  const identity = await client.identify()
+  assert.deepEqual([identity.namespace, identity.serverAddresses], ['shop', ['127.0.0.1']])
+  await until(() => workers().length === 0)
+  assert.equal((await client.identify()).user, 'u')
+  await client.close()
+})
+
+test('a worker that dies fails its calls with a reason, and the next call has a new one', async () => {
+  let silent = true
+  const asked = Promise.withResolvers<void>()
+  await using double = await ApiDouble.start(() => {
+    asked.resolve()
+    return silent ? undefined : [200, {}]
+  })
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() })
+  const lost = assert.rejects(client.identify(), /the process that speaks to the API server ended \(SIGKILL\)/)
+  await asked.promise
+  process.kill(workers()[0], 'SIGKILL')
+  await lost
+  silent = false
+  assert.equal((await client.identify()).context, 'x')
+  await client.close()
+})
+
+test('close gives up what is under way at once', async () => {
+  const asked = Promise.withResolvers<void>()
+  await using double = await ApiDouble.start(() => {
+    asked.resolve()
+    return undefined
+  })
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() })
+  const call = assert.rejects(client.identify(), /given up/)
+  await asked.promise
+  await client.close()
+  await call
+})
+
+test('a worker that loses its parent removes the Job it was making', async () => {
+  const released = Promise.withResolvers<void>()
+  const removed = Promise.withResolvers<unknown>()
+  await using double = await ApiDouble.start(({ method, path, query, body }, response) => {
+    if (path.endsWith('/selfsubjectaccessreviews')) return [201, { status: { allowed: true } }]
+    if (query.get('watch')) {
+      response.writeHead(200).flushHeaders()
+      return undefined
+    }
+    if (method === 'POST' && path.endsWith('/jobs')) {
+      const job = body as { metadata: object }
+      return [201, { ...job, metadata: { ...job.metadata, uid: 'job-uid' } }]
+    }
+    if (method === 'PATCH') released.resolve()
+    if (method === 'DELETE') removed.resolve(body)
+    return [200, {}]
+  })
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() })
+  const creation = client.createShadow(options, () => {})
+  creation.catch(() => {}) // close() below rejects it
+  await released.promise
+  // SIGTERM stands for the end of the channel: both take the same way out.
+  process.kill(workers()[0], 'SIGTERM')
+  assert.deepEqual(await removed.promise, { propagationPolicy: 'Background', preconditions: { uid: 'job-uid' } })
+  await client.close()
+  await assert.rejects(creation, ClusterError)
+  const order = double.asked
+    .filter(({ query }) => !query.get('watch'))
+    .map(({ method, path }) => `${method} ${path.split('/').at(-1)!.slice(0, 9)}`)
+  const writes = order.filter((each) => !each.includes('selfsubj'))
+  assert.deepEqual(writes, ['POST jobs', 'POST secrets', 'PATCH kt-shadow', 'DELETE kt-shadow'])
+})
+
+test('a port-forward has all that a WebSocket needs, credentials included', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const cluster = { server: 'https://api.example.com/k8s', 'tls-server-name': 'kube', 'proxy-url': 'http://p:1' }
+  const ca = Buffer.from('-----BEGIN CERTIFICATE-----').toString('base64')
+  const kubeconfig = double.kubeconfig({ token: 't', as: 'ann' }, { ...cluster, 'certificate-authority-data': ca })
+  const client = createClusterClient({ kubeconfig })
+  assert.deepEqual(await client.portForward(shadow), {
+    url: 'wss://api.example.com/k8s/api/v1/namespaces/shop/pods/kt-shadow-abcde-x/portforward?ports=2222',
+    headers: { Authorization: 'Bearer t', 'Impersonate-User': 'ann' },
+    tls: { ca: '-----BEGIN CERTIFICATE-----', servername: 'kube', rejectUnauthorized: true },
+    proxy: 'http://p:1',
+  })
+  await client.close()
+})

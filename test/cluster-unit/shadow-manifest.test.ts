@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import type { ShadowOptions } from '../../src/cluster/port.ts'
+import { isShadowJob, jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
+
+const options: ShadowOptions = {
+  kind: 'agent',
+  image: 'node:24-alpine',
+  nodeSelector: {},
+  imagePullSecrets: [],
+  labels: {},
+  annotations: {},
+  resources: {},
+  owner: 'ann@laptop',
+  readyTimeoutMs: 60_000,
+}
+
+// Golden files show what a cluster's administrator will see. Made anew with KT_UPDATE_GOLDEN=1; read the difference.
+function golden(name: string, value: unknown): void {
+  const file = new URL(`golden/${name}.json`, import.meta.url)
+  const text = `${JSON.stringify(value, undefined, 2)}\n`
+  if (process.env['KT_UPDATE_GOLDEN']) writeFileSync(file, text)
+  assert.equal(text, readFileSync(file, 'utf8'))
+}
+
+test('the agent with nothing asked for', () => golden('agent', jobManifest('kt-shadow-abcde', 'shop', options)))
+
+test('sshd with everything asked for', () => {
+  const everything: ShadowOptions = {
+    ...options,
+    kind: 'sshd',
+    image: 'registry.example.com/sshd:1',
+    nodeSelector: { disk: 'ssd' },
+    serviceAccount: 'builder',
+    imagePullSecrets: ['registry'],
+    labels: { team: 'blue', 'app.kubernetes.io/name': 'not-kt' },
+    annotations: { note: 'text' },
+    resources: { cpu: '100m', memory: '64Mi' },
+  }
+  golden('sshd', jobManifest('kt-shadow-abcde', 'shop', everything))
+})
+
+test('the Secret belongs to the Job, so that it goes with it', () => {
+  const job = jobManifest('kt-shadow-abcde', 'shop', options)
+  job.metadata!.uid = '00000000-0000-4000-8000-000000000001'
+  golden('secret', secretManifest(job, { 'agent.cjs': 'program', host_key: 'private', authorized: 'public' }))
+})
+
+test('what kt made is known by its labels, whatever labels the user gave', () => {
+  const labels = { 'app.kubernetes.io/component': 'mine' }
+  assert.ok(isShadowJob(jobManifest('a', 'b', { ...options, labels })))
+  assert.ok(!isShadowJob({ metadata: { name: 'kt-shadow-abcde', labels } }))
+})
