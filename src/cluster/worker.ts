@@ -2,14 +2,14 @@
 // of the parent, and takes a shadow that is not finished with it.
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
-import type { Reply, Request } from './messages.ts'
+import type { Method, Reply, Request } from './messages.ts'
 import { ClusterError, type ShadowHandle, type ShadowOptions } from './port.ts'
 
 // Time for the removal of a Job whose creation was cut short.
 const LAST_WORDS_MS = 8_000
 
 let client: LocalClusterClient | undefined
-const calls = new Map<number, { abort: AbortController; done: Promise<void> }>()
+const calls = new Map<number, { method: Method; abort: AbortController; done: Promise<void> }>()
 
 function tell(reply: Reply): void {
   // The callback takes the error of a channel that has just closed; `disconnect` handles that.
@@ -50,7 +50,7 @@ process.on('message', (request: Request) => {
     case 'call': {
       const abort = new AbortController()
       const done = run(request, abort.signal).finally(() => calls.delete(request.id))
-      calls.set(request.id, { abort, done })
+      calls.set(request.id, { method: request.method, abort, done })
       break
     }
     case 'abort':
@@ -61,7 +61,8 @@ process.on('message', (request: Request) => {
 async function finish(): Promise<never> {
   setTimeout(() => process.exit(1), LAST_WORDS_MS)
   for (const { abort } of calls.values()) abort.abort()
-  await Promise.all([...calls.values()].map(({ done }) => done))
+  // Only a shadow in the making has something to undo.
+  await Promise.all([...calls.values()].filter(({ method }) => method === 'createShadow').map(({ done }) => done))
   process.exit(0)
 }
 
