@@ -82,7 +82,11 @@ export class Session {
     for (const note of ranges.notes) this.#note('ranges', note)
 
     const [shadow, tunnel] = await shadowReady
-    this.#done('tunnel', `${tunnel.info.version}, ${(await tunnel.probe(5_000)).toFixed(1)} ms round trip`, 0)
+    this.#done(
+      'tunnel',
+      `${shadow.kind} ${tunnel.info.version}, ${(await tunnel.probe(5_000)).toFixed(1)} ms round trip`,
+      0,
+    )
     const keep = localInfrastructure()
     for (const address of identity.serverAddresses) keep.set(address, 'the API server')
     const { routes, notes } = capturedRoutes(ranges.ranges, this.#config.include, this.#config.exclude, keep)
@@ -104,7 +108,7 @@ export class Session {
     this.#names = names
     for (const note of names.notes) this.#note('names', note)
     this.#startDataPath(own.dns)
-    const link = this.#startLink(shadow, tunnel)
+    this.#startLink(shadow, tunnel)
 
     await this.#step('machine', async () => {
       this.#desired = {
@@ -126,8 +130,6 @@ export class Session {
     if (this.#config.shadow === 'sshd')
       this.#note('shadow', 'an sshd shadow relays TCP and names; UDP and ping need --shadow agent')
     this.#setState('connected')
-    void this.#cluster.close()
-    void link
     return `connected to ${identity.cluster}, namespace ${identity.namespace}`
   }
 
@@ -361,7 +363,7 @@ export class Session {
     this.#names!.listen(path, dns)
   }
 
-  #startLink(shadow: ShadowHandle, tunnel: Tunnel): Link {
+  #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log } = this.#deps
     const link = new Link({
       connectAnew: () => this.#connectShadow(),
@@ -389,7 +391,6 @@ export class Session {
           void this.#cluster.prolongShadow(link.shadow).catch((error: Error) => log(`prolong: ${error.message}`))
       }, PROLONG_EVERY_MS)
     }
-    return link
   }
 
   #dnsState(server: IpAddress): DesiredState['dns'] {
