@@ -35,6 +35,7 @@ export async function startProgram<H>(netns: string, file: string, args: string[
   const path = fileURLToPath(new URL(file, import.meta.url))
   const child = spawn('nsenter', [`--net=/run/netns/${netns}`, process.execPath, path, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced', // undefined stays undefined
   })
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   let next = 0

@@ -1,8 +1,10 @@
 // The embedded lab: a laptop, a world and a cluster on one machine, made of network namespaces and a few Node programs.
 // `startLab` is all that tests and the demo need; docs/lab.md shows the picture.
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { UserName } from './access.ts'
 import { apiUrl } from './api-resources.ts'
 import type { ApiHandlers } from './apiserver-program.ts'
@@ -68,6 +70,8 @@ export interface Lab extends AsyncDisposable {
   readonly cluster: Remote<ClusterHandlers>
   readonly world: Remote<WorldHandlers>
   readonly link: Link
+  /** Runs a command in another namespace of the lab; resolves to its standard output, rejects when it fails. */
+  exec(where: 'cluster' | 'world', command: string[]): Promise<string>
   /** The text of a kubeconfig. */
   kubeconfig(options?: KubeconfigOptions): string
   /** Writes it where both users of the laptop can read it; returns the path. */
@@ -86,6 +90,7 @@ export interface Link {
 }
 
 let labs = 0
+const execFileAsync = promisify(execFile)
 
 /** Takes about a second and a half. Removes what dead labs left first. Throws LabError when this machine cannot hold one. */
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
@@ -129,6 +134,8 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
       cluster: cluster.call,
       world: outside.call,
       link: createLink(names.world),
+      exec: async (where, [program, ...args]) =>
+        (await execFileAsync('nsenter', [`--net=/run/netns/${names[where]}`, program, ...args])).stdout,
       kubeconfig: (wanted = {}) => access.kubeconfig(wanted),
       kubeconfigFile(wanted = {}) {
         const hash = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 8)
@@ -179,6 +186,8 @@ function buildNetwork(names: { laptop: string; world: string; cluster: string },
   connect(names.world, 'to-laptop', prefixed(lan.gateway), names.laptop, 'eth0', prefixed(lan.laptop))
   connect(names.world, 'to-cluster', prefixed(lan.uplink), names.cluster, 'eth0', prefixed(lan.node))
   const both = 'net/ipv6/conf/all/'
+  // As the shadow's pod asks for: many short connections to one address need many ports.
+  setSysctls(names.cluster, { 'net/ipv4/ip_local_port_range': '1024 65535' })
   setSysctls(names.world, {
     'net/ipv4/ip_forward': '1',
     [`${both}forwarding`]: '1',

@@ -65,13 +65,15 @@ export function connect(
   bAddresses: string[],
 ) {
   ip('-n', a, 'link add', aDevice, 'type veth peer name', bDevice, 'netns', b)
-  for (const [namespace, device, addresses] of [
-    [a, aDevice, aAddresses],
-    [b, bDevice, bAddresses],
+  for (const [namespace, device, addresses, linkLocal] of [
+    [a, aDevice, aAddresses, 'fe80::1/64'],
+    [b, bDevice, bAddresses, 'fe80::2/64'],
   ] as const) {
     for (const address of addresses) addAddress(namespace, device, address)
-    // No link-local address that comes a second later: a machine's state is to stay as it was.
+    // A link-local address of its own making would come a second later, and the machine's state is to stay as it was;
+    // one there must be, since neighbours are probed from it.
     ip('-n', namespace, 'link set', device, 'addrgenmode none')
+    addAddress(namespace, device, linkLocal)
     ip('-n', namespace, 'link set', device, 'up')
   }
 }
@@ -82,7 +84,7 @@ export function addAddress(namespace: string, device: string, address: string): 
 
 /** Sets sysctls inside a namespace: `net/ipv4/ip_forward`. */
 export function setSysctls(namespace: string, settings: Record<string, string>): void {
-  const commands = Object.entries(settings).map(([path, value]) => `echo ${value} >/proc/sys/${path}`)
+  const commands = Object.entries(settings).map(([path, value]) => `echo '${value}' >/proc/sys/${path}`)
   execFileSync('nsenter', [`--net=${netnsFolder}/${namespace}`, 'sh', '-c', commands.join(' && ')])
 }
 

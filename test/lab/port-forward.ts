@@ -77,7 +77,10 @@ class Forward {
       const text = `an error occurred forwarding ${port} -> ${port}: ${error.message}`
       ws.send(Buffer.concat([Buffer.from([1]), Buffer.from(text)]))
     })
-    this.#pod.on('close', () => ws.close(1000))
+    this.#pod.on('close', () => {
+      ws.resume() // or the laptop's own close would not be seen
+      ws.close(1000)
+    })
   }
 
   #fromLaptop(data: Buffer): void {
@@ -85,7 +88,7 @@ class Forward {
     if (this.#faults.stallForward) {
       this.#stalled.push(Buffer.from(data.subarray(1)))
       this.#ws.pause()
-    } else if (!this.#pod.write(data.subarray(1))) this.#ws.pause()
+    } else if (!this.#pod.destroyed && !this.#pod.write(data.subarray(1))) this.#ws.pause()
   }
 
   #fromPod(chunk: Buffer): void {

@@ -77,9 +77,11 @@ export async function startHttp(address: string, port: number, names: string[]):
 
 async function sendBytes(response: http.ServerResponse, length: number): Promise<void> {
   response.setHeader('content-length', length)
+  const closed = new AbortController()
+  response.on('close', () => closed.abort())
   for (const block of content(length)) {
     if (response.destroyed) return
-    if (!response.write(block)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+    if (!response.write(block)) await once(response, 'drain', { signal: closed.signal }).catch(() => undefined)
   }
   response.end()
 }
