@@ -14,7 +14,8 @@ const MOST = 4096
 const MOST_NAMESPACES = 2000
 
 interface Known {
-  exists: boolean
+  /** Undefined when the cluster was asked and did not say. */
+  exists: boolean | undefined
   until: number
 }
 
@@ -43,9 +44,15 @@ export class Labels {
     this.#set(kind, label, exists, kind === 'service' ? SERVICE_MS : exists ? POSITIVE_MS : NEGATIVE_MS)
   }
 
-  /** The cluster did not answer: what was known last (or else no) holds for a short while. */
+  /** The cluster did not answer: what was known last holds for a short while, and it is not asked again meanwhile. */
   failed(kind: LabelKind, label: string): void {
-    this.#set(kind, label, this.has(kind, label, true) ?? false, FAILED_MS)
+    this.#set(kind, label, this.has(kind, label, true), FAILED_MS)
+  }
+
+  /** Whether the cluster was asked a moment ago and did not answer. */
+  isResting(kind: LabelKind, label: string): boolean {
+    const known = this.#known.get(`${kind} ${label}`)
+    return known !== undefined && known.exists === undefined && known.until > this.#clock.now()
   }
 
   /** All namespaces known, sorted, the fixed ones first. */
@@ -56,14 +63,14 @@ export class Labels {
     return [...[...this.#fixed].sort(), ...learned.sort()].slice(0, MOST_NAMESPACES)
   }
 
-  #set(kind: LabelKind, label: string, exists: boolean, ms: number): void {
+  #set(kind: LabelKind, label: string, exists: boolean | undefined, ms: number): void {
     if (kind === 'namespace' && this.#fixed.has(label)) return
     const key = `${kind} ${label}`
     const before = this.#known.get(key)?.exists ?? false
     this.#known.delete(key)
     this.#known.set(key, { exists, until: this.#clock.now() + ms })
     if (this.#known.size > MOST) this.#makeRoom()
-    if (kind === 'namespace' && before !== exists) this.#changed()
+    if (kind === 'namespace' && before !== (exists ?? false)) this.#changed()
   }
 
   // What does not exist goes first: it is what a flood of made-up names consists of.

@@ -14,6 +14,8 @@ export interface Knowledge {
   ranges: Prefix[]
   /** The machine's own name, lower case; undefined if it is not to be treated apart. */
   hostname: string | undefined
+  /** What systemd-resolved appends for us, and its stub's clients to any name that failed; undefined in other modes. */
+  appended: string | undefined
   /** Whether the cluster has a namespace of this name, or the namespace a service; undefined: not known, ask. */
   has(kind: LabelKind, label: string): boolean | undefined
 }
@@ -28,7 +30,7 @@ export interface Plan {
   local: 'never' | 'only' | 'after'
   /** Answered by kt itself, nobody is asked. */
   own?: 'nxdomain' | 'loopback'
-  /** Whether these exist must be known first; then plan again. The rest is to be ignored. */
+  /** Whether these exist should be known first; then plan again. The rest holds if it cannot be learned. */
   unknown?: { kind: LabelKind; label: string }[]
 }
 
@@ -41,7 +43,8 @@ const NEVER_PROBED = new Set(['com', 'org', 'net', 'edu', 'gov', 'mil', 'int', '
 /** Types asked of zones rather than of hosts: a short name is not completed for them, as no program in a pod does. */
 const ZONE_TYPES = new Set<number>([TYPE.NS, TYPE.SOA, TYPE.DS, TYPE.RRSIG, TYPE.NSEC, TYPE.DNSKEY])
 
-const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+/** RFC 1123 2.1. */
+export const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const DASHED_ADDRESS = /^(\d+-\d+-\d+-\d+|[0-9a-f]*(-[0-9a-f]*){2,7})$/
 
 /** Whether `name` is `domain` or lies below it. Both in lower case, without a final dot. */
@@ -62,7 +65,7 @@ export function decide(name: string, type: number, known: Knowledge): Plan {
   const labels = name === '' ? [] : name.split('.')
   const last = labels.at(-1)
   if (last === undefined) return local('the root')
-  if (isWithin(name, clusterDomain)) return cluster('full name in the cluster', '')
+  if (isWithin(name, clusterDomain)) return full(name, known)
   if (last === 'localhost') return own('localhost is this machine (RFC 6761)', 'loopback')
   if (last === 'invalid' || last === 'onion') return own(`.${last} is in no DNS (RFC 6761, RFC 7686)`, 'nxdomain')
   if (last === 'arpa') return reverse(name, known)
@@ -75,6 +78,27 @@ export function decide(name: string, type: number, known: Knowledge): Plan {
   if (last === 'local') return local('.local is the local network, not the cluster (RFC 6762)')
   if (ZONE_TYPES.has(type)) return local('a question about a zone, not a host')
   return short(labels, known)
+}
+
+// glibc finds the link's search domain in the stub's resolv.conf and tries it on every name that failed, public ones too:
+// `nope.example.com` comes as `nope.example.com.shop.svc.cluster.local`. What cannot be a name of our namespace ends here.
+function full(name: string, { appended, has }: Knowledge): Plan {
+  const asked = cluster('full name in the cluster', '')
+  if (appended === undefined || !name.endsWith(`.${appended}`)) return asked
+  const rest = name.slice(0, -appended.length - 1).split('.')
+  if (rest.length === 1 || (rest.length === 3 && rest[0].startsWith('_') && rest[1].startsWith('_'))) return asked
+  const retried = own(`failed name with ${appended} behind it`, 'nxdomain')
+  if (rest.length > 2) return retried
+  // pod.service, or a name like example.com, or one of a namespace that systemd-resolved has not been told of: this is the
+  // only way to hear of it, so that the next question is brought here.
+  const last = rest[1]
+  const isService = has('service', last)
+  if (isService) return asked
+  if (NEVER_PROBED.has(last)) return retried
+  const kinds: LabelKind[] = ['service', 'namespace']
+  const unknown = kinds.filter((kind) => has(kind, last) === undefined).map((kind) => ({ kind, label: last }))
+  const plan = isService === false ? retried : asked
+  return unknown.length > 0 ? { ...plan, unknown } : plan
 }
 
 function reverse(name: string, { ranges }: Knowledge): Plan {

@@ -15,7 +15,7 @@ import {
   TYPE,
   u16,
 } from './message.ts'
-import { decide, type Knowledge, type LabelKind, type Plan } from './names.ts'
+import { decide, HOST_LABEL, type Knowledge, type LabelKind, type Plan } from './names.ts'
 import type { DnsCounters, DnsDecision, DnsUpstream } from './port.ts'
 import { rcodeName } from './records.ts'
 import { UpstreamError } from './upstream.ts'
@@ -108,9 +108,8 @@ export class Resolver {
 
   /** What would be done now, as far as it is known. */
   plan(name: string, type: number): Plan {
-    // While the cluster cannot be asked, what was last known holds, and what never was is not the cluster's.
-    const away = this.#cluster === undefined
-    const has = (kind: LabelKind, label: string) => this.#labels.has(kind, label, away) ?? (away ? false : undefined)
+    // While the cluster cannot be asked, what was last known holds.
+    const has = (kind: LabelKind, label: string) => this.#labels.has(kind, label, this.#cluster === undefined)
     return decide(name, type, { ...this.#knowledge, has })
   }
 
@@ -127,9 +126,9 @@ export class Resolver {
     const name = nameText(question)
     const type = u16(question, question.length - 4)
     let plan = this.plan(name, type)
-    // Twice at most: what is learned here is known for seconds at least.
-    for (let i = 0; plan.unknown && i < 2; i++) {
-      await Promise.all(plan.unknown.map(({ kind, label }) => this.#probe(kind, label, tries)))
+    const unknown = plan.unknown?.filter(({ kind, label }) => !this.#labels.isResting(kind, label))
+    if (unknown?.length && this.#cluster) {
+      await Promise.all(unknown.map(({ kind, label }) => this.#probe(kind, label, tries)))
       plan = this.plan(name, type)
     }
     const resolved = plan.own
@@ -296,12 +295,15 @@ export class Resolver {
     return probe
   }
 
-  // `web.shop.svc.cluster.local` exists, so the namespace `shop` does.
+  // `web.shop.svc.cluster.local` exists, so the namespace `shop` does, and in ours the service `web`.
   #learnFrom(name: string): void {
-    const zone = `.svc.${this.#knowledge.names.clusterDomain}`
+    const { clusterDomain, namespace: ours } = this.#knowledge.names
+    const zone = `.svc.${clusterDomain}`
     if (!name.endsWith(zone)) return
-    const namespace = name.slice(0, -zone.length).split('.').at(-1)!
-    if (/^[a-z0-9-]+$/.test(namespace)) this.#labels.learn('namespace', namespace, true)
+    const [namespace, service] = name.slice(0, -zone.length).split('.').reverse()
+    if (!HOST_LABEL.test(namespace)) return
+    this.#labels.learn('namespace', namespace, true)
+    if (namespace === ours && service !== undefined) this.#labels.learn('service', service, true)
   }
 }
 

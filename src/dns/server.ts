@@ -29,7 +29,7 @@ import { parseCidr } from './reverse.ts'
 
 export interface DnsServerOptions {
   names: ClusterNames
-  /** What programs go through to reach this server; only `ask` makes a difference of it. */
+  /** What programs go through to reach this server: systemd-resolved brings some names only, and completes some. */
   mode: 'resolved' | 'resolvconf' | 'none'
   clock: Clock
   /** Uniform in 0 .. 2^32 - 1. */
@@ -73,7 +73,8 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
   const counters: DnsCounters = { queries: 0, toCluster: 0, toLocal: 0, fromCache: 0, stale: 0, failed: 0 }
   const ranges = names.reverseRanges.map(parseCidr)
   const labels = new Labels(clock, [names.namespace, ...names.namespaces], () => options.onDomains?.())
-  const knowledge = { names, ranges, hostname: options.hostname?.toLowerCase() }
+  const appended = options.mode === 'resolved' ? searchDomains(names)[0] : undefined
+  const knowledge = { names, ranges, hostname: options.hostname?.toLowerCase(), appended }
   const { local, cluster } = options
   const resolver = new Resolver({ knowledge, labels, clock, counters, local, cluster })
   const cache = new DnsCache(limits.cacheEntries, limits.cacheBytes)

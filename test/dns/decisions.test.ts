@@ -27,6 +27,7 @@ function asked(name: string, plan: Plan): string {
 
 /** What the row's last column must say. */
 export function evaluate(mode: string, written: string, type: string, known: string): string {
+  const appended = mode === 's' ? searchDomains(names)[0] : undefined
   const name = written === '.' ? '' : written
   const facts = new Map<string, boolean>([['namespace shop', true]])
   for (const [label, value] of known === '-' ? [] : known.split(' ').map((fact) => fact.split('='))) {
@@ -38,9 +39,9 @@ export function evaluate(mode: string, written: string, type: string, known: str
     const namespaces = [...facts].filter(([k, v]) => v && k.startsWith('namespace ')).map(([k]) => k.slice(10))
     const route = resolvedRoute(name, routingDomains(names, namespaces, ranges))
     if (route === 'elsewhere') return 'not brought here'
-    if (route === 'kt, completed') return evaluate('r', `${name}.${searchDomains(names)[0]}`, type, known)
+    if (route === 'kt, completed') return evaluate('s', `${name}.${searchDomains(names)[0]}`, type, known)
   }
-  return asked(name, decide(name, typeCode(type)!, { names, ranges, hostname: 'laptop', has }))
+  return asked(name, decide(name, typeCode(type)!, { names, ranges, hostname: 'laptop', appended, has }))
 }
 
 test('each row of the decision table', () => {

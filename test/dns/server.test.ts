@@ -346,6 +346,31 @@ test('ask under systemd-resolved says what programs see', async () => {
   assert.doesNotMatch((await server.ask('web.shop', 'A')).decision.rule, /systemd/)
 })
 
+test('under systemd-resolved a failed public name does not reach the cluster under its search domain', async () => {
+  const { ask, server, cluster, local } = setUp({ mode: 'resolved' })
+  const suffix = 'shop.svc.cluster.local'
+  assert.equal((await ask(`nope.example.com.${suffix}`)).header.rcode, 3)
+  assert.equal((await ask(`nope.com.${suffix}`)).header.rcode, 3)
+  assert.deepEqual(cluster.asked, [])
+  assert.equal((await ask(`nope.io.${suffix}`)).header.rcode, 3)
+  assert.deepEqual(cluster.asked, [`io.${suffix} A`, 'io.svc.cluster.local A'])
+  assert.ok(!server.domains().includes('other'))
+  assert.equal((await ask(`web.other.${suffix}`)).header.rcode, 3)
+  assert.ok(server.domains().includes('other'))
+  assert.deepEqual(addresses(await ask(`db-0.db.${suffix}`)), ['10.244.0.7'])
+  assert.deepEqual(addresses(await ask(`web.${suffix}`)), ['10.96.0.10'])
+  assert.deepEqual(local.asked, [])
+})
+
+test('a name that is only perhaps of the cluster is asked of it, not denied, when it cannot be learned', async () => {
+  const { send, clock, cluster } = setUp({ mode: 'resolved' })
+  cluster.before = (question) =>
+    question.startsWith('db.shop') ? Promise.reject(new UpstreamError('timeout', 'silence')) : undefined
+  const replies = send(query('db-0.db.shop.svc.cluster.local'))
+  await clock.advance(100)
+  assert.deepEqual(addresses(parse(replies[0])), ['10.244.0.7'])
+})
+
 test('closing ends what is under way without a word, and leaves no timer', async () => {
   const { send, server, clock, cluster, local } = setUp()
   cluster.before = () => Promise.reject(new UpstreamError('lost', 'closed'))
