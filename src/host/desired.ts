@@ -23,6 +23,8 @@ export const DesiredState = z.strictObject({
     servers: z.array(ipText).max(2),
     /** Domains whose names (and those below them) are the cluster's; for systemd-resolved's routing domains. */
     domains: z.array(domain).max(4096),
+    /** Domains that complete single-label names; for systemd-resolved, which sends such names nowhere without one. */
+    searchDomains: z.array(domain).max(16).optional(),
   }),
 })
 export type DesiredState = z.infer<typeof DesiredState>

@@ -1,0 +1,89 @@
+// The line to `kt up`: one line of configuration in on descriptor 0, JSON lines out on 1, until the connection stands.
+// Then all three standard descriptors are given up, so the terminal, or a pipe the caller sits in, is free.
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { HelperError } from './errors.ts'
+import { LONGEST_LINE } from './protocol.ts'
+
+export interface CallerLink {
+  /** The first line of the input. Rejects with HelperError if it ends before, or is too long. */
+  config(): Promise<string>
+  /** Writes a line; quietly not if the caller is gone or does not read. */
+  tell(line: object): void
+  /** Gives the standard descriptors up. `onEnd` is not called any more. */
+  detach(): void
+}
+
+// Far more than any connection's steps; what comes faster is somebody's mistake.
+const MOST_LINES = 2000
+
+/** `onEnd`: the caller closed its end, so nobody waits any more. */
+export function openCaller(onEnd: () => void): CallerLink {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  promise.catch(() => {})
+  let text = ''
+  let got = false
+  let attached = true
+  let lines = 0
+  const tooLong = () =>
+    reject(new HelperError('config', 'the configuration is longer than a line may be', 'give fewer options'))
+  const take = (chunk: string) => {
+    if (got) return
+    text += chunk
+    const end = text.indexOf('\n')
+    if (end > LONGEST_LINE || (end < 0 && text.length > LONGEST_LINE)) return tooLong()
+    if (end < 0) return
+    got = true
+    resolve(text.slice(0, end))
+    text = ''
+  }
+  const ended = () => {
+    if (!got) reject(new HelperError('config', 'the configuration is missing', 'start kt with `kt up`'))
+    if (attached) onEnd()
+  }
+
+  let socket: Socket | undefined
+  const stat = fstatSync(0)
+  if (stat.isFIFO() || stat.isSocket()) {
+    socket = new Socket({ fd: 0, readable: true, writable: false })
+    socket.setEncoding('utf8')
+    socket.on('data', take)
+    socket.on('end', ended)
+    socket.on('error', ended)
+  } else {
+    // A file or a terminal in which somebody tries it by hand: no end to wait for.
+    const buffer = Buffer.alloc(LONGEST_LINE)
+    take(buffer.toString('utf8', 0, readSync(0, buffer)))
+    if (!got) ended()
+  }
+
+  return {
+    config: () => promise,
+    tell(line) {
+      if (!attached || ++lines > MOST_LINES) return
+      const out = JSON.stringify(line)
+      if (out.length > LONGEST_LINE) return
+      try {
+        writeSync(1, `${out}\n`)
+      } catch {
+        // EPIPE, EAGAIN: `onEnd` or nobody will tell.
+      }
+    },
+    detach() {
+      if (!attached) return
+      attached = false
+      const replace = (fds: number[]) => {
+        // The lowest free number is taken: the one just closed.
+        for (const fd of fds) {
+          closeSync(fd)
+          openSync('/dev/null', fd === 0 ? 'r' : 'w')
+        }
+      }
+      replace([1, 2])
+      if (!socket) return replace([0])
+      // libuv leaves standard descriptors open when their stream is closed.
+      socket.on('close', () => replace([0]))
+      socket.destroy()
+    },
+  }
+}

@@ -1,0 +1,56 @@
+// Starts the engine as the user and keeps hold of it: the TUN's descriptor in, messages both ways, its end noticed.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { nativeFile } from '../../tun/binary.ts'
+import { type Account, loginEnvironment } from './account.ts'
+import type { HelperAnswer, HelperEvent } from './protocol.ts'
+
+export interface EngineProcess {
+  readonly pid: number
+  send(message: HelperAnswer | HelperEvent): void
+  kill(): void
+  /** How it ended, in words, with the last of what it wrote to standard error. */
+  readonly ended: Promise<{ how: string; lastWords: string }>
+}
+
+const LAST_WORDS = 2000
+
+/**
+ * `program` is Node's script. kt-launch takes root away before Node starts; see native/launch.c. Rejects never: what
+ * cannot be started has ended.
+ */
+export function startEngine(
+  program: string,
+  account: Account,
+  tunFd: number,
+  inherited: NodeJS.ProcessEnv,
+  onMessage: (message: unknown) => void,
+): EngineProcess {
+  const { uid, gid, name } = account
+  const args = [String(uid), String(gid), name, process.execPath, program]
+  const child: ChildProcess = spawn(nativeFile('kt-launch'), args, {
+    stdio: ['ignore', 'ignore', 'pipe', tunFd, 'ipc'],
+    env: loginEnvironment(account, inherited),
+    cwd: '/',
+    detached: true, // Ctrl-C in the caller's terminal is for the helper alone
+  })
+  let lastWords = ''
+  child.stderr!.setEncoding('utf8')
+  child.stderr!.on('data', (text: string) => {
+    lastWords = (lastWords + text).slice(-LAST_WORDS)
+  })
+  child.on('message', onMessage)
+  const ended = new Promise<{ how: string; lastWords: string }>((resolve) => {
+    child.on('error', (error) => resolve({ how: `it cannot be started: ${error.message}`, lastWords }))
+    child.on('close', (code, signal) =>
+      resolve({ how: signal ? `it was ended by ${signal}` : `it ended with code ${code}`, lastWords }),
+    )
+  })
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    send(message) {
+      if (child.connected) child.send(message, () => {}) // an engine that is gone is seen by `ended`
+    },
+    kill: () => void child.kill('SIGKILL'),
+  }
+}

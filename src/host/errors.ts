@@ -1,0 +1,25 @@
+// The one error of this folder: what and why in `message`, what to do in `hint`, both one line for the user.
+
+export type HostErrorCode =
+  | 'route-conflict' // a route that is there is as long as or longer than one of ours
+  | 'route-lost' // another routing table wins over ours
+  | 'command-missing' // no `ip`
+  | 'command-failed' // `ip` refused
+  | 'resolved' // systemd-resolved is wanted and does not answer, or refuses
+  | 'resolv-conf' // the file cannot be replaced
+  | 'resolv-conf-taken' // another kt, which lives, has replaced it
+  | 'already-running' // this user's helper lives
+  | 'journal' // /var/lib/kt cannot be used, or what is in it cannot be read
+  | 'state' // asked for in the wrong order
+
+export class HostError extends Error {
+  readonly code: HostErrorCode
+  readonly hint: string
+
+  constructor(code: HostErrorCode, message: string, hint: string) {
+    super(message)
+    this.name = 'HostError'
+    this.code = code
+    this.hint = hint
+  }
+}

@@ -1,0 +1,81 @@
+// Carries out actions. Undoing is written to be done again: what is already gone is no failure.
+import type { Before, DoAction, UndoAction } from './actions.ts'
+import type { Effects } from './effects.ts'
+import { HostError } from './errors.ts'
+import { ipBatch, ipQuery } from './ip.ts'
+import { markedBy } from './resolv-conf.ts'
+
+export async function perform(action: DoAction, effects: Effects): Promise<void> {
+  const { files, paths } = effects
+  switch (action.type) {
+    case 'ip':
+      return ipBatch(effects, action.lines)
+    case 'sysctl':
+      return files.poke(`${paths.proc}/sys/${action.key.split('.').join('/')}`, action.value)
+    case 'resolved-set':
+      return effects.resolved.setLink(action.ifindex, action)
+    case 'resolv-conf-install':
+      return install(effects, action.text)
+    case 'make-run-folder':
+      files.folder(paths.run, 0o755, 0, 0)
+      return files.folder(`${paths.run}/${action.uid}`, 0o700, action.uid, action.gid)
+  }
+}
+
+/** Undoes one step. Returns a sentence if something else was left than what was there before. */
+export async function revert(action: UndoAction, effects: Effects): Promise<string | undefined> {
+  const { files, paths } = effects
+  switch (action.type) {
+    case 'delete-link':
+      if (await isThere(action, effects)) await ipBatch(effects, [`link delete dev ${action.name}`])
+      return
+    case 'clear-link':
+      if (await isThere(action, effects))
+        await ipBatch(effects, [`link set dev ${action.name} down`, `address flush dev ${action.name}`])
+      return
+    case 'resolved-revert':
+      return void (await effects.resolved.revertLink(action.ifindex))
+    case 'resolv-conf-restore':
+      return restore(action.owner, action.before, effects)
+    case 'remove-run-folder':
+      files.remove(`${paths.run}/${action.uid}/control.sock`)
+      return files.removeFolder(`${paths.run}/${action.uid}`) as undefined
+  }
+}
+
+async function isThere(link: { name: string; ifindex: number }, effects: Effects): Promise<boolean> {
+  const found = await ipQuery<{ ifindex: number }[]>(effects, 'link', 'show', 'dev', link.name)
+  return found?.[0]?.ifindex === link.ifindex
+}
+
+function install({ files, paths }: Effects, text: string): void {
+  try {
+    // A symbolic link is replaced, not followed: what it leads to is another program's file.
+    files.write(paths.resolvConf, text)
+  } catch (error) {
+    throw new HostError(
+      'resolv-conf',
+      `${paths.resolvConf} cannot be replaced: ${(error as Error).message}`,
+      'if it is immutable (lsattr), chattr -i it; or use --dns none and ask names of kt yourself',
+    )
+  }
+}
+
+/** Restores byte for byte; a file that somebody else has written since stays. */
+function restore(owner: string, before: Before, { files, paths }: Effects): string | undefined {
+  const now = files.read(paths.resolvConf)
+  const gone = now === undefined && files.linkTarget(paths.resolvConf) === undefined
+  if (!gone && (now === undefined || markedBy(now) !== owner)) {
+    return isSame(files.snapshot(paths.resolvConf), before)
+      ? undefined
+      : `${paths.resolvConf} was rewritten by another program while kt was connected: its version stays`
+  }
+  files.restore(paths.resolvConf, before)
+  return undefined
+}
+
+/** Without the time: a restored one is rounded. */
+function isSame(a: Before, b: Before): boolean {
+  const strip = (state: Before) => JSON.stringify({ ...state, mtimeMs: 0 })
+  return strip(a) === strip(b)
+}

@@ -1,0 +1,135 @@
+// From what is wanted and what is there to the steps that lead from one to the other. Pure: the tests read its output
+// like the shell session it stands for.
+import type { Before, Step } from './actions.ts'
+import type { DesiredState } from './desired.ts'
+import { HostError } from './errors.ts'
+import type { Facts, RouteFact } from './facts.ts'
+import { covers, network, type Prefix, parsePrefix } from './prefix.ts'
+import { composeResolvConf } from './resolv-conf.ts'
+import { type ResolverDecision, upstreamsOf } from './resolver.ts'
+
+export interface Tun {
+  name: string
+  ifindex: number
+}
+
+export interface NetworkPlan {
+  steps: Step[]
+  routes: string[]
+  missingRoutes: string[]
+  notes: string[]
+}
+
+// As long as a burst of a fast program at the TUN's speed: the kernel's 500 drops, and a drop costs TCP a round.
+const TX_QUEUE_LENGTH = 10_000
+
+/** Steps for link, addresses and routes. Throws HostError ('route-conflict'). */
+export function planNetwork(desired: DesiredState, facts: Facts, tun: Tun): NetworkPlan {
+  const usable = (cidr: string) => facts.ipv6 || !cidr.includes(':')
+  const addresses = desired.addresses.filter(usable)
+  const routes = [...new Set(desired.routes.map(network))].filter(usable)
+  const missingRoutes = desired.routes.filter((route) => !usable(route))
+  const notes = checkRoutes([...routes, ...addresses.map(network)], facts.routes)
+  if (!facts.ipv6 && [...desired.routes, ...desired.addresses].some((cidr) => !usable(cidr)))
+    notes.push("IPv6 is switched off on this machine: the cluster's IPv6 addresses are left out")
+  const dev = `dev ${tun.name}`
+  const steps: Step[] = []
+  // No router solicitations into the cluster, and no answers to them from it.
+  if (facts.ipv6) steps.push({ do: { type: 'sysctl', key: `net.ipv6.conf.${tun.name}.accept_ra`, value: '0' } })
+  steps.push({
+    do: {
+      type: 'ip',
+      lines: [
+        `link set ${dev} addrgenmode none mtu ${desired.mtu} txqueuelen ${TX_QUEUE_LENGTH}`,
+        ...addresses.map((address) => `address add ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`),
+        `link set ${dev} up`,
+        ...routes.map((route) => `route add ${route} ${dev}`),
+      ],
+    },
+    undo: { type: 'clear-link', ...tun },
+  })
+  return { steps, routes, missingRoutes, notes }
+}
+
+/** Notes on routes of the machine that ours are longer than. Throws for one that is as long or longer. */
+function checkRoutes(wanted: readonly string[], existing: readonly RouteFact[]): string[] {
+  const shadowed = new Map<string, string[]>()
+  const ours = wanted.map((cidr) => ({ cidr, prefix: parsePrefix(cidr) }))
+  for (const route of existing) {
+    if (route.type === 'broadcast' || route.type === 'multicast' || route.type === 'anycast') continue
+    const there = parsePrefix(route.destination)
+    if (there.length === 0 || isOwnWorld(there)) continue
+    for (const { cidr, prefix } of ours) {
+      if (covers(prefix, there)) throw conflict(cidr, route)
+      if (!covers(there, prefix)) continue
+      const text = routeText(route)
+      shadowed.set(text, [...(shadowed.get(text) ?? []), cidr])
+    }
+  }
+  return [...shadowed].map(([text, [first, ...more]]) => {
+    const what = more.length > 0 ? `${first} (and ${more.length} more)` : first
+    return `${what} is part of ${text}: while connected it is the cluster's`
+  })
+}
+
+/** Link-local, loopback and multicast: routed on every interface and in nobody's way. */
+function isOwnWorld({ family, bytes }: Prefix): boolean {
+  if (family === 4) return bytes[0] === 127 || bytes[0] >= 224
+  return (
+    bytes[0] === 0xff ||
+    (bytes[0] === 0xfe && (bytes[1] & 0xc0) === 0x80) ||
+    bytes.every((b, i) => b === (i === 15 ? 1 : 0))
+  )
+}
+
+function routeText({ destination, device, gateway, type, table }: RouteFact): string {
+  const via = gateway ? ` via ${gateway}` : ''
+  const where = table === 'main' || table === 'local' ? '' : `, table ${table}`
+  return type === 'local'
+    ? `this machine's own address ${destination} (${device})`
+    : `the route ${destination}${via} (${device}${where})`
+}
+
+function conflict(cidr: string, route: RouteFact): HostError {
+  const text = routeText(route)
+  return new HostError(
+    'route-conflict',
+    `the cluster's range ${cidr} meets ${text}`,
+    `leave it to ${route.device} with --exclude ${network(route.destination)}, or disconnect ${route.device} first`,
+  )
+}
+
+export interface ResolverPlan {
+  steps: Step[]
+  upstreams: string[]
+  search: string[]
+  notes: string[]
+}
+
+/** Steps that bring names to our server. `owner` marks our resolv.conf; `before` is what is at its place now. */
+export function planResolver(
+  desired: DesiredState['dns'],
+  decision: ResolverDecision,
+  facts: Facts,
+  tun: Tun,
+  owner: string,
+  before: Before,
+): ResolverPlan {
+  const servers = desired.servers.filter((server) => facts.ipv6 || !server.includes(':'))
+  const { upstreams, search } = upstreamsOf(facts.resolver, servers)
+  const result = { upstreams, search, notes: decision.notes }
+  if (decision.mode === 'none' || servers.length === 0) return { ...result, steps: [] }
+  if (decision.mode === 'resolved') {
+    const { domains, searchDomains = [] } = desired
+    const step: Step = {
+      do: { type: 'resolved-set', ...tun, servers, domains, searchDomains },
+      undo: { type: 'resolved-revert', ...tun },
+    }
+    return { ...result, steps: [step] }
+  }
+  const step: Step = {
+    do: { type: 'resolv-conf-install', text: composeResolvConf(owner, servers, facts.resolver.resolvConf ?? '') },
+    undo: { type: 'resolv-conf-restore', owner, before },
+  }
+  return { ...result, steps: [step] }
+}

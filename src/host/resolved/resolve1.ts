@@ -1,0 +1,120 @@
+// systemd-resolved's settings of one link, over org.freedesktop.resolve1 (its manual page of that name). By D-Bus and
+// not by resolvectl: that may be missing or outside of root's path, and costs a process a setting.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { IpAddress } from '../../wire/address.ts'
+import type { ResolvedLink } from '../actions.ts'
+import type { Resolved } from '../effects.ts'
+import { HostError } from '../errors.ts'
+import { BUS_SERVICE, type Bus, BusError, withBus } from './bus.ts'
+import type { Value } from './message.ts'
+
+const SYSTEM_BUS = '/run/dbus/system_bus_socket'
+const SERVICE = 'org.freedesktop.resolve1'
+const TIMEOUT_MS = 5_000
+const AF_INET = 2
+const AF_INET6 = 10
+
+// resolved learns of a new interface by netlink, a moment after we made it.
+const LINK_TRIES = 100
+const LINK_WAIT_MS = 20
+
+export function systemResolved(address = SYSTEM_BUS): Resolved {
+  return {
+    async answers() {
+      try {
+        return await withBus(address, TIMEOUT_MS, hasOwner)
+      } catch (error) {
+        if (error instanceof BusError) return false
+        throw error
+      }
+    },
+
+    async setLink(ifindex, link) {
+      try {
+        await withBus(address, TIMEOUT_MS, async (bus) => {
+          await whenKnown(() => manager(bus, 'SetLinkDNS', 'ia(iay)', [ifindex, link.servers.map(server)]))
+          await manager(bus, 'SetLinkDomains', 'ia(sb)', [ifindex, domains(link)])
+          await manager(bus, 'SetLinkDefaultRoute', 'ib', [ifindex, false])
+          for (const member of ['SetLinkLLMNR', 'SetLinkMulticastDNS', 'SetLinkDNSSEC', 'SetLinkDNSOverTLS'])
+            await optional(() => manager(bus, member, 'is', [ifindex, 'no']))
+          await optional(() => manager(bus, 'FlushCaches'))
+        })
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error
+        throw new HostError(
+          'resolved',
+          `systemd-resolved refused its settings: ${error.message}`,
+          'look at `systemctl status systemd-resolved`, or use --dns resolvconf',
+        )
+      }
+    },
+
+    async revertLink(ifindex) {
+      try {
+        await withBus(address, TIMEOUT_MS, async (bus) => {
+          if (!(await hasOwner(bus))) return
+          await manager(bus, 'RevertLink', 'i', [ifindex])
+          await optional(() => manager(bus, 'FlushCaches'))
+        })
+      } catch (error) {
+        // With the link, or resolved, its settings are gone too.
+        if (error instanceof BusError && (isNoSuchLink(error) || error.dbusName === '')) return
+        throw error
+      }
+    },
+  }
+}
+
+async function hasOwner(bus: Bus): Promise<boolean> {
+  try {
+    const call = { destination: BUS_SERVICE, path: '/org/freedesktop/DBus', interface: BUS_SERVICE }
+    await bus.call({ ...call, member: 'GetNameOwner', signature: 's', arguments: [SERVICE] })
+    return true
+  } catch (error) {
+    if (error instanceof BusError && error.dbusName === `${BUS_SERVICE}.Error.NameHasNoOwner`) return false
+    throw error
+  }
+}
+
+function manager(bus: Bus, member: string, signature?: string, values?: Value[]): Promise<string | undefined> {
+  const call = { destination: SERVICE, path: '/org/freedesktop/resolve1', interface: `${SERVICE}.Manager`, member }
+  return bus.call({ ...call, signature, arguments: values })
+}
+
+function server(text: string): Value {
+  const { family, bytes } = IpAddress.parse(text)
+  return [family === 4 ? AF_INET : AF_INET6, bytes as unknown as readonly Value[]]
+}
+
+/** Search domains first; the second half says: for routing only. */
+function domains(link: ResolvedLink): Value {
+  const search = new Set(link.searchDomains)
+  return [
+    ...link.searchDomains.map((name) => [name, false]),
+    ...link.domains.filter((name) => !search.has(name)).map((name) => [name, true]),
+  ]
+}
+
+function isNoSuchLink(error: BusError): boolean {
+  return error.dbusName === `${SERVICE}.NoSuchLink` || /^Link \d+ not known/.test(error.message)
+}
+
+async function whenKnown(call: () => Promise<unknown>): Promise<void> {
+  for (let left = LINK_TRIES; ; left--) {
+    try {
+      return void (await call())
+    } catch (error) {
+      if (!(error instanceof BusError) || !isNoSuchLink(error) || left === 0) throw error
+      await sleep(LINK_WAIT_MS)
+    }
+  }
+}
+
+/** Older versions lack some members; what those switch off is a refinement. */
+async function optional(call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call()
+  } catch (error) {
+    if (!(error instanceof BusError) || error.dbusName === '') throw error
+  }
+}

@@ -1,0 +1,211 @@
+// The effects for real: this machine's files, programs and system bus.
+import { spawn } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import type { Before } from './actions.ts'
+import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from './effects.ts'
+import { systemResolved } from './resolved/resolve1.ts'
+
+export function systemEffects(paths: Paths = systemPaths): Effects {
+  return { paths, files: systemFiles, resolved: systemResolved(), run }
+}
+
+// Fixed: what root runs must not depend on the caller's PATH.
+const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const COMMAND_TIMEOUT_MS = 10_000
+
+function run(argv: readonly string[], input = ''): Promise<CommandResult> {
+  return new Promise((done, failed) => {
+    const child = spawn(argv[0], argv.slice(1), {
+      env: { PATH: ROOT_PATH, LC_ALL: 'C' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: COMMAND_TIMEOUT_MS,
+      cwd: '/',
+    })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.on('error', failed)
+    child.on('close', (code, signal) =>
+      done({
+        code: code ?? 1,
+        stdout: Buffer.concat(out).toString(),
+        stderr: Buffer.concat(err).toString() || (signal ? `ended by ${signal}` : ''),
+      }),
+    )
+    child.stdin.on('error', () => {}) // its end is seen by its exit code
+    child.stdin.end(input)
+  })
+}
+
+const absent = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
+
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (absent(error)) return undefined
+    throw error
+  }
+}
+
+export const systemFiles: Files = {
+  read: (path) => orUndefined(() => readFileSync(path, 'utf8')),
+
+  linkTarget(path) {
+    const target = orUndefined(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined))
+    // A link to a file that is not there still says who is meant.
+    return target === undefined ? undefined : (orUndefined(() => realpathSync(path)) ?? resolve(dirname(path), target))
+  },
+
+  snapshot(path): Before {
+    const stat = orUndefined(() => lstatSync(path))
+    if (!stat) return { kind: 'missing' }
+    if (stat.isSymbolicLink()) return { kind: 'symlink', target: readlinkSync(path) }
+    const { mode, uid, gid, mtimeMs } = stat
+    return { kind: 'file', content: readFileSync(path, 'base64'), mode: mode & 0o7777, uid, gid, mtimeMs }
+  },
+
+  restore(path, state) {
+    if (state.kind === 'missing') {
+      rmSync(path, { force: true })
+    } else if (state.kind === 'symlink') {
+      const temporary = temporaryName(path)
+      symlinkSync(state.target, temporary)
+      renameSync(temporary, path)
+    } else {
+      const seconds = state.mtimeMs / 1000
+      replace(path, Buffer.from(state.content, 'base64'), state)
+      utimesSync(path, seconds, seconds)
+    }
+    syncFolder(dirname(path))
+  },
+
+  create(path, text) {
+    const temporary = temporaryName(path)
+    writeNew(temporary, Buffer.from(text), { mode: 0o600, uid: 0, gid: 0 }, false)
+    try {
+      linkSync(temporary, path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      throw error
+    } finally {
+      unlinkSync(temporary)
+    }
+    syncFolder(dirname(path))
+    return true
+  },
+
+  write(path, text) {
+    const stat = orUndefined(() => lstatSync(path))
+    const like = stat?.isFile() ? { ...stat, mode: stat.mode & 0o7777 } : { mode: 0o644, uid: 0, gid: 0 }
+    replace(path, Buffer.from(text), like)
+    syncFolder(dirname(path))
+  },
+
+  poke: (path, text) => writeFileSync(path, text),
+  remove: (path) => {
+    rmSync(path, { force: true })
+    orUndefined(() => syncFolder(dirname(path)))
+  },
+  list: (folder) => orUndefined(() => readdirSync(folder)) ?? [],
+
+  folder(path, mode, uid, gid) {
+    try {
+      mkdirSync(path, { mode })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      // lstat: a link laid here by somebody else must not lead our chown elsewhere.
+      if (!lstatSync(path).isDirectory()) throw new Error(`${path} is no folder`)
+    }
+    chownSync(path, uid, gid)
+    chmodSync(path, mode)
+  },
+
+  removeFolder(path) {
+    try {
+      rmdirSync(path)
+    } catch (error) {
+      if (!absent(error) && (error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
+    }
+  },
+}
+
+interface Ownership {
+  mode: number
+  uid: number
+  gid: number
+}
+
+function temporaryName(path: string): string {
+  const name = join(dirname(path), `.kt-${process.pid}-${path.split('/').at(-1)}`)
+  rmSync(name, { force: true })
+  return name
+}
+
+function writeNew(path: string, content: Buffer, { mode, uid, gid }: Ownership, own = true): void {
+  const fd = openSync(path, 'wx', 0o600)
+  try {
+    writeSync(fd, content)
+    if (own) fchownSync(fd, uid, gid)
+    fchmodSync(fd, mode)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function replace(path: string, content: Buffer, ownership: Ownership): void {
+  const temporary = temporaryName(path)
+  writeNew(temporary, content, ownership, process.getuid?.() === 0)
+  try {
+    renameSync(temporary, path)
+  } catch (error) {
+    unlinkSync(temporary)
+    // A mount point (containers have their resolv.conf so) cannot be renamed over: then in place.
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    const fd = openSync(path, 'r+')
+    try {
+      writeSync(fd, content, 0, content.length, 0)
+      // Shortened after it is written: a reader never sees an empty file.
+      ftruncateSync(fd, content.length)
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
