@@ -96,6 +96,7 @@ class TcpIpStack implements Stack {
   flush(now: number): void {
     this.core.now = now
     this.tcp.flush(now)
+    this.udp.flush(now)
     this.core.arena.flush()
   }
 

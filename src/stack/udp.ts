@@ -22,6 +22,8 @@ class Flow extends FlowKey implements UdpFlow {
   handler: UdpFlowHandler = NO_HANDLER
   closed = false
   usedAt = 0
+  /** Used since the last `flush`, which knows the time. */
+  stampOwed = false
   lastSize = 0
   // The list by last use, for making room.
   older: Flow | null = null
@@ -50,6 +52,7 @@ class Flow extends FlowKey implements UdpFlow {
   send(payload: Uint8Array): void {
     if (this.closed) return
     this.layer.used(this)
+    this.layer.stampLater(this)
     emitUdp(this.layer.core, this, payload)
   }
 
@@ -82,6 +85,7 @@ export class UdpLayer {
   private readonly listeners: Listener[] = []
   private oldest: Flow | null = null
   private newest: Flow | null = null
+  private readonly stamps: Flow[] = []
 
   constructor(core: Core) {
     this.core = core
@@ -152,6 +156,21 @@ export class UdpLayer {
     if (this.newest === flow) return
     this.unlink(flow)
     this.link(flow)
+  }
+
+  /** What the owner sends comes without a time. */
+  stampLater(flow: Flow): void {
+    if (flow.stampOwed) return
+    flow.stampOwed = true
+    this.stamps.push(flow)
+  }
+
+  flush(now: number): void {
+    for (const flow of this.stamps) {
+      flow.stampOwed = false
+      flow.usedAt = now
+    }
+    this.stamps.length = 0
   }
 
   private link(flow: Flow): void {

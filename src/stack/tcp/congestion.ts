@@ -30,10 +30,13 @@ export function flightSize(tcb: Tcb): number {
   return (tcb.sndMax - tcb.sndUna) | 0
 }
 
-/** RFC 5681 3.1 with RFC 3465: the window grows by what was acknowledged, or by a segment a window above ssthresh. */
+/**
+ * RFC 5681 3.1: by what was acknowledged up to ssthresh, by a segment a window above it. Bytes are counted as in RFC 3465,
+ * but without its limit of two segments an ACK: one ACK of the kernel covers a whole super-segment.
+ */
 export function growWindow(tcb: Tcb, acked: number): void {
   if (!tcb.cwndLimited || tcb.cwnd >= MAX_WINDOW) return
-  if (tcb.cwnd < tcb.ssthresh) tcb.cwnd += Math.min(acked, Math.max(2 * tcb.mss, tcb.ssthresh - tcb.cwnd))
+  if (tcb.cwnd < tcb.ssthresh) tcb.cwnd += Math.min(acked, tcb.ssthresh - tcb.cwnd)
   else tcb.cwnd += Math.max(1, Math.floor((tcb.mss * acked) / tcb.cwnd))
   tcb.cwndLimited = false
 }
