@@ -9,6 +9,8 @@ import type { Session } from './ssh/session.ts'
 import { SshTunnel } from './ssh-tunnel.ts'
 import type { Transport } from './transport.ts'
 
+const WARM_UP_PROBES = 4
+
 export class AgentTunnel extends SshTunnel {
   info: ShadowInfo = {
     kind: 'agent',
@@ -51,8 +53,7 @@ export class AgentTunnel extends SshTunnel {
           addresses: hello.addresses ?? [],
           resolvConf: hello.resolvConf,
         }
-        // The agent sizes its windows by the round trip, which it cannot measure itself.
-        this.beat(() => {})
+        this.#warmUp(WARM_UP_PROBES)
         resolve()
       }
       void this.closed.then(({ message }) => {
@@ -60,6 +61,15 @@ export class AgentTunnel extends SshTunnel {
         reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; kt logs has more'))
       })
       this.#frames.send(FrameType.hello, 0, Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client })))
+    })
+  }
+
+  /** The agent sizes its windows by the round trip, which only we can measure; and first measurements are slow ones. */
+  #warmUp(rounds: number): void {
+    const started = this.now()
+    this.beat(() => {
+      this.measured(this.now() - started)
+      if (rounds > 0) this.#warmUp(rounds - 1)
     })
   }
 

@@ -2,12 +2,14 @@
 // limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
 
 /** Of each channel at the start. OpenSSH starts with 2 MiB. */
-export const INITIAL_WINDOW = 256 * 1024
+export const INITIAL_WINDOW = 128 * 1024
 /** 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
 export const MAX_WINDOW = 16 * 1024 * 1024
 const DEFAULT_BUDGET = 64 * 1024 * 1024
 /** Added to the round trip: a turn of either event loop and the queues of the port-forward. */
 const SLACK_MS = 2
+/** A window that lasts this many times longer than it must is halved. */
+const SHRINK_FACTOR = 4
 
 /** What the windows of one session may grow by in all, and the clock and round trip they judge by. */
 export class WindowBudget {
@@ -44,6 +46,8 @@ export class ReceiveWindow {
   /** Consumed and not yet given back. */
   #owed = 0
   #consumedInRound = 0
+  #busyRounds = 0
+  #settled = false
   #roundStart: number
 
   constructor(budget: WindowBudget, initial = INITIAL_WINDOW) {
@@ -59,20 +63,35 @@ export class ReceiveWindow {
     this.#consumedInRound += bytes
     if (this.#owed < this.size / 4) return 0
     let amount = this.#owed
-    this.#owed = 0
-    if (this.#consumedInRound >= this.size) {
-      const now = this.#budget.now()
-      const elapsed = now - this.#roundStart
-      this.#roundStart = now
-      this.#consumedInRound = 0
-      // A sender that uses a whole window in two round trips waits for us half the time or more.
-      const busy = elapsed < 2 * this.#budget.roundTripMs + SLACK_MS
-      if (busy && this.size < MAX_WINDOW && this.#budget.take(this.size)) {
-        amount += this.size
-        this.size *= 2
-      }
+    if (this.#consumedInRound >= this.size) amount += this.#resize()
+    // After shrinking, the sender's credit runs down first.
+    this.#owed = Math.min(0, amount)
+    return Math.max(0, amount)
+  }
+
+  /** After a whole window was consumed: what more (or less) the sender may have. */
+  #resize(): number {
+    const now = this.#budget.now()
+    const elapsed = now - this.#roundStart
+    this.#roundStart = now
+    this.#consumedInRound = 0
+    // A sender that uses a whole window in two round trips waits for us half the time or more.
+    const busy = 2 * this.#budget.roundTripMs + SLACK_MS
+    this.#busyRounds = elapsed < busy ? this.#busyRounds + 1 : 0
+    if (elapsed >= busy) this.#settled = true
+    // Every round at first, as TCP's slow start; later one quick round may be chance.
+    if (this.#busyRounds >= (this.#settled ? 2 : 1) && this.size < MAX_WINDOW && this.#budget.take(this.size)) {
+      this.#busyRounds = 0
+      this.size *= 2
+      return this.size / 2
     }
-    return amount
+    // What is in flight beyond need stands in queues on the way, and other flows wait behind it.
+    if (elapsed > SHRINK_FACTOR * busy && this.size > this.#initial) {
+      this.size /= 2
+      this.#budget.giveBack(this.size)
+      return -this.size
+    }
+    return 0
   }
 
   /** The channel is gone. */
