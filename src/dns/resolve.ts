@@ -1,23 +1,13 @@
 // Carries out the plan for one question that is not in the cache: learns what must be known first, asks the cluster
 // and the machine's own resolvers in the plan's order, and shapes what comes back into the answer to what was asked.
-import { buildAnswer, buildQuery, EDE, type ExtendedError, questionWire, withCname, withoutOpt } from './build.ts'
+import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
 import type { Clock } from './clock.ts'
 import type { Labels } from './labels.ts'
-import {
-  type AnswerScan,
-  HEADER_LEN,
-  MAX_NAME,
-  nameText,
-  nameWire,
-  RCODE,
-  sameQuestion,
-  scanAnswer,
-  TYPE,
-  u16,
-} from './message.ts'
+import { HEADER_LEN, nameText, nameWire, RCODE, sameQuestion, scanAnswer, TYPE, u16 } from './message.ts'
 import { decide, HOST_LABEL, type Knowledge, type LabelKind, type Plan } from './names.ts'
 import type { DnsCounters, DnsDecision, DnsUpstream } from './port.ts'
 import { rcodeName } from './records.ts'
+import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
 import { UpstreamError } from './upstream.ts'
 
 /** Longest a client waits for a tunnel that is being made again; glibc itself waits 5 s. */
@@ -30,39 +20,9 @@ const SHORT_NAME_NEGATIVE_S = 10
 const SHORT_NAME_LOCAL_S = 60
 // RFC 2308 5 allows hours; minutes are kinder to somebody who has just added a record.
 const NEGATIVE_S = 300
-const OWN_S = 3600
-
-const LOOPBACK = new Map<number, Uint8Array>([
-  [TYPE.A, Uint8Array.of(127, 0, 0, 1)],
-  [TYPE.AAAA, Uint8Array.of(...new Array<number>(15).fill(0), 1)],
-])
-
-/** The answer to a question, without OPT record; `seconds` is how long it may be kept. */
-export interface Resolved {
-  message: Uint8Array
-  scan: Pick<AnswerScan, 'ttlOffsets' | 'rcode'>
-  seconds: number
-}
-
-/** Nobody could answer. */
-export class ResolveError extends Error {
-  readonly extended: ExtendedError
-
-  constructor(extended: ExtendedError) {
-    super(extended.text)
-    this.name = 'ResolveError'
-    this.extended = extended
-  }
-}
-
 export interface QueryFlags {
   dnssecOk: boolean
   checkingDisabled: boolean
-}
-
-interface Exchange {
-  message: Uint8Array
-  scan: AnswerScan
 }
 
 export class Resolver {
@@ -132,7 +92,7 @@ export class Resolver {
       plan = this.plan(name, type)
     }
     const resolved = plan.own
-      ? own(question, type, plan.own)
+      ? ownAnswer(question, type, plan.own)
       : await this.#carryOut(plan, name, question, flags, mayWait, tries)
     return { ...resolved, rule: plan.rule }
   }
@@ -305,39 +265,4 @@ export class Resolver {
     this.#labels.learn('namespace', namespace, true)
     if (namespace === ours && service !== undefined) this.#labels.learn('service', service, true)
   }
-}
-
-/** The question with its name completed; undefined if that is too long for a name. */
-function completed(question: Uint8Array, suffix: string): Uint8Array | undefined {
-  const tail = nameWire(suffix)
-  if (!tail || question.length - 5 + tail.length > MAX_NAME) return undefined
-  const full = new Uint8Array(question.length - 1 + tail.length)
-  full.set(question.subarray(0, question.length - 5))
-  full.set(tail, question.length - 5)
-  full.set(question.subarray(question.length - 4), full.length - 4)
-  return full
-}
-
-function shortAnswer(answer: Exchange, full: Uint8Array, question: Uint8Array, seconds: number): Resolved {
-  const message = withCname(answer.message, full.length, question, seconds)
-  const scan = message && scanAnswer(message)
-  if (!message || !scan)
-    throw new ResolveError({ code: EDE.INVALID_DATA, text: 'the cluster sent an answer that cannot be handed on' })
-  message[2] &= ~4 // AA: nobody is authoritative for the short name
-  return { message, scan, seconds }
-}
-
-/** RFC 2308 5, RFC 1035 3.2.1: seconds an answer may be kept. */
-function lifetime(scan: AnswerScan, negative: number): number {
-  if (scan.truncated) return 0
-  if (scan.rcode === RCODE.NXDOMAIN || (scan.rcode === RCODE.NOERROR && scan.answers === 0))
-    return Math.min(scan.negativeTtl ?? 0, negative)
-  return scan.rcode === RCODE.NOERROR ? Math.min(scan.minTtl ?? 0, scan.negativeTtl ?? Infinity) : 0
-}
-
-function own(question: Uint8Array, type: number, kind: 'nxdomain' | 'loopback'): Resolved {
-  const rcode = kind === 'nxdomain' ? RCODE.NXDOMAIN : RCODE.NOERROR
-  const address = kind === 'loopback' ? LOOPBACK.get(type) : undefined
-  const message = buildAnswer(question, rcode, address ? [address] : [], OWN_S)
-  return { message, scan: scanAnswer(message)!, seconds: kind === 'loopback' ? OWN_S : SHORT_NAME_NEGATIVE_S }
 }

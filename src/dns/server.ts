@@ -24,12 +24,16 @@ import {
 } from './message.ts'
 import type { ClusterNames, DnsCounters, DnsDecision, DnsServer, DnsUpstream } from './port.ts'
 import { rcodeName, typeCode, typeName } from './records.ts'
-import { ResolveError, Resolver } from './resolve.ts'
+import { Resolver } from './resolve.ts'
 import { parseCidr } from './reverse.ts'
+import { ResolveError } from './shape.ts'
 
 export interface DnsServerOptions {
   names: ClusterNames
-  /** What programs go through to reach this server: systemd-resolved brings some names only, and completes some. */
+  /**
+   * What programs go through to reach this server: systemd-resolved brings some names only, and completes some. Read
+   * anew for each question, so it may be a getter: it is known only after the machine was set up.
+   */
   mode: 'resolved' | 'resolvconf' | 'none'
   clock: Clock
   /** Uniform in 0 .. 2^32 - 1. */
@@ -73,8 +77,14 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
   const counters: DnsCounters = { queries: 0, toCluster: 0, toLocal: 0, fromCache: 0, stale: 0, failed: 0 }
   const ranges = names.reverseRanges.map(parseCidr)
   const labels = new Labels(clock, [names.namespace, ...names.namespaces], () => options.onDomains?.())
-  const appended = options.mode === 'resolved' ? searchDomains(names)[0] : undefined
-  const knowledge = { names, ranges, hostname: options.hostname?.toLowerCase(), appended }
+  const knowledge = {
+    names,
+    ranges,
+    hostname: options.hostname?.toLowerCase(),
+    get appended() {
+      return options.mode === 'resolved' ? searchDomains(names)[0] : undefined
+    },
+  }
   const { local, cluster } = options
   const resolver = new Resolver({ knowledge, labels, clock, counters, local, cluster })
   const cache = new DnsCache(limits.cacheEntries, limits.cacheBytes)

@@ -362,6 +362,33 @@ test('under systemd-resolved a failed public name does not reach the cluster und
   assert.deepEqual(local.asked, [])
 })
 
+test('the mode may become known later', async () => {
+  let mode: 'resolvconf' | 'resolved' = 'resolvconf'
+  const clock = new VirtualClock()
+  const cluster = new TableUpstream('the cluster', 'cluster.local', clusterTable)
+  const names = {
+    clusterDomain: 'cluster.local',
+    namespace: 'shop',
+    namespaces: [],
+    reverseRanges: [],
+    localSearch: [],
+  }
+  const server = createDnsServer({
+    names,
+    get mode() {
+      return mode
+    },
+    clock,
+    random: seeded(1),
+    local: undefined,
+    cluster,
+  })
+  const rule = async (name: string) => (await server.ask(name, 'A')).decision.rule
+  assert.equal(await rule('a.example.com.shop.svc.cluster.local'), 'full name in the cluster')
+  mode = 'resolved'
+  assert.equal(await rule('b.example.com.shop.svc.cluster.local'), 'failed name with shop.svc.cluster.local behind it')
+})
+
 test('a name that is only perhaps of the cluster is asked of it, not denied, when it cannot be learned', async () => {
   const { send, clock, cluster } = setUp({ mode: 'resolved' })
   cluster.before = (question) =>
