@@ -212,10 +212,14 @@ function throughput(impairment: Impairment): string {
   const line = new Line({ cut: true, rate: 125e6, queue: 500, ...impairment }, 42)
   const size = 4_000_000
   let got = 0
+  const onData = (_buffer: Uint8Array, start: number, end: number) => {
+    got += end - start
+    return end - start
+  }
   line.stacks[1].setHandlers({
     onTcp: (flow) => {
       flow.accept()
-      return { onData: (_b, start, end) => ((got += end - start), end - start), onEnd() {}, onAcked() {}, onClose() {} }
+      return { onData, onEnd() {}, onAcked() {}, onClose() {} }
     },
     onUdp: () => undefined,
     onEcho() {},

@@ -237,6 +237,37 @@ describe('retransmission', () => {
     assert.deepEqual(peer.events, ['acked 10000'])
   })
 
+  test('a segment that is lost again is sent again without a time-out', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, sackOk: true })
+    peer.flow.send(pattern(20_000))
+    assert.equal(peer.sent().length, 20)
+    peer.send('A', { seq: 1, ack: 1, sack: [1001, 20_001] })
+    peer.expect('A 1+1000 ack 1')
+    peer.flow.send(pattern(5000, 20_000))
+    assert.equal(peer.sent().length, 5)
+    peer.send('A', { seq: 1, ack: 1, sack: [1001, 22_001] })
+    peer.expect()
+    peer.send('A', { seq: 1, ack: 1, sack: [1001, 23_001] })
+    peer.expect('A 1+1000 ack 1')
+    peer.send('A', { seq: 1, ack: 1, sack: [1001, 24_001] })
+    peer.expect()
+  })
+
+  test('the tail is probed before a time-out (RFC 8985 7), once, and not for a single segment', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, sackOk: true })
+    peer.flow.send(pattern(3000))
+    assert.equal(peer.sent().length, 3)
+    peer.wait(20)
+    peer.expect('A 2001+1000 ack 1')
+    peer.wait(199)
+    peer.expect()
+    peer.send('A', { seq: 1, ack: 2001 })
+    peer.wait(100)
+    peer.expect()
+  })
+
   test('SACK of what was never sent, below the ACK, or turned round is no news', () => {
     const peer = new Peer()
     peer.open({ mss: 1000, sackOk: true })
@@ -260,6 +291,8 @@ describe('retransmission', () => {
     peer.flow.send(pattern(6000))
     peer.sent()
     peer.send('A', { seq: 1, ack: 1, sack: [1001, 2001] })
+    peer.wait(20)
+    peer.expect('A 5001+1000 ack 1') // the probe of the tail
     peer.wait(200)
     peer.expect('A 1+1000 ack 1')
     peer.send('A', { seq: 1, ack: 2001 })

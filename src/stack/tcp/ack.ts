@@ -1,10 +1,10 @@
 // What an ACK does (RFC 9293 3.10.7.4, fifth check): frees what has arrived, moves the windows, notices losses, and tells
 // the owner. The common case, an ACK in sequence, allocates nothing.
 
-import { currentRto, flightSize, growWindow, measureRoundTrip } from './congestion.ts'
+import { flightSize, growWindow, measureRoundTrip } from './congestion.ts'
 import { Scoreboard } from './scoreboard.ts'
 import type { Segment } from './segment.ts'
-import { enterRecovery, hasUnsent, resendFirst } from './send.ts'
+import { enterRecovery, hasUnsent, resendFirst, startTimer } from './send.ts'
 import { arm, type Tcb } from './tcb.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -61,7 +61,9 @@ function advance(tcb: Tcb, ack: number, acked: number, now: number): number {
       tcb.inRecovery = false
       tcb.dupAcks = 0
       tcb.cwnd = tcb.ssthresh
-    } else if (!tcb.sackPermitted) {
+    } else if (tcb.sackPermitted) {
+      tcb.resentMark = tcb.sndMax
+    } else {
       // RFC 6582 3.2, step 3: a partial ACK.
       tcb.cwnd = Math.max(tcb.mss, tcb.cwnd - acked + tcb.mss)
       resendFirst(tcb)
@@ -71,8 +73,13 @@ function advance(tcb: Tcb, ack: number, acked: number, now: number): number {
     growWindow(tcb, acked)
   }
   tcb.persisting = false
-  tcb.retransmitAt = ack === tcb.sndMax ? NEVER : now + currentRto(tcb)
-  arm(tcb)
+  tcb.tailProbed = false
+  if (ack !== tcb.sndMax) startTimer(tcb, now)
+  else {
+    tcb.probingTail = false
+    tcb.retransmitAt = NEVER
+    arm(tcb)
+  }
   return bytes
 }
 
@@ -96,10 +103,16 @@ function duplicateAck(tcb: Tcb, now: number): void {
   tcb.dupAcks++
   if (tcb.inRecovery) {
     if (!tcb.sackPermitted) tcb.cwnd += tcb.mss
+    else if (tcb.board !== null && tcb.board.covered(tcb.resentMark, tcb.sndMax) > 2 * tcb.mss) {
+      // In the spirit of RFC 8985 6.2: what was sent later has arrived, so the segment sent again was lost again.
+      resendFirst(tcb)
+      tcb.resentMark = tcb.sndMax
+    }
     return
   }
-  // RFC 6582 3.2, step 2: not again for what was in flight when the last recovery began.
-  if (((tcb.sndUna - tcb.recover) | 0) <= 0) return
+  // RFC 6582 3.2, step 2: not again for what was in flight when the last recovery began. With SACK the news are about
+  // what was sent since, so there is no such doubt, and waiting would mean one more time-out (RFC 8985 6.2 does not either).
+  if (!tcb.sackPermitted && ((tcb.sndUna - tcb.recover) | 0) <= 0) return
   const { board, sndUna } = tcb
   const told = board !== null && board.lostBelow(sndUna, tcb.mss) !== sndUna
   if (told || tcb.dupAcks >= 3) enterRecovery(tcb, now)

@@ -7,7 +7,7 @@ const OVERHEAD = 256
 /** Smallest allocation for bytes in order, so that a drip of single bytes does not become as many entries. */
 const CHUNK = 4096
 /** Segments behind gaps at most. */
-const MAX_PIECES = 512
+const MAX_PIECES = 1024
 
 interface Piece {
   sequence: number

@@ -53,6 +53,8 @@ export function segmentArrives(tcb: Tcb, segment: Segment, now: number): void {
   }
   // Second: RST (RFC 5961 3.2)
   if ((flags & RST) !== 0) {
+    // RFC 1337: in TIME-WAIT it has nothing to say.
+    if (tcb.stateCode === TIME_WAIT) return
     if (offset === 0) abandon(tcb, 'reset')
     else challenge(tcb, now)
     return

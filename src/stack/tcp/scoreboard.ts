@@ -2,7 +2,7 @@
 // and the questions of RFC 6675 about them. Bounded; made for a flow when it first loses something.
 
 /** Ranges kept at most; more are not noted, which only costs a retransmission. */
-const MAX_RANGES = 128
+const MAX_RANGES = 1024
 /** RFC 6675 2: DupThresh. */
 const DUP_THRESH = 3
 

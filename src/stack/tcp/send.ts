@@ -17,6 +17,9 @@ import { arm, type Tcb } from './tcb.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
+/** In ms; RFC 8985 7.2 has two round trips, which is less than a turn of a busy event loop here. */
+const MIN_TAIL_PROBE = 20
+
 /** Sends what may be sent, and the ACK that is owed if no segment carried it. */
 export function transmit(tcb: Tcb, now: number): void {
   const state = tcb.stateCode
@@ -86,8 +89,7 @@ function sendNew(tcb: Tcb, now: number): void {
   if (tcb.sndNxt !== before) {
     if (tcb.retransmitAt === NEVER || tcb.persisting) {
       tcb.persisting = false
-      tcb.retransmitAt = now + currentRto(tcb)
-      arm(tcb)
+      startTimer(tcb, now)
     }
   } else if (tcb.sndNxt === tcb.sndUna && tcb.retransmitAt === NEVER) {
     // RFC 9293 3.8.6.1: the window is closed, or too small to be worth it, and no ACK is under way.
@@ -182,6 +184,26 @@ export function resendFirst(tcb: Tcb): number {
   return length
 }
 
+/** RFC 8985 7.3: the last segment again, so that the peer tells what is missing before it. */
+export function probeTail(tcb: Tcb): void {
+  const length = Math.min(tcb.mss, flightSize(tcb))
+  resend(tcb, (tcb.sndMax - length) | 0, length)
+}
+
+/**
+ * Starts the retransmission timer for what is in flight; a probe of the tail comes first where it may help (RFC 8985 7.2:
+ * not for a single segment, whose ACK may be delayed).
+ */
+export function startTimer(tcb: Tcb, now: number): void {
+  const rto = currentRto(tcb)
+  const wanted =
+    tcb.sackPermitted && !tcb.inRecovery && !tcb.tailProbed && tcb.backoff === 0 && flightSize(tcb) > tcb.mss
+  const probe = Math.max(2 * tcb.srtt, MIN_TAIL_PROBE)
+  tcb.probingTail = wanted && tcb.srtt > 0 && probe < rto
+  tcb.retransmitAt = now + (tcb.probingTail ? probe : rto)
+  arm(tcb)
+}
+
 /** RFC 5681 3.2, RFC 6675 5: three segments above a gap have arrived. */
 export function enterRecovery(tcb: Tcb, now: number): void {
   halve(tcb)
@@ -189,8 +211,8 @@ export function enterRecovery(tcb: Tcb, now: number): void {
   tcb.inRecovery = true
   tcb.cwnd = tcb.sackPermitted ? tcb.ssthresh : tcb.ssthresh + 3 * tcb.mss
   tcb.highRxt = (tcb.sndUna + resendFirst(tcb)) | 0
-  tcb.retransmitAt = now + currentRto(tcb)
-  arm(tcb)
+  tcb.resentMark = tcb.sndMax
+  startTimer(tcb, now)
   tcb.host.wake(tcb)
 }
 

@@ -81,6 +81,8 @@ export abstract class Tcb extends FlowKey {
   recover = 0
   /** RFC 6675 2: HighRxt. */
   highRxt = 0
+  /** What had been sent when the first missing segment was sent again: if later data arrives first, that was lost too. */
+  resentMark = 0
   board: Scoreboard | null = null
 
   // Round trip (RFC 6298); srtt 0 means that nothing has been measured.
@@ -99,6 +101,9 @@ export abstract class Tcb extends FlowKey {
   /** Retransmission, probe of a closed window, end of TIME-WAIT. */
   retransmitAt = NEVER
   persisting = false
+  /** `retransmitAt` is that of a tail loss probe; one was sent since the last ACK that moved on. */
+  probingTail = false
+  tailProbed = false
   /** When the wait began that retransmissions have not ended; NEVER if there is none. */
   stalledAt = NEVER
   lastHeard = 0

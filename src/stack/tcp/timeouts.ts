@@ -2,7 +2,7 @@
 // (RFC 9293 3.8.4), the end of TIME-WAIT and of a SYN that nobody repeats, and giving up.
 import { currentRto, halve } from './congestion.ts'
 import { emitReset, emitSegment } from './emit.ts'
-import { probeWindow } from './send.ts'
+import { probeTail, probeWindow } from './send.ts'
 import { ESTABLISHED, SYN_SENT, TIME_WAIT } from './states.ts'
 import { abandon, arm, release, type Tcb } from './tcb.ts'
 
@@ -29,6 +29,13 @@ export function onDeadline(tcb: Tcb, now: number): void {
 
 /** False if the connection is gone. */
 function retransmit(tcb: Tcb, now: number): boolean {
+  if (tcb.probingTail) {
+    tcb.probingTail = false
+    tcb.tailProbed = true
+    probeTail(tcb)
+    tcb.retransmitAt = now + currentRto(tcb)
+    return true
+  }
   if (tcb.stalledAt === NEVER) tcb.stalledAt = now
   const since = tcb.persisting ? Math.max(tcb.lastHeard, tcb.stalledAt) : tcb.stalledAt
   if (now - since >= GIVE_UP) {
