@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
+import type { V1Pod } from '@kubernetes/client-node'
 import { Api } from './api.ts'
 import { clusterError } from './errors.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
@@ -32,6 +33,8 @@ export class LocalClusterClient implements ClusterClient {
   readonly #selection: ClusterSelection
   readonly #options: LocalOptions
   #api: Api | undefined
+  /** The pod of the shadow made last, while this process lives. */
+  #ownPod: Promise<V1Pod | undefined> = Promise.resolve(undefined)
 
   constructor(selection: ClusterSelection, options: LocalOptions) {
     this.#selection = selection
@@ -51,7 +54,8 @@ export class LocalClusterClient implements ClusterClient {
   async discoverRanges(): Promise<Ranges> {
     const api = this.#connect()
     const { identity } = api.kubeconfig
-    return discoverRanges(api, identity.namespace, await addressesOf(new URL(identity.server).hostname))
+    const servers = await addressesOf(new URL(identity.server).hostname)
+    return discoverRanges(api, identity.namespace, servers, () => this.#ownPod)
   }
 
   async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {
@@ -59,7 +63,14 @@ export class LocalClusterClient implements ClusterClient {
     const { namespace } = api.kubeconfig.identity
     const { patienceMs } = this.#options
     const agentBundle = () => readBundle(this.#options.agentBundle)
-    return createShadow({ api, namespace, suffix, agentBundle, patienceMs }, options, progress, hooks)
+    const own = Promise.withResolvers<V1Pod | undefined>()
+    this.#ownPod = own.promise
+    try {
+      const dependencies = { api, namespace, suffix, agentBundle, patienceMs, onRunning: own.resolve }
+      return await createShadow(dependencies, options, progress, hooks)
+    } finally {
+      own.resolve(undefined) // where it never ran
+    }
   }
 
   async portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {

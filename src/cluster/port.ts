@@ -96,10 +96,12 @@ export interface ShadowHooks {
 /** What the worker can do. Errors are ClusterError with a stable `code`. */
 export interface ClusterClient {
   identify(): Promise<ClusterIdentity>
+  /** Where no pod can be seen, it waits for the shadow that is being made, whose own addresses are then the sample. */
   discoverRanges(): Promise<Ranges>
   /**
    * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
-   * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster.
+   * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster; so does `close` while it is
+   * under way, even when the shadow has been dialled already.
    */
   createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle>
   /** How to reach the shadow's port over a WebSocket port-forward (v4.channel.k8s.io). */

@@ -19,14 +19,22 @@ const SAMPLE = '250'
 // --node-cidr-mask-size-ipv4 and -ipv6).
 const guessLengths = { pods: { 4: [16, 20, 24, 32], 6: [56, 64, 128] }, services: { 4: [16, 20, 24], 6: [112, 120] } }
 
+/** The pod of a shadow that is being made: where nothing else can be seen, its own addresses are a sample. */
+export type OwnPod = () => Promise<V1Pod | undefined>
+
 /**
  * Never throws for want of a right: then `ranges` may be short of what there is, and `notes` say so. Throws ClusterError
  * when the API server cannot be reached or knows nobody.
  */
-export async function discoverRanges(api: Api, namespace: string, serverAddresses: string[]): Promise<Ranges> {
+export async function discoverRanges(
+  api: Api,
+  namespace: string,
+  serverAddresses: string[],
+  ownPod: OwnPod = async () => undefined,
+): Promise<Ranges> {
   const [services, pods] = await Promise.all([
     serviceRanges(api, namespace, serverAddresses),
-    podRanges(api, namespace, serverAddresses),
+    podRanges(api, namespace, serverAddresses, ownPod),
   ])
   return { ranges: [...services.ranges, ...pods.ranges], notes: [...services.notes, ...pods.notes] }
 }
@@ -84,15 +92,19 @@ async function rangeFromRefusal(api: Api, namespace: string, family: 4 | 6): Pro
   return cidr && isCidr(cidr) && familyOf(cidr) === family ? cidr : undefined
 }
 
-async function podRanges(api: Api, namespace: string, servers: string[]): Promise<Found> {
-  const [nodes, pods] = await Promise.all([
+async function podRanges(api: Api, namespace: string, servers: string[], ownPod: OwnPod): Promise<Found> {
+  const [nodes, listed] = await Promise.all([
     collection<V1Node>(api, '/api/v1/nodes', {}),
     list<V1Pod>(api, namespace, 'pods'),
   ])
-  const own = pods.items.filter(({ spec }) => !spec?.hostNetwork)
-  const addresses = own.flatMap(({ status }) => status?.podIPs?.map(({ ip }) => ip ?? '') ?? []).filter(isCidr)
-  const hosts = pods.items.flatMap(({ status }) => status?.hostIPs?.map(({ ip }) => ip ?? '') ?? status?.hostIP ?? [])
   const assigned = (nodes ?? []).flatMap(({ spec }) => spec?.podCIDRs ?? spec?.podCIDR ?? []).filter(isCidr)
+  let { items: pods, scope } = listed
+  if (pods.every((pod) => podAddresses(pod).length === 0) && assigned.length === 0) {
+    const own = await ownPod()
+    if (own) [pods, scope] = [[own], `in the namespace ${namespace}, the shadow's own`]
+  }
+  const addresses = pods.flatMap(podAddresses)
+  const hosts = pods.flatMap(({ status }) => status?.hostIPs?.map(({ ip }) => ip ?? '') ?? status?.hostIP ?? [])
   const outside = addresses.filter((address) => !assigned.some((cidr) => contains(cidr, address)))
   const avoid = [...servers, ...hosts, ...(nodes ?? []).flatMap(nodeAddresses)].filter(isCidr)
   const exact = merge(assigned).map((cidr) => range(cidr, 'pods', "nodes' podCIDRs", false)[0])
@@ -100,8 +112,13 @@ async function podRanges(api: Api, namespace: string, servers: string[]): Promis
 
   // Networks with an address management of their own (Calico, the clouds' VPC ones) leave podCIDRs empty or unused.
   const want = nodes === undefined ? 'get `list` on nodes' : 'use --include with the range the pod network has'
-  const guessed = guess('pods', outside, avoid, pods.scope, want)
+  const guessed = guess('pods', outside, avoid, scope, want)
   return { ranges: [...exact, ...guessed.ranges], notes: guessed.notes }
+}
+
+// Pods on the host's network have the node's addresses, which are not the cluster's.
+function podAddresses({ spec, status }: V1Pod): string[] {
+  return spec?.hostNetwork ? [] : (status?.podIPs?.map(({ ip }) => ip ?? '') ?? []).filter(isCidr)
 }
 
 function nodeAddresses({ status }: V1Node): string[] {

@@ -25,6 +25,8 @@ export interface ShadowDependencies {
   agentBundle: () => Promise<string>
   /** How long a pod may be without a node: [when no node fits its selector, when no autoscaler stirs]. */
   patienceMs?: [number, number]
+  /** Told the pod as it is when its container runs. */
+  onRunning?: (pod: V1Pod) => void
 }
 
 const MERGE = 'application/merge-patch+json' // RFC 7386
@@ -78,6 +80,7 @@ export async function createShadow(
     await Promise.race([release(api, job, files), running])
     await right
     const pod = await running
+    dependencies.onRunning?.(pod)
     if (options.kind === 'agent') {
       const forEver = { spec: { activeDeadlineSeconds: null } }
       await api.send('PATCH', jobPath(namespace, name), { body: forEver, contentType: MERGE })

@@ -5,7 +5,18 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { ClusterError, type ClusterErrorCode, type ClusterSelection } from '../../src/cluster/port.ts'
 import { contains } from '../../src/wire/cidr.ts'
-import { apply, client, folder, kubeconfigFor, kubeconfigs, kubectl, skip, skipOwn, state } from './cluster.ts'
+import {
+  apply,
+  client,
+  folder,
+  kubeconfigFor,
+  kubeconfigs,
+  kubectl,
+  shadowOptions,
+  skip,
+  skipOwn,
+  state,
+} from './cluster.ts'
 
 const namespace = 'kt-cluster-id-test'
 
@@ -50,6 +61,19 @@ describe('identity and ranges on a real cluster', { skip }, () => {
       assert.match(notes[0], /guessed.*`list` on nodes/)
       // The nodes and the API server stay out of what was guessed.
       assert.ok(!covered(cidrs, '172.31.77.2') && !covered(cidrs, '172.31.77.11'))
+    } finally {
+      await cluster.close()
+    }
+  })
+
+  test('a developer of an empty namespace gets ranges from the shadow itself', { skip: skipOwn }, async () => {
+    const cluster = client({ kubeconfig: kubeconfigs.developer, namespace: 'strict' })
+    try {
+      const creation = cluster.createShadow(shadowOptions, () => {})
+      const { ranges } = await cluster.discoverRanges()
+      const cidrs = ranges.map(({ cidr }) => cidr)
+      for (const address of clusterAddresses()) assert.ok(covered(cidrs, address), `${address} in ${cidrs}`)
+      await cluster.removeShadow(await creation)
     } finally {
       await cluster.close()
     }

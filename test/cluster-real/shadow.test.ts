@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { ClusterError, type ClusterErrorCode, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
 import { apply, client, jobsIn, kubeconfigFor, kubeconfigs, kubectl, shadowOptions, skip, skipOwn } from './cluster.ts'
@@ -77,26 +78,24 @@ describe('shadow on a real cluster', { skip }, () => {
     }
   })
 
-  const refusals: [string, Partial<ShadowOptions>, ClusterErrorCode, RegExp, number][] = [
+  const refusals: [string, Partial<ShadowOptions>, ClusterErrorCode, RegExp][] = [
     [
       'an image that is nowhere',
       { image: 'nosuch.invalid/x:1' },
       'image-pull',
       /nosuch\.invalid\/x:1 cannot be pulled: ErrImagePull/,
-      15_000,
     ],
-    ['an image with an invalid name', { image: 'UPPER//x' }, 'image-pull', /InvalidImageName/, 5_000],
+    ['an image with an invalid name', { image: 'UPPER//x' }, 'image-pull', /InvalidImageName/],
     [
       'a node selector nothing fits',
       { nodeSelector: { nosuch: 'label' } },
       'unschedulable',
       /no node takes the shadow's pod: 0\/\d+ nodes/,
-      5_000,
     ],
-    ['more CPU than there is', { resources: { cpu: '10k' } }, 'unschedulable', /Insufficient cpu/, 17_000],
-    ['an image without the program', { image: 'busybox:1.36' }, 'crashed', /node/, 10_000],
-    ['a service account that is not there', { serviceAccount: 'nosuch' }, 'admission', /nosuch.*not found/, 5_000],
-    ['a label that is none', { labels: { 'a b': 'c' } }, 'admission', /a b/, 3_000],
+    ['more CPU than there is', { resources: { cpu: '10k' } }, 'unschedulable', /Insufficient cpu/],
+    ['an image without the program', { image: 'busybox:1.36' }, 'crashed', /node/],
+    ['a service account that is not there', { serviceAccount: 'nosuch' }, 'admission', /nosuch.*not found/],
+    ['a label that is none', { labels: { 'a b': 'c' } }, 'admission', /a b/],
   ]
   describe('told as the cluster tells it, soon, and nothing is left', { concurrency: true }, () => {
     const cluster = client({ kubeconfig: kubeconfigs.admin, namespace })
@@ -104,16 +103,16 @@ describe('shadow on a real cluster', { skip }, () => {
       await cluster.close()
       assert.deepEqual(jobsIn(namespace), [])
     })
-    for (const [what, change, code, words, withinMs] of refusals)
+    for (const [what, change, code, words] of refusals)
       test(what, async () => {
         const start = performance.now()
         await rejectsWith(
-          cluster.createShadow({ ...shadowOptions, ...change }, () => {}),
+          cluster.createShadow({ ...shadowOptions, ...change, readyTimeoutMs: 120_000 }, () => {}),
           code,
           words,
         )
-        // The worker's own start (a second from source) is in it.
-        assert.ok(performance.now() - start < withinMs + 2_000, `took ${performance.now() - start} ms`)
+        // Seconds on a machine of its own; what must not happen is that it waits for its time to be up.
+        assert.ok(performance.now() - start < 60_000, `took ${performance.now() - start} ms`)
       })
   })
 
@@ -166,12 +165,7 @@ describe('shadow on a real cluster', { skip }, () => {
   })
 
   test('each right that is missing is named, and nothing is left', { skip: skipOwn }, async () => {
-    const rules: Record<string, { apiGroups: string[]; resources: string[]; verbs: string[] }> = {
-      jobs: { apiGroups: ['batch'], resources: ['jobs'], verbs: ['create', 'get', 'patch', 'delete'] },
-      secrets: { apiGroups: [''], resources: ['secrets'], verbs: ['create', 'delete'] },
-      pods: { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'delete'] },
-      'pods/portforward': { apiGroups: [''], resources: ['pods/portforward'], verbs: ['get', 'create'] },
-    }
+    const rules = documentedRules()
     for (const without of [...Object.keys(rules), undefined]) {
       const name = `without-${(without ?? 'nothing').replace('/', '-')}`
       const subjects = [{ kind: 'ServiceAccount', name, namespace }]
@@ -230,6 +224,18 @@ describe('shadow on a real cluster', { skip }, () => {
     }
   })
 })
+
+/** The rules of the first Role in docs/rights.md by resource: what the page says is what is tested. */
+function documentedRules(): Record<string, { apiGroups: string[]; resources: string[]; verbs: string[] }> {
+  const page = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8')
+  const [, role] = /```yaml\n(.*?)```/s.exec(page)!
+  const rules = [...role.matchAll(/apiGroups: \[(.*)\]\n\s+resources: \[(.*)\]\n\s+verbs: \[(.*)\]/g)].map((match) => {
+    const [apiGroups, resources, verbs] = match.slice(1).map((list) => list.replace(/["\s]/g, '').split(','))
+    return { apiGroups, resources, verbs }
+  })
+  assert.equal(rules.length, 4)
+  return Object.fromEntries(rules.map((rule) => [rule.resources[0], rule]))
+}
 
 function abortable(): { signal: AbortSignal; abort: () => void } {
   const controller = new AbortController()

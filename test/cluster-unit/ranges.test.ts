@@ -123,6 +123,14 @@ test('no rights at all: no ranges, and what to do for each kind', async () => {
   assert.equal(result.notes.length, 2)
 })
 
+test('a namespace without pods: the addresses of the shadow that is being made are the sample', async () => {
+  await using double = await ApiDouble.start(answer({ ...full, nodes: undefined, pods: [], mayList: 'namespace' }))
+  const own = { status: { podIPs: [{ ip: '10.244.7.7' }], hostIP: '10.244.200.1' } }
+  const result = await discoverRanges(double.api(), 'shop', [], async () => own)
+  assert.deepEqual(short(result).slice(2), ['pods 10.244.0.0/20 guessed'])
+  assert.match(result.notes[0], /the shadow's own/)
+})
+
 test('a guess never takes a node or the API server: the LAN of a flat pod network stays out', async () => {
   const pods = [{ ips: ['10.0.37.9'], host: '10.0.1.4' }]
   const wide = await discover({ ...full, nodes: undefined, pods }, ['10.0.200.1'])
