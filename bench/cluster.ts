@@ -82,13 +82,13 @@ async function startSsh(): Promise<Contender> {
         {
           apiVersion: 'v1',
           kind: 'Secret',
-          metadata: { name: 'kt-bench-ssh' },
+          metadata: { name: 'kt-bs' },
           stringData: { authorized: readFileSync(join(work, 'key.pub'), 'utf8') },
         },
         {
           apiVersion: 'v1',
           kind: 'Pod',
-          metadata: { name: 'kt-bench-ssh' },
+          metadata: { name: 'kt-bs' },
           spec: {
             terminationGracePeriodSeconds: 0,
             containers: [
@@ -98,25 +98,17 @@ async function startSsh(): Promise<Contender> {
                 volumeMounts: [{ name: 'keys', mountPath: '/root/authorized' }],
               },
             ],
-            volumes: [{ name: 'keys', secret: { secretName: 'kt-bench-ssh' } }],
+            volumes: [{ name: 'keys', secret: { secretName: 'kt-bs' } }],
           },
         },
       ],
     }),
   )
   undo.push(() =>
-    kubectl([
-      '-n',
-      namespace,
-      'delete',
-      'pod/kt-bench-ssh',
-      'secret/kt-bench-ssh',
-      '--wait=false',
-      '--ignore-not-found',
-    ]),
+    kubectl(['-n', namespace, 'delete', 'pod/kt-bs', 'secret/kt-bs', '--wait=false', '--ignore-not-found']),
   )
-  kubectl(['-n', namespace, 'wait', 'pod/kt-bench-ssh', '--for=condition=Ready', '--timeout=60s'])
-  const laptop = 'bench-ssh'
+  kubectl(['-n', namespace, 'wait', 'pod/kt-bs', '--for=condition=Ready', '--timeout=60s'])
+  const laptop = 'bs'
   const forward = await start(
     laptop,
     /Forwarding from/,
@@ -124,7 +116,7 @@ async function startSsh(): Promise<Contender> {
     '-n',
     namespace,
     'port-forward',
-    'pod/kt-bench-ssh',
+    'pod/kt-bs',
     '2222:22',
   )
   const host = '127.0.1.1'
@@ -164,7 +156,7 @@ async function startSsh(): Promise<Contender> {
 }
 
 async function startForward(): Promise<Contender> {
-  const laptop = 'bench-forward'
+  const laptop = 'bf'
   const host = '127.0.1.1'
   const pid = await start(
     laptop,
@@ -185,7 +177,7 @@ async function startForward(): Promise<Contender> {
 }
 
 function startKt(name: string, ...options: string[]): Contender {
-  const laptop = `bench-${name}`
+  const laptop = name === 'kt' ? 'bk' : 'bks'
   inLaptop(laptop, kt, 'down')
   inLaptop(laptop, kt, 'up', '-n', namespace, ...options)
   undo.push(() => inLaptop(laptop, kt, 'down'))

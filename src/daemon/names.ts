@@ -4,7 +4,6 @@ import { hostname } from 'node:os'
 import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
 import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
-import { searchDomains } from '../dns/domains.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
 import type { ClusterNames, DnsServer, DnsUpstream } from '../dns/port.ts'
 import { describeAnswer, typeCode } from '../dns/records.ts'
@@ -130,7 +129,6 @@ export class NameService {
   connected(tunnel: Tunnel): void {
     const target = this.#resolver
     if (!target) return
-    this.#clusterUpstream?.close()
     const name = `${target.address} through the shadow`
     const shared = { clock: this.#clock, random: this.#options.random }
     const tcp = streamUpstream({ ...shared, name, open: (handler) => tunnel.openStream(target, ORIGIN, handler) })
@@ -143,7 +141,6 @@ export class NameService {
 
   disconnected(): void {
     this.#server.setClusterUpstream(undefined)
-    this.#clusterUpstream?.close()
     this.#clusterUpstream = undefined
   }
 
@@ -160,7 +157,7 @@ export class NameService {
 
   /** For systemd-resolved's link: routing domains, and the one that completes single labels. */
   linkDomains(): { domains: string[]; searchDomains: string[] } {
-    return { domains: this.#server.domains(), searchDomains: searchDomains(this.#names) }
+    return { domains: this.#server.domains(), searchDomains: this.#server.searchDomains() }
   }
 
   /** Asks for a name every cluster has; resolves to a line for the user. Rejects when nobody answers. */

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { type Machine, realCluster, realMachine } from '../support/machine.ts'
 import { stateDifferences } from '../support/network-state.ts'
+import { until } from '../support/until.ts'
 import { NAMESPACE, startPeer, stopPeer } from './peer.ts'
 
 const cluster = realCluster()
@@ -36,6 +37,11 @@ for (const [resolver, laptopName] of [
         if (code !== 0) execFileSync(program, ['resolved', '--as', 'e2er'], { stdio: 'ignore' })
       }
       await laptop.kt(['down'], { sudo: true })
+      // A laptop that was made a moment ago is still checking its own addresses (RFC 4862 5.4), which adds routes.
+      await until(
+        'no address is tentative',
+        async () => (await laptop.run(['ip', '-6', 'addr', 'show', 'tentative'])).stdout === '',
+      )
       before_ = await laptop.state()
       const up = await laptop.kt(['up', '-n', NAMESPACE], { sudo: true })
       assert.equal(up.code, 0, up.stderr)
