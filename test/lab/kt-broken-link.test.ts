@@ -1,0 +1,76 @@
+// The way to the cluster breaks in each way it can, and kt comes back by itself.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { until } from '../support/until.ts'
+import { KtLab } from './kt-fixture.ts'
+import { topology } from './lab.ts'
+
+let kt: KtLab
+before(async () => {
+  kt = await KtLab.start()
+  await kt.up()
+})
+after(() => kt?.[Symbol.asyncDispose]())
+
+test('the port-forward is dropped: a new one, the same shadow', async () => {
+  const { shadow } = await kt.status()
+  await kt.lab.api.dropForwards()
+  await kt.works()
+  assert.equal((await kt.status()).shadow.pod, shadow.pod)
+})
+
+test('the port-forward is cut in mid-download: the download is a reset, never a whole file', async () => {
+  await kt.lab.api.setFaults({ cutForwardAfter: 4_000_000 })
+  const cut = await kt.machine.probe('get', { url: 'http://web.shop/bytes?n=50000000' })
+  await kt.lab.api.setFaults()
+  assert.equal(cut.error, 'ECONNRESET')
+  assert.ok(cut.bytes < 50_000_000)
+  await kt.works()
+})
+
+test('a connection opened while the tunnel is away waits for it instead of failing', async () => {
+  await kt.lab.api.stop()
+  const waiting = kt.machine.probe('tcp', { host: topology.webAddresses[0], port: 80, timeoutMs: 60_000 })
+  await until('kt has noticed', async () => (await kt.status()).state !== 'connected')
+  await kt.lab.api.start()
+  assert.equal((await waiting).error, undefined)
+  await kt.works()
+})
+
+test('while the tunnel is away, names are still known', async () => {
+  await kt.machine.probe('lookup', { name: 'web.shop' })
+  await kt.lab.api.stop()
+  await until('kt has noticed', async () => (await kt.status()).state !== 'connected')
+  const { values } = await kt.machine.probe('resolve', { name: 'web.shop', type: 'A' })
+  await kt.lab.api.start()
+  assert.deepEqual(values, [topology.webAddresses[0]])
+  await kt.works()
+})
+
+test('the shadow is killed: kt makes another', async () => {
+  const { shadow } = await kt.status()
+  await kt.lab.api.killPod(shadow.pod)
+  await kt.works(60_000)
+  const now = (await kt.status()).shadow
+  assert.notEqual(now.pod, shadow.pod)
+})
+
+test('the forward stalls without a word: the heartbeat notices, and kt is back when it flows again', async () => {
+  await kt.lab.api.setFaults({ stallForward: true })
+  await until('kt has noticed', async () => (await kt.status()).state !== 'connected', 40_000)
+  await kt.lab.api.setFaults()
+  await kt.works(60_000)
+})
+
+test('the network is away for a while, silently and by unplugging: kt comes back', async () => {
+  for (const harm of ['cut', 'unplug'] as const) {
+    kt.lab.link[harm]()
+    await until('kt has noticed', async () => (await kt.status()).state !== 'connected', 40_000)
+    kt.lab.link.restore()
+    await kt.works(60_000)
+  }
+})
+
+test('after all that, `kt down` leads back to the beginning', async () => {
+  await kt.down()
+})
