@@ -49,7 +49,8 @@ try {
   await run('up   4', () => bulk(tunnel, targets.discard, 4, upload))
   if (!only || only.includes('latency')) await latencies(tunnel, targets)
   if (!only || only.includes('open')) {
-    for (const parallel of [1, 16]) console.log(`open, ${parallel} at a time: ${await openings(tunnel, targets.echo, parallel)} a second`)
+    for (const parallel of [1, 16])
+      console.log(`open, ${parallel} at a time: ${await openings(tunnel, targets.echo, parallel)} a second`)
   }
   await tunnel.close()
 } finally {
@@ -132,7 +133,8 @@ function upload(tunnel: Tunnel, target: Endpoint, count: (bytes: number) => void
 async function latencies(tunnel: Tunnel, targets: Targets): Promise<void> {
   const idle = await echoes(tunnel, targets.echo)
   console.log(`TCP echo of 64 bytes at rest: ${percentiles(idle)}`)
-  if (tunnel.info.capabilities.udp) console.log(`UDP echo of 64 bytes at rest: ${percentiles(await udpEchoes(tunnel, targets.udp))}`)
+  if (tunnel.info.capabilities.udp)
+    console.log(`UDP echo of 64 bytes at rest: ${percentiles(await udpEchoes(tunnel, targets.udp))}`)
   for (const [name, target, move] of [
     ['8 downloads', targets.source, download],
     ['8 uploads', targets.discard, upload],

@@ -35,6 +35,8 @@ class LoopbackTunnel implements Tunnel {
   readonly datagrams = new Set<LoopbackDatagrams>()
   bytesIn = 0
   bytesOut = 0
+  /** Why the tunnel has ended, once it has. */
+  over: string | undefined
   #opened = 0
   #answersPing: (address: IpAddress) => boolean
   #finish: (closed: TunnelClosed) => void = () => {}
@@ -81,19 +83,21 @@ class LoopbackTunnel implements Tunnel {
   }
 
   probe(): Promise<number> {
-    return Promise.resolve(0)
+    return this.over ? Promise.reject(new Error(this.over)) : Promise.resolve(0)
   }
 
   /** As if the connection to the cluster broke. */
   lose(message: string): void {
-    this.#over({ expected: false, message })
+    this.#end({ expected: false, message })
   }
 
   async close(): Promise<void> {
-    this.#over({ expected: true, message: 'closed' })
+    this.#end({ expected: true, message: 'closed' })
   }
 
-  #over(closed: TunnelClosed): void {
+  #end(closed: TunnelClosed): void {
+    if (this.over) return
+    this.over = closed.message
     for (const stream of [...this.streams]) stream.lose()
     for (const flow of [...this.datagrams]) flow.fail('lost')
     this.#finish(closed)
@@ -115,6 +119,7 @@ class LoopbackStream implements TunnelStream {
     this.#tunnel = tunnel
     this.#handler = handler
     tunnel.streams.add(this)
+    if (tunnel.over) queueMicrotask(() => this.lose())
     this.#socket = connect({
       host: target.address.toString(),
       port: target.port,

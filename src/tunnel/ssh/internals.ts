@@ -2,7 +2,7 @@
 // `takeOver`, which fails at start-up, not in mid-transfer, when another version has other insides.
 import crypto from 'ssh2/lib/protocol/crypto.js'
 import utils from 'ssh2/lib/protocol/utils.js'
-import { type CipherShape, placePackets } from './packets.ts'
+import { type CipherShape, type DecipherShape, placePackets, prepareKey } from './packets.ts'
 
 /** RFC 4250 4.1.2 */
 const CHANNEL_OPEN = 90
@@ -40,6 +40,7 @@ interface Protocol {
   _handlers: Record<string, Handler | undefined>
   _packetRW: { write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer } }
   _cipher: CipherShape
+  _decipher: DecipherShape
   _kexinit: unknown
   _destruct: unknown
   ping(): void
@@ -86,6 +87,7 @@ function insidesOf(owner: object): Protocol {
   need('_packetRW.write.allocStart', typeof protocol?._packetRW?.write?.allocStart === 'number')
   need('_cipher.encrypt', typeof protocol?._cipher?.encrypt === 'function')
   need('_cipher.allocPacket', typeof protocol?._cipher?.allocPacket === 'function')
+  need('_decipher', typeof protocol?._decipher === 'object')
   need('utils.sendPacket', typeof utils.sendPacket === 'function')
   if (missing.length > 0)
     throw new Error(`this ssh2 is not the one kt was made for (1.17.0): it has no ${missing.join(', ')}`)
@@ -230,6 +232,7 @@ export class ChannelPort {
   /** Lets packets be made where they will be sent from; to be called again after each key exchange. */
   allocateFrom(reserve: (length: number) => Buffer): void {
     placePackets(this.#protocol._cipher, reserve)
+    prepareKey(this.#protocol._decipher)
   }
 
   #bare(type: number, recipient: number): void {
