@@ -64,6 +64,10 @@ class WorkerClient implements ClusterClient {
     return this.#call('identify')
   }
 
+  namespaces(): Promise<string[]> {
+    return this.#call('namespaces')
+  }
+
   discoverRanges(): Promise<Ranges> {
     return this.#call('discoverRanges')
   }

@@ -14,6 +14,8 @@ export interface Kubeconfig {
   identity: Omit<ClusterIdentity, 'serverAddresses'>
   /** URL of the proxy to the API server, if there is one. */
   proxy: string | undefined
+  /** Namespaces that contexts name for this cluster. */
+  namespaces: string[]
 }
 
 /** Reads the files and picks the context. Throws ClusterError kubeconfig-missing, kubeconfig-invalid, context-unknown. */
@@ -55,6 +57,9 @@ export function loadKubeconfig(selection: ClusterSelection, env: Environment): K
       server: cluster.server,
     },
     proxy,
+    namespaces: [
+      ...new Set(config.contexts.filter((c) => c.cluster === cluster.name).flatMap((c) => c.namespace ?? [])),
+    ],
   }
 }
 

@@ -20,6 +20,9 @@ import type {
 import { discoverRanges } from './ranges.ts'
 import { createShadow, prolongShadow, removeShadow, shadowState } from './shadow.ts'
 
+// Each becomes a routing domain of systemd-resolved.
+const MOST_NAMESPACES = 1000
+
 export interface LocalOptions {
   env: Environment
   /** File with the agent's program, made by the build. */
@@ -56,6 +59,13 @@ export class LocalClusterClient implements ClusterClient {
     const { identity } = api.kubeconfig
     const servers = await addressesOf(new URL(identity.server).hostname)
     return discoverRanges(api, identity.namespace, servers, () => this.#ownPod)
+  }
+
+  async namespaces(): Promise<string[]> {
+    const api = this.#connect()
+    const { status, body } = await api.ask('GET', '/api/v1/namespaces', { query: { limit: String(MOST_NAMESPACES) } })
+    if (status >= 400) return api.kubeconfig.namespaces
+    return (body as unknown as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name)
   }
 
   async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {

@@ -99,6 +99,11 @@ export interface ClusterClient {
   /** Where no pod can be seen, it waits for the shadow that is being made, whose own addresses are then the sample. */
   discoverRanges(): Promise<Ranges>
   /**
+   * Namespaces by name: all, where they may be listed; else those that contexts of the kubeconfig name for this cluster.
+   * At most 1,000. Never rejects for a missing right.
+   */
+  namespaces(): Promise<string[]>
+  /**
    * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
    * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster; so does `close` while it is
    * under way, even when the shadow has been dialled already.

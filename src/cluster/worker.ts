@@ -23,6 +23,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
     const act = {
       identify: () => client!.identify(),
       discoverRanges: () => client!.discoverRanges(),
+      namespaces: () => client!.namespaces(),
       portForward: () => client!.portForward(shadow),
       shadowState: () => client!.shadowState(shadow),
       prolongShadow: () => client!.prolongShadow(shadow),

@@ -25,6 +25,8 @@ export interface NameServiceOptions {
   config: UpConfig
   /** The namespace whose short names are meant. */
   namespace: string
+  /** Namespaces known to exist, beside it. */
+  namespaces: string[]
   /** Captured ranges: their reverse names are the cluster's. */
   ranges: string[]
   /** The shadow's own resolv.conf. */
@@ -71,7 +73,7 @@ export class NameService {
     this.#names = {
       clusterDomain,
       namespace: options.namespace,
-      namespaces: [],
+      namespaces: options.namespaces,
       reverseRanges: options.ranges,
       localSearch: options.search,
     }

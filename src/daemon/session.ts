@@ -74,6 +74,8 @@ export class Session {
     // The ranges do not need the shadow, nor the shadow the ranges; the shadow takes longer, so its failure is told last.
     const shadowReady = this.#connectShadow()
     shadowReady.catch(() => {})
+    const namespaces = this.#cluster.namespaces()
+    namespaces.catch(() => {})
     const ranges = await this.#step('ranges', async () => {
       const found = await this.#cluster.discoverRanges()
       return [found, describeRanges(found)]
@@ -98,6 +100,7 @@ export class Session {
     const names = new NameService({
       config: this.#config,
       namespace: identity.namespace,
+      namespaces: await namespaces,
       ranges: routes,
       resolvConf: tunnel.info.resolvConf,
       ...localResolvers(),
