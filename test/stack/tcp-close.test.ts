@@ -66,6 +66,34 @@ describe('closing', () => {
     assert.deepEqual(peer.events, ['end', 'close closed'])
   })
 
+  test('RST in LAST-ACK is an end, unless data is outstanding', () => {
+    for (const [size, reason] of [
+      [0, 'closed'],
+      [10, 'reset'],
+    ] as const) {
+      const peer = new Peer()
+      peer.open()
+      peer.send('FA', { seq: 1, ack: 1 })
+      peer.flow.send(pattern(size))
+      peer.flow.end()
+      peer.sent()
+      assert.equal(peer.flow.state, 'LAST-ACK')
+      peer.send('R', { seq: 2 })
+      assert.deepEqual(peer.events, ['end', `close ${reason}`])
+      assert.equal(peer.stack.counters.tcpFlows, 0)
+    }
+  })
+
+  test('RST in TIME-WAIT is ignored (RFC 1337)', () => {
+    const peer = new Peer()
+    peer.open()
+    peer.flow.end()
+    peer.expect('FA 1 ack 1')
+    peer.send('FA', { seq: 1, ack: 2 })
+    peer.send('R', { seq: 2 })
+    assert.equal(peer.flow.state, 'TIME-WAIT')
+  })
+
   test('FIN with the ACK of ours goes to TIME-WAIT at once', () => {
     const peer = new Peer()
     peer.open()

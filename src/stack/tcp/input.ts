@@ -55,8 +55,12 @@ export function segmentArrives(tcb: Tcb, segment: Segment, now: number): void {
   if ((flags & RST) !== 0) {
     // RFC 1337: in TIME-WAIT it has nothing to say.
     if (tcb.stateCode === TIME_WAIT) return
-    if (offset === 0) abandon(tcb, 'reset')
-    else challenge(tcb, now)
+    if (offset !== 0) challenge(tcb, now)
+    else if (tcb.stateCode >= CLOSING && tcb.queue.start === tcb.queue.end) {
+      // RFC 9293 3.10.7.4: with nothing but our FIN outstanding, that is an end like any other.
+      release(tcb)
+      tellEnd(tcb)
+    } else abandon(tcb, 'reset')
     return
   }
   // Fourth: SYN (RFC 5961 4.2)
