@@ -93,7 +93,18 @@ export class Laptop {
   commandLine(command: string[], { user = 'dev', env = {}, cwd }: CommandOptions = {}): string[] {
     const home = user === 'dev' ? this.home : join(this.folder, 'root')
     const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-    const variables = { HOME: home, PATH: path, USER: user, LOGNAME: user, SHELL: '/bin/sh', LANG: 'C.UTF-8', ...env }
+    // For root the login's home is /root, whatever HOME says; so the variable leads to the kubeconfig.
+    const kubeconfig: Record<string, string> = user === 'root' ? { KUBECONFIG: join(home, '.kube/config') } : {}
+    const variables = {
+      HOME: home,
+      PATH: path,
+      USER: user,
+      LOGNAME: user,
+      SHELL: '/bin/sh',
+      LANG: 'C.UTF-8',
+      ...kubeconfig,
+      ...env,
+    }
     return [
       ...['nsenter', '-t', String(this.#process.pid), '-m', '-n'],
       ...(user === 'dev' ? ['setpriv', '--reuid', `${devUid}`, '--regid', `${devUid}`, '--init-groups'] : []),
