@@ -95,7 +95,7 @@ export class Machine {
       resolvConf: { ...systemFiles.snapshot(this.paths.resolvConf), mtimeMs: 0 },
       behindLink: target && systemFiles.read(target),
       mtime: target ? undefined : Math.round(this.#mtime() ?? 0),
-      kt0: kt0 && { up: kt0.up, addresses: kt0.addresses, routes: kt0.routes },
+      kt0: kt0 && { up: kt0.up, addresses: [...kt0.addresses], routes: [...kt0.routes] },
       resolved: [...this.resolvedLinks],
       left: systemFiles.list(this.paths.run),
     }
@@ -111,7 +111,8 @@ export class Machine {
 
   #change<T>(make: () => T): T {
     this.changes++
-    if (this.changes === this.cutAt && !this.cutAfter) throw new PowerCut()
+    // Code that catches the cut and goes on changes nothing any more.
+    if (this.changes > this.cutAt || (this.changes === this.cutAt && !this.cutAfter)) throw new PowerCut()
     const result = make()
     if (this.changes === this.cutAt) throw new PowerCut()
     return result

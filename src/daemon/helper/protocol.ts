@@ -1,9 +1,9 @@
 // What the helper and the engine say to each other over Node's IPC channel. The helper trusts nothing of it that has not
 // passed these schemas: the engine runs as an ordinary user.
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { type AppliedState, DesiredState } from '../../host/desired.ts'
 
-const id = z.int().nonnegative()
+const id = z.int().check(z.nonnegative())
 
 /** Engine to helper; each is answered by an Answer with its id. */
 export const HelperRequest = z.discriminatedUnion('op', [

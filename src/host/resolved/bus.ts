@@ -71,7 +71,7 @@ class Connection implements Bus {
     this.#socket.write(encodeCall(serial, call))
     for (;;) {
       const message = await this.#take<Incoming>((buffer) => {
-        const decoded = decode(buffer)
+        const decoded = understand(buffer)
         return decoded && { value: decoded.message, size: decoded.size }
       })
       if (message.replySerial !== serial) continue // a signal: NameAcquired
@@ -98,5 +98,13 @@ class Connection implements Bus {
   #fail(message: string): void {
     this.#failure ??= new BusError('', message)
     this.#wake?.()
+  }
+}
+
+function understand(buffer: Buffer): ReturnType<typeof decode> {
+  try {
+    return decode(buffer)
+  } catch (error) {
+    throw new BusError('', `the system bus says what kt does not understand: ${(error as Error).message}`)
   }
 }

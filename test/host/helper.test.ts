@@ -1,0 +1,51 @@
+// The helper for real: in a network and mount namespace of its own, with its own /etc, /run and /var/lib, and the fake
+// engine. The scenarios are in helper-scenarios.ts.
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { cannotRun } from '../tun/namespace.ts'
+
+const scenarios = {
+  'up-down': 'up, and down by SIGTERM: routes, rules, resolv.conf and hosts byte for byte as before',
+  'engine-killed': 'SIGKILL of the engine: the helper undoes everything and ends',
+  'both-killed': 'SIGKILL of both: `helper undo` puts everything back, and the next up does so too',
+  who: 'the engine is the user with all the groups, without a way back to root, in a clean environment',
+  'caller-gone': 'the caller goes before ready: everything is undone',
+  crash: 'an engine that falls over is told with its last words',
+  refused: 'what does not fit the schema is refused and changes nothing',
+  conflict: 'a conflicting route is an error that names it; nothing is left',
+  detached: 'after ready the caller gets the end of its pipes, and the helper survives SIGHUP',
+  deaf: 'an engine that does not end when told is ended',
+  rewritten: 'resolv.conf rewritten by another program: its resolvers are told, ours is put back, theirs restored',
+  'mount-point': 'a resolv.conf that is a mount point is replaced in place and restored',
+  'two-at-once': 'a second helper of the same user is refused',
+  'no-tun': 'no /dev/net/tun is its own error, nothing is left',
+}
+
+const namespace = `mount -t tmpfs t /run && mount -t tmpfs t /var/lib && mkdir /var/lib/kt /run/etc &&
+  cp -a /etc/. /run/etc/ && mount --rbind /run/etc /etc && rm -f /etc/resolv.conf &&
+  printf 'nameserver 192.0.2.53\\nsearch corp.test\\noptions timeout:1\\n' >/etc/resolv.conf &&
+  echo 'ktdev:x:4711:4711::/tmp:/bin/sh' >>/etc/passwd && echo 'ktdev:x:4711:' >>/etc/group && echo 'ktextra:x:4712:ktdev' >>/etc/group &&
+  mount -t sysfs s /sys && ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 addrgenmode none && ip link set eth1 addrgenmode none up && ip address add 192.0.2.2/24 dev eth0 &&
+  ip address add 2001:db8::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via 192.0.2.1 && exec "$@"`
+
+for (const [scenario, proves] of Object.entries(scenarios)) {
+  test(proves, { skip: cannotRun() }, async () => {
+    const script = fileURLToPath(new URL('./helper-scenarios.ts', import.meta.url))
+    const args = [
+      '-n',
+      '-m',
+      '--propagation',
+      'private',
+      'sh',
+      '-ec',
+      namespace,
+      'sh',
+      process.execPath,
+      script,
+      scenario,
+    ]
+    await promisify(execFile)('unshare', args, { timeout: 40_000 })
+  })
+}
