@@ -9,7 +9,7 @@ const domain = z
   .string()
   .check(z.regex(/^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/))
 
-export const dnsModes = ['auto', 'resolved', 'resolvconf', 'none'] as const
+const dnsModes = ['auto', 'resolved', 'resolvconf', 'none'] as const
 
 /** The state of the machine while connected. The TUN's name and owner are the helper's business. */
 export const DesiredState = z.strictObject({

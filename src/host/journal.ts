@@ -103,10 +103,10 @@ export class Journal {
       try {
         const note = await revert(step, this.#effects)
         if (note) report.notes.push(note)
-        else report.undone.push(describe(step))
+        else report.undone.push(oneLine(step))
       } catch (error) {
         failed.unshift(step)
-        report.failed.push(`${describe(step)}: ${(error as Error).message}`)
+        report.failed.push(`${oneLine(step)}: ${(error as Error).message}`)
       }
       this.#steps.pop()
     }
@@ -153,6 +153,10 @@ export class Journal {
     this.close()
     return report
   }
+}
+
+function oneLine(step: UndoAction): string {
+  return describe(step).replaceAll('\n', '; ')
 }
 
 /** True if the file with this marker is that of a helper that lives. */

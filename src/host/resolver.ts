@@ -20,9 +20,8 @@ export interface ResolverDecision {
   notes: string[]
 }
 
-export const RESOLVED_STUB = '/run/systemd/resolve/stub-resolv.conf'
-export const RESOLVED_STATIC = '/usr/lib/systemd/resolv.conf'
-export const RESOLVED_UPLINK = '/run/systemd/resolve/resolv.conf'
+const RESOLVED_STUB = '/run/systemd/resolve/stub-resolv.conf'
+const RESOLVED_STATIC = '/usr/lib/systemd/resolv.conf'
 // resolved.conf(5), DNSStubListener: the stub, and the one for proxies.
 const stubs = ['127.0.0.53', '127.0.0.54']
 

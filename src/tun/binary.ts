@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folder of the package.json above this module. */
-export function findPackageRoot(from: string = dirname(fileURLToPath(import.meta.url))): string {
+function findPackageRoot(from: string = dirname(fileURLToPath(import.meta.url))): string {
   for (let dir = from; ; dir = dirname(dir)) {
     if (existsSync(join(dir, 'package.json'))) return dir
     if (dirname(dir) === dir) throw new Error(`no package.json above ${from}`)
@@ -19,7 +19,7 @@ export function nativeFile(name: 'kt_tun.node' | 'kt-launch'): string {
   return path
 }
 
-export class NativeMissingError extends Error {
+class NativeMissingError extends Error {
   readonly code = 'native-missing'
   readonly hint = 'run ./dev setup in the checkout (it needs a C compiler)'
 

@@ -1,7 +1,7 @@
 // D-Bus messages as bytes (D-Bus specification 0.43, "Marshaling" and "Message Format"), as much of it as calls to
 // systemd-resolved take. Little-endian out; either order in.
 
-export const METHOD_CALL = 1
+const METHOD_CALL = 1
 export const METHOD_RETURN = 2
 export const ERROR = 3
 
