@@ -7,7 +7,7 @@ const LARGEST_FRAME = 65536 + 64
 const SIZE = 1 << 20
 const FRAMES = 4096
 
-export type Output = (buffer: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number) => void
+type Output = (buffer: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number) => void
 
 export class Arena {
   readonly buffer = new Uint8Array(SIZE)

@@ -46,8 +46,9 @@ export class Core {
     tcpFlows: 0,
     udpFlows: 0,
   }
-  /** Of the last `input`, `flush` or `tick`. */
+  /** Of the last `input`, `flush` or `tick`: whole milliseconds since the first of them, on the stack's own clock. */
   now = 0
+  private origin = Number.NaN
   /** Bytes that TCP flows hold because nobody took them, or because something before them is missing. */
   receiveHeld = 0
   private errorTokens = ERRORS_PER_SECOND
@@ -63,6 +64,22 @@ export class Core {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.tuning = { ...DEFAULT_TUNING, ...options.tuning }
     this.own = options.ownAddresses ?? []
+  }
+
+  /**
+   * Sets the clock. Whole milliseconds from a near origin stay small integers for 24 days (and right ever after), where a
+   * fraction would be a new object each time it is passed on, once a packet.
+   */
+  setTime(now: number): void {
+    const whole = Math.floor(now)
+    if (Number.isNaN(this.origin)) this.origin = whole
+    this.now = whole - this.origin
+  }
+
+  /** When the next timer is due, on the caller's clock. */
+  nextDeadline(): number {
+    const next = this.timers.next()
+    return Number.isNaN(this.origin) ? (next === Number.POSITIVE_INFINITY ? next : 0) : next + this.origin
   }
 
   /** Whether the key's local address is one of the stack's own. */

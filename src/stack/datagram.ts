@@ -11,7 +11,7 @@ import type { Core } from './core.ts'
 import { type FlowKey, writeIp } from './key.ts'
 
 /** Of UDP over IPv4 (RFC 768 and the 16 bits of RFC 791's total length). */
-export const LARGEST_DATAGRAM = 65535 - IPV4_HEADER - UDP_HEADER
+const LARGEST_DATAGRAM = 65535 - IPV4_HEADER - UDP_HEADER
 
 /** Sends `payload` from the key's local to its remote side. False, and nothing sent, if it is too large for any IP packet. */
 export function emitUdp(core: Core, key: FlowKey, payload: Uint8Array): boolean {

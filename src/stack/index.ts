@@ -3,7 +3,7 @@
 import type { Endpoint } from '../wire/address.ts'
 import { IpView, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ip.ts'
 import { NEXT_NONE } from '../wire/ipv6.ts'
-import { VNET_F_DATA_VALID, VNET_F_NEEDS_CSUM, VNET_HDR_LEN } from '../wire/vnet.ts'
+import { VNET_F_DATA_VALID, VNET_F_NEEDS_CSUM, VNET_FLAGS, VNET_HDR_LEN } from '../wire/vnet.ts'
 import type {
   DatagramResponder,
   Stack,
@@ -58,7 +58,7 @@ class TcpIpStack implements Stack {
 
   input(buffer: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number, now: number): void {
     const { core, view } = this
-    core.now = now
+    core.setTime(now)
     const { counters } = core
     for (let i = 0; i < count; i++) {
       const start = offsets[i]
@@ -70,7 +70,7 @@ class TcpIpStack implements Stack {
       }
       counters.bytesIn += view.end - view.start
       if (isNoise(view)) continue
-      this.packet((buffer[start] & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) !== 0)
+      this.packet((buffer[start + VNET_FLAGS] & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) !== 0)
     }
   }
 
@@ -94,20 +94,24 @@ class TcpIpStack implements Stack {
   }
 
   flush(now: number): void {
-    this.core.now = now
-    this.tcp.flush(now)
-    this.udp.flush(now)
-    this.core.arena.flush()
+    this.core.setTime(now)
+    this.send()
   }
 
   nextDeadline(): number {
-    return this.core.timers.next()
+    return this.core.nextDeadline()
   }
 
   tick(now: number): void {
-    this.core.now = now
-    this.core.timers.expire(now)
-    this.flush(now)
+    this.core.setTime(now)
+    this.core.timers.expire(this.core.now)
+    this.send()
+  }
+
+  private send(): void {
+    this.tcp.flush(this.core.now)
+    this.udp.flush(this.core.now)
+    this.core.arena.flush()
   }
 
   listenUdp(local: Endpoint, responder: DatagramResponder): void {

@@ -23,11 +23,6 @@ export function put32(bytes: Uint8Array, at: number, value: number): void {
 }
 
 /** Little-endian, as the virtio header is. */
-export function put16le(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value
-  bytes[at + 1] = value >> 8
-}
-
 export function get16le(bytes: Uint8Array, at: number): number {
   return bytes[at] | (bytes[at + 1] << 8)
 }

@@ -14,12 +14,8 @@ export const ICMP_SEQUENCE = 6
 export const ICMP_ECHO_REPLY = 0
 export const ICMP_UNREACHABLE = 3
 export const ICMP_ECHO_REQUEST = 8
-export const ICMP_TIME_EXCEEDED = 11
-export const ICMP_PARAMETER_PROBLEM = 12
 
 export const ICMPV6_UNREACHABLE = 1
-export const ICMPV6_PACKET_TOO_BIG = 2
-export const ICMPV6_TIME_EXCEEDED = 3
 export const ICMPV6_PARAMETER_PROBLEM = 4
 export const ICMPV6_ECHO_REQUEST = 128
 export const ICMPV6_ECHO_REPLY = 129

@@ -9,7 +9,6 @@ export const IPV4_HEADER = 20
 export const IPV4_TOTAL_LENGTH = 2
 export const IPV4_ID = 4
 export const IPV4_FRAGMENT = 6
-export const IPV4_TTL = 8
 export const IPV4_PROTOCOL = 9
 export const IPV4_CHECKSUM = 10
 export const IPV4_SOURCE = 12

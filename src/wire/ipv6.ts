@@ -10,7 +10,6 @@ export const FRAGMENT_HEADER = 8
 // Offsets within the fixed header.
 export const IPV6_PAYLOAD_LENGTH = 4
 export const IPV6_NEXT_HEADER = 6
-export const IPV6_HOP_LIMIT = 7
 export const IPV6_SOURCE = 8
 export const IPV6_DESTINATION = 24
 

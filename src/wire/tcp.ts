@@ -6,11 +6,9 @@ import { get16, get32, put16, put32 } from './bytes.ts'
 export const TCP_HEADER = 20
 
 // Offsets within the header.
-export const TCP_SOURCE_PORT = 0
-export const TCP_DESTINATION_PORT = 2
 export const TCP_SEQUENCE = 4
 export const TCP_ACKNOWLEDGMENT = 8
-export const TCP_DATA_OFFSET = 12
+const TCP_DATA_OFFSET = 12
 export const TCP_FLAGS = 13
 export const TCP_WINDOW = 14
 export const TCP_CHECKSUM = 16
@@ -31,7 +29,7 @@ const SACK = 5
 const TIMESTAMPS = 8
 
 /** RFC 7323 2.3: a larger shift count counts as this. */
-export const MAX_WINDOW_SCALE = 14
+const MAX_WINDOW_SCALE = 14
 /** Blocks that fit into 40 bytes of options. */
 export const MAX_SACK_BLOCKS = 4
 

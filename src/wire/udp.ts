@@ -5,9 +5,7 @@ import { get16, put16, put32 } from './bytes.ts'
 export const UDP_HEADER = 8
 
 // Offsets within the header.
-export const UDP_SOURCE_PORT = 0
-export const UDP_DESTINATION_PORT = 2
-export const UDP_LENGTH = 4
+const UDP_LENGTH = 4
 export const UDP_CHECKSUM = 6
 
 /** Where the datagram at `at` ends, or 0 if it does not fit into `bytes[at .. end)`. Bytes behind it are padding. */

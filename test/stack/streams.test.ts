@@ -79,7 +79,8 @@ function converse(
   v6: boolean,
   options: Partial<StackOptions>,
 ) {
-  const line = new Line(impairment, seed, options)
+  // On a line this bad, a second is too short for TIME-WAIT to answer the last FIN.
+  const line = new Line(impairment, seed, { tuning: { timeWait: 60_000 }, ...options })
   const random = seeded(seed + 1000)
   const ends = [new End(sizes[0], 0, random, lazy), new End(sizes[1], 1, random, lazy)]
   line.stacks[1].setHandlers({
@@ -105,7 +106,7 @@ function converse(
       { got: sizes[0], acked: sizes[1], ended: true, closed: 'closed' },
     ],
   )
-  line.run(line.now + 10_000)
+  line.run(line.now + 200_000)
   for (const stack of line.stacks) {
     assert.equal(stack.counters.tcpFlows, 0)
     assert.equal(stack.nextDeadline(), Infinity)

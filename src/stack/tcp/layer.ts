@@ -176,7 +176,7 @@ export class TcpLayer implements TcpHost {
 }
 
 /** Whether the key's local side is this address and port. */
-export function isLocal(key: FlowKey, { address, port }: Endpoint): boolean {
+function isLocal(key: FlowKey, { address, port }: Endpoint): boolean {
   const { bytes, family } = address
   if (port !== key.localPort || family !== key.version || get32(bytes, 0) !== key.local0) return false
   if (family === 4) return true

@@ -198,8 +198,10 @@ export function startTimer(tcb: Tcb, now: number): void {
   const rto = currentRto(tcb)
   const wanted =
     tcb.sackPermitted && !tcb.inRecovery && !tcb.tailProbed && tcb.backoff === 0 && flightSize(tcb) > tcb.mss
-  const probe = Math.max(2 * tcb.srtt, MIN_TAIL_PROBE)
-  tcb.probingTail = wanted && tcb.srtt > 0 && probe < rto
+  // Once an ACK, so in small integers: what Math.max returns would be a new object.
+  const trips = Math.ceil(2 * tcb.srtt) | 0
+  const probe = trips > MIN_TAIL_PROBE ? trips : MIN_TAIL_PROBE
+  tcb.probingTail = wanted && trips > 0 && probe < rto
   tcb.retransmitAt = now + (tcb.probingTail ? probe : rto)
   arm(tcb)
 }

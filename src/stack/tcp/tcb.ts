@@ -12,9 +12,9 @@ import { CLOSED } from './states.ts'
 const NEVER = Number.POSITIVE_INFINITY
 
 // RFC 6928 starts with ten segments because the line is shared and long; this one is a queue in the kernel of this machine.
-export const INITIAL_WINDOW = 512 * 1024
+const INITIAL_WINDOW = 512 * 1024
 /** RFC 6298 2.1 */
-export const INITIAL_RTO = 1000
+const INITIAL_RTO = 1000
 /** Window offered at first; it grows while the owner takes all that comes. */
 const INITIAL_RECEIVE_WINDOW = 256 * 1024
 
@@ -29,7 +29,7 @@ export interface TcpHost {
   ended(tcb: Tcb): void
 }
 
-export type CloseReason = Parameters<TcpFlowHandler['onClose']>[0]
+type CloseReason = Parameters<TcpFlowHandler['onClose']>[0]
 
 export const NO_HANDLER: TcpFlowHandler = {
   onData: (_buffer, start, end) => end - start,
@@ -178,7 +178,7 @@ export function release(tcb: Tcb): void {
   tcb.board = null
 }
 
-export function dropHold(tcb: Tcb): void {
+function dropHold(tcb: Tcb): void {
   if (tcb.hold === null) return
   tcb.hold.clear()
   tcb.hold = null
