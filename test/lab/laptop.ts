@@ -72,7 +72,7 @@ export class Laptop {
       mkdirSync(join(folder, name), { recursive: true })
     mkdirSync('/var/lib/kt', { recursive: true, mode: 0o700 }) // a place to mount on; stays, empty
     chmodSync(join(folder, 'var-lib-kt'), 0o700)
-    prepareEtc(join(folder, 'etc'), join(folder, 'home'), resolvConf)
+    prepareEtc(join(folder, 'etc'), folder, resolvConf)
     chownSync(join(folder, 'home'), devUid, devUid)
     chownSync(join(folder, 'home/.kube'), devUid, devUid)
     const child = spawn('nsenter', [
@@ -93,8 +93,6 @@ export class Laptop {
   commandLine(command: string[], { user = 'dev', env = {}, cwd }: CommandOptions = {}): string[] {
     const home = user === 'dev' ? this.home : join(this.folder, 'root')
     const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-    // For root the login's home is /root, whatever HOME says; so the variable leads to the kubeconfig.
-    const kubeconfig: Record<string, string> = user === 'root' ? { KUBECONFIG: join(home, '.kube/config') } : {}
     const variables = {
       HOME: home,
       PATH: path,
@@ -102,7 +100,6 @@ export class Laptop {
       LOGNAME: user,
       SHELL: '/bin/sh',
       LANG: 'C.UTF-8',
-      ...kubeconfig,
       ...env,
     }
     return [
@@ -168,7 +165,7 @@ export function killGroup(child: ChildProcess): void {
   } catch {} // it has ended
 }
 
-function prepareEtc(etc: string, home: string, resolvConf: string): void {
+function prepareEtc(etc: string, folder: string, resolvConf: string): void {
   cpSync('/etc', etc, {
     recursive: true,
     verbatimSymlinks: true,
@@ -179,12 +176,15 @@ function prepareEtc(etc: string, home: string, resolvConf: string): void {
   rmSync(join(etc, 'resolv.conf'), { force: true })
   writeFileSync(join(etc, 'resolv.conf'), resolvConf)
   writeFileSync(join(etc, 'hosts'), `127.0.0.1 localhost ${hostname()}\n::1 localhost\n`)
+  // Root's home is the lab's, too: nothing is written to the machine's.
+  const users = readFileSync(join(etc, 'passwd'), 'utf8')
+  writeFileSync(join(etc, 'passwd'), users.replace(/^(root:[^:]*:0:0:[^:]*:)[^:]*/m, `$1${join(folder, 'root')}`))
   const append = (file: string, line: string) => {
     const path = join(etc, file)
     const before = existsSync(path) ? readFileSync(path, 'utf8') : ''
     writeFileSync(path, `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${line}\n`)
   }
-  append('passwd', `dev:x:${devUid}:${devUid}::${home}:/bin/sh`)
+  append('passwd', `dev:x:${devUid}:${devUid}::${join(folder, 'home')}:/bin/sh`)
   append('group', `dev:x:${devUid}:`)
   append('group', `kt-lab-extra:x:${devUid + 1}:dev`) // a supplementary group, for the engine to keep
   append('shadow', 'dev:*:20000::::::')
