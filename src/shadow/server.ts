@@ -47,7 +47,7 @@ export function createAgentServer(options: AgentServerOptions): AgentServer {
       options.log(`session opened, ${sessions.size} now`)
       options.onSessions(sessions.size)
     })
-    connection.on('rekey', () => session?.mux.placePackets())
+    connection.on('rekey', () => session?.mux.improveCiphers())
     connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
     connection.on('close', () => {
       if (!session || !sessions.delete(session)) return
@@ -65,6 +65,7 @@ export function createAgentServer(options: AgentServerOptions): AgentServer {
       }
       const transport = socketTransport(socket)
       const wrapped = new SshSocket(transport, socket.remoteAddress)
+      wrapped.copyInput = false // an accepted socket is read into fresh buffers
       transports.set(wrapped, transport)
       wrapped.once('close', () => transports.delete(wrapped))
       server.injectSocket(wrapped as never)

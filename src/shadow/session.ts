@@ -35,6 +35,7 @@ export class AgentSession {
     this.#context = context
     this.#budget = new WindowBudget(context.now)
     this.mux = new ChannelMux(connection, transport, this.#budget)
+    this.mux.improveCiphers()
     this.mux.onIncoming = (request) => this.#onOpen(request)
     this.#udp = new UdpFlows(
       {

@@ -1,20 +1,19 @@
 // A TCP connection as transport: the agent's side, the lab, and tests. (The real way in is src/tunnel/portforward.ts.)
 import { createConnection, type Socket } from 'node:net'
 import { TunnelError } from './errors.ts'
-import { Gatherer, type Transport } from './transport.ts'
+import { Gatherer, Inlet, type Transport } from './transport.ts'
 
-/** Wraps a connected socket; it belongs to the transport from now on. */
-export function socketTransport(socket: Socket): Transport {
+/** Wraps a connected socket; it belongs to the transport from now on. `inlet` if the socket is read by one. */
+export function socketTransport(socket: Socket, inlet?: Inlet): Transport {
   const gatherer = new Gatherer((message, done) => {
     socket.write(message, done)
   })
   let closed = false
   let failure: Error | undefined
   socket.setNoDelay(true)
-  socket.pause()
+  if (!inlet) socket.pause()
   return {
     start(onData, onClose) {
-      socket.on('data', onData)
       socket.on('error', (error) => {
         failure ??= error
       })
@@ -25,7 +24,12 @@ export function socketTransport(socket: Socket): Transport {
         gatherer.close()
         onClose(failure)
       })
-      socket.resume()
+      if (inlet) {
+        inlet.listen(onData)
+      } else {
+        socket.on('data', onData)
+        socket.resume()
+      }
     },
     reserve: (length) => gatherer.reserve(length),
     write: (chunk) => gatherer.write(chunk),
@@ -51,10 +55,11 @@ export function socketTransport(socket: Socket): Transport {
 /** Dials an SSH server directly. Rejects with TunnelError 'unreachable'. */
 export function openTcp(host: string, port: number): Promise<Transport> {
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ host, port })
+    const inlet = new Inlet()
+    const socket = createConnection({ host, port, onread: inlet.onread })
     socket.once('connect', () => {
       socket.removeAllListeners('error')
-      resolve(socketTransport(socket))
+      resolve(socketTransport(socket, inlet))
     })
     socket.once('error', (error) =>
       reject(

@@ -2,7 +2,8 @@
 // `takeOver`, which fails at start-up, not in mid-transfer, when another version has other insides.
 import crypto from 'ssh2/lib/protocol/crypto.js'
 import utils from 'ssh2/lib/protocol/utils.js'
-import { type CipherShape, type DecipherShape, placePackets, prepareKey } from './packets.ts'
+import { type CipherShape, placePackets } from './packets.ts'
+import { type DecipherShape, improveDecipher } from './unpack.ts'
 
 /** RFC 4250 4.1.2 */
 const CHANNEL_OPEN = 90
@@ -229,10 +230,13 @@ export class ChannelPort {
     this.#send(packet)
   }
 
-  /** Lets packets be made where they will be sent from; to be called again after each key exchange. */
-  allocateFrom(reserve: (length: number) => Buffer): void {
+  /**
+   * Lets packets be made where they will be sent from, and deciphered at less cost; to be called again after each key exchange.
+   * Returns whether the session keeps nothing of its input.
+   */
+  improveCiphers(reserve: (length: number) => Buffer): boolean {
     placePackets(this.#protocol._cipher, reserve)
-    prepareKey(this.#protocol._decipher)
+    return improveDecipher(this.#protocol._decipher)
   }
 
   #bare(type: number, recipient: number): void {

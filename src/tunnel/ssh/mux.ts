@@ -111,7 +111,6 @@ export class ChannelMux implements ChannelEvents {
     this.#transport = transport
     this.#budget = budget
     this.#port = new ChannelPort(connection, this)
-    this.placePackets()
     transport.onDrain = () => this.#drain()
   }
 
@@ -124,10 +123,11 @@ export class ChannelMux implements ChannelEvents {
     return this.#transport.buffered >= 2 * TRANSPORT_LIMIT || this.#port.exchangingKeys
   }
 
-  /** Packets are made in the transport's own buffers; again after each key exchange, which makes a new cipher. */
-  placePackets(): void {
-    this.#port.allocateFrom((length) => this.#transport.reserve(length))
+  /** To be called again after each key exchange, which makes new ciphers. Returns whether nothing is kept of the input. */
+  improveCiphers(): boolean {
+    const copies = this.#port.improveCiphers((length) => this.#transport.reserve(length))
     this.#drain()
+    return copies
   }
 
   /** Opens a channel; `handler` hears whether it was confirmed. */

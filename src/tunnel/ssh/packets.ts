@@ -1,5 +1,6 @@
 // Makes ssh2's ciphers write packets where the transport will send them from, instead of into a fresh buffer a packet:
 // one copy and one allocation of 32 KiB less, and no system call for the padding. Ciphers of other shapes stay as they are.
+// (The other direction is unpack.ts.)
 import { createCipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
 
 /** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
@@ -66,18 +67,6 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
     cipher.encrypt = (packet) => encryptGcm(cipher, key, packet)
   }
   return true
-}
-
-/** As CipherShape, of a decipher. */
-export interface DecipherShape {
-  _decipherKey?: Buffer | KeyObject
-  _decipherIV?: Buffer
-}
-
-/** AES-GCM over node:crypto makes a decipher a packet: with a KeyObject that takes 2 us, with a buffer as key 16 (Node 24). */
-export function prepareKey(decipher: DecipherShape): void {
-  if (Buffer.isBuffer(decipher._decipherKey) && decipher._decipherIV?.length === 12)
-    decipher._decipherKey = createSecretKey(decipher._decipherKey)
 }
 
 function encryptGcm(cipher: CipherShape, key: KeyObject, packet: Buffer): void {

@@ -61,6 +61,10 @@ export function openSession(options: SessionOptions): Promise<Session> {
       finish = settle
     })
     let mux: ChannelMux | undefined
+    const socket = new SshSocket(transport)
+    const improve = () => {
+      socket.copyInput = !mux?.improveCiphers()
+    }
     client.on('error', (error: Error & { level?: string }) => {
       failure ??= error.message
       if (!ready) {
@@ -74,12 +78,13 @@ export function openSession(options: SessionOptions): Promise<Session> {
       finish(why)
       if (!ready) reject(new TunnelError('lost', `the shadow's SSH server: ${why}`, 'try again; kt logs has more'))
     })
-    ;(client as EventEmitter).on('rekey', () => mux?.placePackets()) // not in @types/ssh2
+    ;(client as EventEmitter).on('rekey', () => improve()) // not in @types/ssh2
     client.on('ready', () => {
       ready = true
       const budget = new WindowBudget(options.now)
       try {
         mux = new ChannelMux(client, transport, budget)
+        improve()
       } catch (error) {
         reject(new TunnelError('protocol', (error as Error).message, 'install kt again with the ssh2 of its lock file'))
         client.destroy()
@@ -95,7 +100,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
     }
     try {
       client.connect({
-        sock: new SshSocket(transport) as unknown as NonNullable<ConnectConfig['sock']>,
+        sock: socket as unknown as NonNullable<ConnectConfig['sock']>,
         username: options.username,
         privateKey: options.clientKey,
         algorithms: ALGORITHMS,

@@ -8,6 +8,8 @@ export class SshSocket extends EventEmitter {
   /** ssh2 asks this before each write (its isWritable). */
   readonly _readableState = { ended: false }
   readonly remoteAddress: string | undefined
+  /** ssh2's deciphers hand out views of what they get, and the transport reuses its buffer; false when ours is in place. */
+  copyInput = true
   readonly #transport: Transport
   #started = false
 
@@ -21,7 +23,7 @@ export class SshSocket extends EventEmitter {
     if (this.#started) return this
     this.#started = true
     this.#transport.start(
-      (chunk) => this.emit('data', chunk),
+      (chunk) => this.emit('data', this.copyInput ? Buffer.from(chunk) : chunk),
       (error) => {
         this.writable = false
         this.readable = false

@@ -1,0 +1,113 @@
+// Makes ssh2's AES-GCM deciphers cheaper. With the native binding: packets are gathered and decrypted in place in slabs that hold
+// several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. With node:crypto: a key object
+// instead of a buffer as key. Deciphers of other shapes stay as they are.
+import { createSecretKey, type KeyObject } from 'node:crypto'
+
+/** What this module reads and replaces on an ssh2 1.17.0 decipher object, found by shape: bundling renames its classes. */
+export interface DecipherShape {
+  decrypt(data: Buffer, p: number, length: number): number | undefined
+  inSeqno: number
+  _onPayload(payload: Buffer): number | boolean | undefined
+  /** The native binding's object; absent where node:crypto is used. */
+  _instance?: { decrypt(packet: Uint8Array, length: number, tag: Uint8Array): void }
+  /** AES-GCM only: bytes of the length field that have come. */
+  _lenBytes?: number
+  _pktLen?: number
+  _tag?: Buffer
+  _decipherKey?: Buffer | KeyObject
+  _decipherIV?: Buffer
+}
+
+const LENGTH_BYTES = 4
+const TAG_BYTES = 16 // RFC 5647 6.3
+const BLOCK = 16 // RFC 5647 7.1
+/** As ssh2 has it, less the length field and tag. */
+const MAX_PACKET = 35_000
+/** Seven packets of 32 KiB; what an owner keeps of one keeps all of it. */
+const SLAB_BYTES = 232 * 1024
+
+/** Returns true when the decipher keeps nothing of its input any more. */
+export function improveDecipher(decipher: DecipherShape): boolean {
+  if (Buffer.isBuffer(decipher._decipherKey) && decipher._decipherIV?.length === 12) {
+    // It makes a decipher a packet: 2 us with a key object, 16 with a buffer as key (Node 24).
+    decipher._decipherKey = createSecretKey(decipher._decipherKey)
+    return true
+  }
+  const { _instance: instance } = decipher
+  if (!instance || decipher._lenBytes === undefined || decipher._tag === undefined) return false
+  const theirs = decipher.decrypt
+  const slabs = new PacketSlabs()
+  let ours = false
+  decipher.decrypt = (data, p, length) => {
+    if (!ours) {
+      // We come in while ssh2 is inside `decrypt`: it finishes the packet it has begun.
+      ours = decipher._lenBytes === 0 && decipher._pktLen === 0
+      if (!ours) return theirs.call(decipher, Buffer.from(data), p, length)
+    }
+    while (p < length) {
+      p = slabs.fill(data, p, length)
+      if (!slabs.complete) return undefined
+      const { bytes, start, end } = slabs
+      const packet = bytes.subarray(start + LENGTH_BYTES, end - TAG_BYTES)
+      instance.decrypt(packet, packet.length, bytes.subarray(end - TAG_BYTES, end))
+      slabs.next()
+      decipher.inSeqno = (decipher.inSeqno + 1) >>> 0
+      const result = decipher._onPayload(packet.subarray(1, packet.length - packet[0]))
+      if (result !== undefined) return result === false ? p : (result as number)
+    }
+    return undefined
+  }
+  return true
+}
+
+/** Packets one after the other, each in one piece. */
+class PacketSlabs {
+  bytes: Buffer = Buffer.alloc(0)
+  start = 0
+  /** Where the packet ends, once its length is known. */
+  end = LENGTH_BYTES
+  #have = 0
+
+  get complete(): boolean {
+    return this.#have > LENGTH_BYTES && this.start + this.#have === this.end
+  }
+
+  /** Takes what belongs to the packet; returns how far. Throws Error on a length that cannot be. */
+  fill(data: Buffer, p: number, length: number): number {
+    if (this.start + LENGTH_BYTES > this.bytes.length) this.#renew(0)
+    while (p < length && this.#have < LENGTH_BYTES) {
+      this.bytes[this.start + this.#have++] = data[p++]
+      if (this.#have === LENGTH_BYTES) this.#measure()
+    }
+    if (this.#have < LENGTH_BYTES) return p
+    const size = Math.min(length - p, this.end - this.start - this.#have)
+    if (size > 0) {
+      this.bytes.set(data.subarray(p, p + size), this.start + this.#have)
+      this.#have += size
+    }
+    return p + size
+  }
+
+  next(): void {
+    this.start = this.end
+    this.#have = 0
+    this.end = this.start + LENGTH_BYTES
+  }
+
+  #measure(): void {
+    const size = this.bytes.readUInt32BE(this.start)
+    if (size < BLOCK || size % BLOCK !== 0 || size > MAX_PACKET - LENGTH_BYTES - TAG_BYTES)
+      throw new Error(`Bad packet length: ${size}`)
+    const whole = LENGTH_BYTES + size + TAG_BYTES
+    if (this.start + whole > this.bytes.length) this.#renew(LENGTH_BYTES)
+    this.end = this.start + whole
+  }
+
+  /** A new slab, beginning with what there is of the packet. */
+  #renew(keep: number): void {
+    const old = this.bytes
+    this.bytes = Buffer.allocUnsafeSlow(SLAB_BYTES)
+    this.bytes.set(old.subarray(this.start, this.start + keep))
+    this.start = 0
+  }
+}
