@@ -43,7 +43,7 @@ const undo: (() => void)[] = []
 
 const onLaptop = (name: string, ...command: string[]) => [cluster, ['laptop', '--as', name, ...command]] as const
 const inLaptop = (name: string, ...command: string[]): string =>
-  execFileSync(...onLaptop(name, ...command), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  execFileSync(...onLaptop(name, ...command), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
 const kubectl = (args: string[], input?: string) =>
   execFileSync(cluster, ['kubectl', ...args], { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'inherit'] })
 
@@ -233,6 +233,8 @@ async function main(): Promise<void> {
     for (const test of tests) {
       for (const c of contenders) {
         if (test.startsWith('udp') && !c.name.startsWith('kt')) continue
+        // Many short connections end a `kubectl port-forward` (containerd#9875), and then the probe waits for ever.
+        if (c.name === 'forward' && !/^(down|up|echo)/.test(test)) continue
         const result = measure(c, test)
         for (const [figure, value] of Object.entries(result[test] ?? {})) add(`${test} ${figure}\t${c.name}`, value)
         if (result[test]?.['error']) console.error(`${c.name} ${test}: ${result[test]['error']}`)

@@ -10,7 +10,10 @@ export function controlSocket(uid: number): string {
   return join(controlFolder(uid), 'control.sock')
 }
 
-/** The engine's log, under the XDG state folder of the user. */
-export function logFile(home: string, env: NodeJS.ProcessEnv = {}): string {
-  return join(env['XDG_STATE_HOME'] || join(home, '.local/state'), 'kt', 'kt.log')
+/**
+ * The engine's log, where XDG_STATE_HOME is by default: under sudo and in a login of its own the engine does not see the
+ * caller's variable, and `kt logs` must look in the same place.
+ */
+export function logFile(home: string): string {
+  return join(home, '.local/state/kt/kt.log')
 }

@@ -110,13 +110,6 @@ export interface Operations {
 }
 export type Operation = keyof Operations
 
-export interface Request<O extends Operation = Operation> {
-  v: number
-  id: number
-  op: O
-  args: Operations[O][0]
-}
-
 export type Response =
   | { id: number; ok: true; result: unknown }
   | { id: number; ok: false; error: ControlError }

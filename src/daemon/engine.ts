@@ -13,10 +13,12 @@ import { Session } from './session.ts'
 
 /** The helper passes the TUN here. */
 const TUN_FD = 3
+/** Longest good-bye to the cluster. The helper's patience is a little more. */
+const FAREWELL_MS = 9_000
 
 const config = await readConfig()
 Object.assign(process.env, config.env)
-const log = openLog(logFile(homedir(), process.env), process.env['KT_LOG'] === 'debug')
+const log = openLog(logFile(homedir()), process.env['KT_LOG'] === 'debug')
 log(`engine ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
 
 let ready = false
@@ -97,6 +99,8 @@ function leave(progress: (p: Progress) => void): Promise<string[]> {
 
 async function end(why: string, code = 0): Promise<void> {
   log(`ending: ${why}`)
+  // Whatever a cluster out of reach keeps waiting: the helper undoes the machine when this process ends.
+  setTimeout(() => process.exit(1), FAREWELL_MS)
   await leave(() => {})
   control?.close()
   // The answer to `kt down` is on its way through the socket; the log's last line through its stream.
@@ -106,7 +110,16 @@ async function end(why: string, code = 0): Promise<void> {
 /** The configuration that `kt up` wrote to the helper, handed on unread. */
 function readConfig(): Promise<UpConfig> {
   return new Promise((resolve) => {
-    process.once('message', (message: { event: string; line: string }) => resolve(JSON.parse(message.line) as UpConfig))
+    const take = (message: { event: string; line: string }) => {
+      if (message.event === 'terminate') process.exit(0) // nothing has been done yet
+      if (message.event !== 'config') return
+      process.off('message', take)
+      process.off('disconnect', nobody)
+      resolve(JSON.parse(message.line) as UpConfig)
+    }
+    const nobody = () => process.exit(0)
+    process.on('message', take)
+    process.on('disconnect', nobody)
   })
 }
 

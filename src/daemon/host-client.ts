@@ -17,6 +17,12 @@ type Answer =
   | { id: number; ok: true; applied?: AppliedState }
   | { id: number; ok: false; error: { code: string; message: string; hint: string } }
 
+const gone = (id: number): Answer => ({
+  id,
+  ok: false,
+  error: { code: 'helper-gone', message: "kt's helper is gone", hint: '`sudo kt down` puts the machine back' },
+})
+
 /** Speaks to the helper this process was started by. `onGone`: the helper died, the machine will not be undone by it. */
 export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () => void): HostClient {
   if (!process.send) throw new Error('the engine is started by the helper only')
@@ -30,12 +36,17 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
     waiting.get(message.id)?.resolve(message)
     waiting.delete(message.id)
   })
-  process.on('disconnect', onGone)
+  process.on('disconnect', () => {
+    for (const [id, { resolve }] of waiting) resolve(gone(id))
+    waiting.clear()
+    onGone()
+  })
   const ask = async (request: object): Promise<Answer & { ok: true }> => {
     const id = nextId++
     const answer = await new Promise<Answer>((resolve) => {
       waiting.set(id, { resolve })
-      process.send!({ id, ...request })
+      if (process.connected) process.send!({ id, ...request }, undefined, undefined, () => {})
+      else resolve(gone(id))
     })
     if (!answer.ok)
       throw Object.assign(new Error(answer.error.message), { code: answer.error.code, hint: answer.error.hint })
@@ -45,6 +56,8 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
     apply: async (state) => (await ask({ op: 'apply', state })).applied!,
     updateDns: async (dns) => void (await ask({ op: 'updateDns', dns })),
     undo: async () => void (await ask({ op: 'undo' })),
-    report: (line) => void process.send?.(line),
+    report: (line) => {
+      if (process.connected) process.send!(line, undefined, undefined, () => {})
+    },
   }
 }

@@ -20,6 +20,8 @@ import { relayEcho, relayUdp } from './relay-udp.ts'
 const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
 // The pod is dialled before its status says Running, which lags by up to a second; until it listens, dials fail at once.
 const DIAL_RETRY_MS = 75
+// Every so many failed dials the cluster is asked whether the pod is still there.
+const LOOK_EVERY_DIALS = 15
 // How long a container that runs may take until its SSH server answers.
 const DIAL_AFTER_RUNNING_MS = 10_000
 // Errors of a dial that no second try mends.
@@ -318,16 +320,28 @@ export class Session {
   }
 
   async #dialUntil(shadow: ShadowHandle, tooLate: () => boolean, signal: AbortSignal): Promise<Tunnel> {
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       try {
         return await this.#openTunnel(shadow)
       } catch (error) {
         const code = (error as { code?: string }).code ?? ''
         if (signal.aborted || tooLate() || FINAL_ERRORS.has(code)) throw error
         this.#deps.log.debug(`tunnel: not yet: ${(error as Error).message}`)
+        if (tries % LOOK_EVERY_DIALS === 0) await this.#requireAlive(shadow)
         await delay(DIAL_RETRY_MS, signal)
       }
     }
+  }
+
+  /** A container that ended is told with its last words, not as a dial that failed. */
+  async #requireAlive(shadow: ShadowHandle): Promise<void> {
+    const { state, detail } = await this.#cluster.shadowState(shadow)
+    if (state !== 'gone') return
+    throw failure(
+      'crashed',
+      `the shadow ${shadow.pod} ended: ${detail}`,
+      `does the image ${this.#image()} hold what --shadow ${shadow.kind} needs?`,
+    )
   }
 
   async #openTunnel(shadow: ShadowHandle): Promise<Tunnel> {

@@ -8,7 +8,6 @@ export const VNET_HDR_LEN = 10
 // Offsets within the header.
 export const VNET_FLAGS = 0
 export const VNET_GSO_TYPE = 1
-export const VNET_HDR_SIZE = 2 // u16: bytes of IP and TCP header
 export const VNET_GSO_SIZE = 4 // u16: payload bytes of one segment
 export const VNET_CSUM_START = 6 // u16: from the IP header's first byte
 export const VNET_CSUM_OFFSET = 8 // u16: from csum_start

@@ -63,7 +63,7 @@ export class ApiServer {
   }
 
   get port(): number {
-    return (this.#server?.address() as AddressInfo).port
+    return (this.#server!.address() as AddressInfo).port
   }
 
   async start(): Promise<void> {

@@ -6,10 +6,14 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Command } from 'commander'
 import { connectControl } from '../../control/client.ts'
-import { controlSocket } from '../../control/paths.ts'
+import { controlFolder, controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { CliError, printError, printProgress } from '../output.ts'
 import { withClusterOptions } from './common.ts'
+
+// The engine's own patience with a cluster that is out of reach is less.
+const DOWN_MS = 15_000
+const HELPER_MS = 5_000
 
 export function addDownCommand(program: Command): void {
   withClusterOptions(program.command('down').description('disconnect, restore everything, remove the shadow')).action(
@@ -24,11 +28,12 @@ export async function disconnect(caller: Caller): Promise<void> {
   const { client, stale } = await connectControl(controlSocket(caller.uid))
   if (client) {
     try {
-      const { notes } = await client.request('down', {}, printProgress)
+      const { notes } = await within(DOWN_MS, client.request('down', {}, printProgress))
       for (const note of notes) printProgress({ step: 'note', state: 'note', detail: note, ms: 0 })
     } finally {
       client.close()
     }
+    await helperGone(caller)
     process.stderr.write('disconnected\n')
   }
   if (caller.root) {
@@ -49,6 +54,29 @@ export async function disconnect(caller: Caller): Promise<void> {
       'restoring them needs root: `sudo kt down`',
     )
   process.stderr.write('not connected; nothing to do\n')
+}
+
+/** Fails with words when the engine takes longer than it may. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new CliError(`kt did not end within ${ms / 1000} s`, '`kt logs` may say why; `sudo kt down` again')),
+      ms,
+    )
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The helper removes its folder last: after that the machine is as it was, and a new `kt up` may start. */
+async function helperGone(caller: Caller): Promise<void> {
+  const end = Date.now() + HELPER_MS
+  while (existsSync(controlFolder(caller.uid)) && Date.now() < end)
+    await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
 /** What the helper's journal says dead helpers left, undone; a line each. */

@@ -11,7 +11,7 @@ export function addLogsCommand(program: Command): void {
     .option('-f, --follow', 'go on with what is written from now on')
     .action((options: { follow?: boolean }) => {
       const caller = whoCalls()
-      const path = logFile(caller.home, caller.sudo ? {} : process.env)
+      const path = logFile(caller.home)
       let fd: number
       try {
         fd = openSync(path, 'r')

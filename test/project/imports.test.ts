@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'node:test'
+
+// Without swc, dependency-cruiser sees no .ts file and passes silently: so the check itself is checked.
+test('the check of import directions sees a forbidden import', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-imports-'))
+  try {
+    for (const part of ['wire', 'dns', 'cli', 'control']) mkdirSync(join(folder, 'src', part), { recursive: true })
+    writeFileSync(join(folder, 'src/dns/a.ts'), 'export const a: number = 1\n')
+    writeFileSync(join(folder, 'src/wire/b.ts'), "import { a } from '../dns/a.ts'\nexport const b: number = a\n")
+    writeFileSync(join(folder, 'src/cli/c.ts'), "import type { a } from '../dns/a.ts'\nexport type C = typeof a\n")
+    for (const file of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json'])
+      cpSync(resolve(file), join(folder, file))
+    symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+    const depcruise = resolve('node_modules/.bin/depcruise')
+    const { status, stdout } = spawnSync(depcruise, ['--no-progress', '--config', '.dependency-cruiser.cjs', 'src'], {
+      cwd: folder,
+      encoding: 'utf8',
+    })
+    assert.notEqual(status, 0)
+    assert.match(stdout, /wire-imports: src\/wire\/b\.ts → src\/dns\/a\.ts/)
+    assert.match(stdout, /cli-imports: src\/cli\/c\.ts → src\/dns\/a\.ts/)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
