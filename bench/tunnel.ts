@@ -17,6 +17,7 @@ const seconds = Number(process.argv[3] ?? 3)
 const only = process.env.ONLY?.split(',')
 const origin: Endpoint = { address: IpAddress.parse('127.0.0.1'), port: 1 }
 const deaf: StreamHandler = {
+  returnsChunks: true,
   onOpen() {},
   onFail(_reason, message) {
     throw new Error(message)

@@ -59,6 +59,7 @@ class Relay implements ChannelHandler {
     })
     this.#socket.on('connect', () => {
       this.#channel = mux.accept(request, this)
+      this.#channel.use = 'returned'
     })
     this.#socket.on('end', () => {
       this.#socketEnded = true

@@ -27,6 +27,7 @@ export class FrameChannel implements ChannelHandler {
 
   attach(channel: Channel): void {
     this.#channel = channel
+    channel.use = 'read'
   }
 
   /** Sends a frame, later if it must be. */

@@ -5,7 +5,7 @@ import { openSession } from './ssh/session.ts'
 import { SshdTunnel } from './sshd-tunnel.ts'
 import type { Transport } from './transport.ts'
 
-export { TunnelError, type TunnelErrorCode, UnsupportedError } from './errors.ts'
+export { TunnelError } from './errors.ts'
 export { createLoopbackTunnel } from './loopback.ts'
 export { openPortForward } from './portforward.ts'
 export { hasNativeCiphers } from './ssh/internals.ts'

@@ -15,7 +15,7 @@ const PORT_BYTES = 2
 
 /** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
 export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Transport> {
-  const { socket, head, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
+  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
   const headroom = MAX_HEADER + 1
   const gatherer = new Gatherer(
     (message, done) => {
@@ -105,9 +105,7 @@ export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_
         gatherer.close()
         over(failure)
       })
-      if (head.length > 0) receive(head)
-      socket.on('data', receive)
-      socket.resume()
+      inlet.listen(receive)
     },
     reserve: (length) => gatherer.reserve(length),
     write: (chunk) => gatherer.write(chunk),

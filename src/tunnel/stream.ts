@@ -19,6 +19,7 @@ export class MuxStream implements TunnelStream, ChannelHandler {
       srcIP: origin.address.toString(),
       srcPort: origin.port,
     })
+    if (handler.returnsChunks) this.#channel.use = 'returned'
   }
 
   write(buffer: Uint8Array, start: number, end: number): number {

@@ -58,13 +58,14 @@ export class Inlet {
     this.#sink = sink
     const early = this.#early
     this.#early = []
-    for (const chunk of early) this.#sink(chunk)
+    // One by one, since the sink may stop listening.
+    for (const chunk of early) this.push(chunk)
   }
 
-  /** Keeps what comes, after `rest`, until somebody listens again. */
-  hold(rest: Buffer): void {
+  /** Keeps `rest`, and what comes after it, until somebody listens again. */
+  hold(rest?: Buffer): void {
     this.#sink = undefined
-    if (rest.length > 0) this.#early.push(Buffer.from(rest))
+    if (rest && rest.length > 0) this.#early.unshift(Buffer.from(rest))
   }
 }
 

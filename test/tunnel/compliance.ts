@@ -27,6 +27,7 @@ const origin: Endpoint = { address: loopback, port: 4711 }
 
 /** A stream with promises for what happens, and all that was received. */
 export class Probe implements StreamHandler {
+  readonly returnsChunks = true
   readonly stream: TunnelStream
   readonly events: string[] = []
   readonly hash = createHash('sha256')

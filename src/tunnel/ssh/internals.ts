@@ -3,7 +3,7 @@
 import crypto from 'ssh2/lib/protocol/crypto.js'
 import utils from 'ssh2/lib/protocol/utils.js'
 import { type CipherShape, placePackets } from './packets.ts'
-import { type DecipherShape, improveDecipher } from './unpack.ts'
+import { type DecipherShape, improveDecipher, type PacketSource } from './unpack.ts'
 
 /** RFC 4250 4.1.2 */
 const CHANNEL_OPEN = 90
@@ -98,6 +98,8 @@ function insidesOf(owner: object): Protocol {
 /** Sends channel messages of one SSH connection, and tells what arrives. */
 export class ChannelPort {
   readonly #protocol: Protocol
+  /** Where the data lies that `onData` is being told of. */
+  readonly source: PacketSource = { slab: undefined }
 
   /** Takes over the channel messages of an authenticated ssh2 Client or server connection; what `events` does not know stays ssh2's. */
   constructor(connection: object, events: ChannelEvents) {
@@ -236,7 +238,7 @@ export class ChannelPort {
    */
   improveCiphers(reserve: (length: number) => Buffer): boolean {
     placePackets(this.#protocol._cipher, reserve)
-    return improveDecipher(this.#protocol._decipher)
+    return improveDecipher(this.#protocol._decipher, this.source)
   }
 
   #bare(type: number, recipient: number): void {

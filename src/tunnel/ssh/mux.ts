@@ -3,6 +3,7 @@
 
 import type { Transport } from '../transport.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
+import type { Slab } from './unpack.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
 /** ssh2 numbers its own channels from 0: ours are far above. */
@@ -32,8 +33,50 @@ export interface ChannelHandler {
   onClose(how: 'clean' | 'reset' | 'lost'): void
 }
 
+/** What becomes of the chunks given to `onData`. */
+export type ChunkUse =
+  | 'kept' // for as long as the owner likes
+  | 'returned' // not looked at after `consumed`
+  | 'read' // not looked at after the call
+
+/** Chunks whose owner has not consumed them, oldest first. */
+class Loans {
+  #slabs: Slab[] = []
+  #bytes: number[] = []
+  #first = 0
+
+  add(slab: Slab, bytes: number): void {
+    slab.retain()
+    const last = this.#slabs.length - 1
+    // Chunks of one slab come one after the other.
+    if (last >= this.#first && this.#slabs[last] === slab) {
+      slab.release()
+      this.#bytes[last] += bytes
+      return
+    }
+    this.#slabs.push(slab)
+    this.#bytes.push(bytes)
+  }
+
+  settle(bytes: number): void {
+    while (bytes > 0 && this.#first < this.#slabs.length) {
+      const part = Math.min(bytes, this.#bytes[this.#first])
+      bytes -= part
+      this.#bytes[this.#first] -= part
+      if (this.#bytes[this.#first] === 0) this.#slabs[this.#first++].release()
+    }
+    if (this.#first === this.#slabs.length || this.#first > 64) {
+      this.#slabs.splice(0, this.#first)
+      this.#bytes.splice(0, this.#first)
+      this.#first = 0
+    }
+  }
+}
+
 export class Channel {
   handler: ChannelHandler
+  use: ChunkUse = 'kept'
+  readonly loans = new Loans()
   readonly id: number
   readonly #mux: ChannelMux
   readonly window: ReceiveWindow
@@ -192,6 +235,7 @@ export class ChannelMux implements ChannelEvents {
   }
 
   consumed(channel: Channel, bytes: number): void {
+    if (channel.use === 'returned') channel.loans.settle(bytes)
     if (channel.sentClose || this.#lost) return
     const amount = channel.window.consumed(bytes)
     if (amount > 0 && !channel.gotEof) this.#port.adjustWindow(channel.remoteId, amount)
@@ -302,8 +346,16 @@ export class ChannelMux implements ChannelEvents {
 
   onData(id: number, data: Buffer): boolean {
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    const { slab } = this.#port.source
+    if (!channel) {
+      slab?.keep()
+      return id >= FIRST_CHANNEL
+    }
     this.bytesIn += data.length
+    if (slab && !channel.abandoned) {
+      if (channel.use === 'returned') channel.loans.add(slab, data.length)
+      else if (channel.use === 'kept') slab.keep()
+    }
     channel.handler.onData(data)
     return true
   }

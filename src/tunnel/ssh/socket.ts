@@ -2,6 +2,9 @@
 import { EventEmitter } from 'node:events'
 import type { Transport } from '../transport.ts'
 
+/** ssh2 refuses longer lines. */
+const MAX_HEADING = 8192
+
 export class SshSocket extends EventEmitter {
   writable = true
   readable = true
@@ -12,6 +15,7 @@ export class SshSocket extends EventEmitter {
   copyInput = true
   readonly #transport: Transport
   #started = false
+  #heading: Buffer | undefined = Buffer.alloc(0)
 
   constructor(transport: Transport, remoteAddress?: string) {
     super()
@@ -23,7 +27,7 @@ export class SshSocket extends EventEmitter {
     if (this.#started) return this
     this.#started = true
     this.#transport.start(
-      (chunk) => this.emit('data', this.copyInput ? Buffer.from(chunk) : chunk),
+      (chunk) => this.#receive(chunk),
       (error) => {
         this.writable = false
         this.readable = false
@@ -33,6 +37,17 @@ export class SshSocket extends EventEmitter {
       },
     )
     return this
+  }
+
+  /** ssh2 1.17.0 loses bytes of an identification that comes in more than two pieces, so it gets whole lines first. */
+  #receive(chunk: Buffer): void {
+    if (this.#heading) {
+      this.#heading = Buffer.concat([this.#heading, chunk])
+      if (!this.#heading.includes('\n') && this.#heading.length < MAX_HEADING) return
+      chunk = this.#heading
+      this.#heading = undefined
+    } else if (this.copyInput) chunk = Buffer.from(chunk)
+    this.emit('data', chunk)
   }
 
   pause(): this {

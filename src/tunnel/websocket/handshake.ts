@@ -2,8 +2,9 @@
 // frame.ts's business.
 import { createHash, randomBytes } from 'node:crypto'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
 import { TunnelError } from '../errors.ts'
+import { Inlet } from '../transport.ts'
 
 export interface WebSocketTarget {
   /** https:// or wss://; http:// and ws:// for tests. */
@@ -16,8 +17,8 @@ export interface WebSocketTarget {
 
 export interface OpenWebSocket {
   socket: Socket
-  /** Bytes that came behind the answer's header. */
-  head: Buffer
+  /** Where the frames come: nobody listens yet. */
+  inlet: Inlet
   encrypted: boolean
 }
 
@@ -26,7 +27,7 @@ const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 /** An answer with a larger header or error text than this is not read further. */
 const MAX_ANSWER = 64 * 1024
 
-/** Resolves with the socket, paused. Rejects with TunnelError 'unreachable' that says what the server answered. */
+/** Resolves with the socket. Rejects with TunnelError 'unreachable' that says what the server answered. */
 export async function openWebSocket(
   target: WebSocketTarget,
   protocol: string,
@@ -38,9 +39,13 @@ export async function openWebSocket(
   const port = Number(url.port || (encrypted ? 443 : 80))
   const deadline = new Deadline(timeoutMs, `${host}:${port}`)
   try {
-    let socket = await deadline.guard(dial(host, port, target.proxy, deadline))
-    if (encrypted) socket = await secure(socket, host, target.tls, deadline)
-    socket.setNoDelay(true)
+    const inlet = new Inlet()
+    const socket = target.proxy
+      ? await throughProxy(target.proxy, host, port, deadline)
+      : await direct(host, port, encrypted, target.tls, inlet, deadline)
+    const line = target.proxy && encrypted ? await secure(socket, host, target.tls, deadline) : socket
+    if (target.proxy) line.on('data', (chunk: Buffer) => inlet.push(chunk))
+    line.setNoDelay(true)
     const key = randomBytes(16).toString('base64')
     const lines = [
       `GET ${url.pathname}${url.search} HTTP/1.1`,
@@ -52,11 +57,11 @@ export async function openWebSocket(
       `Sec-WebSocket-Protocol: ${protocol}`,
       ...Object.entries(target.headers).map(([name, value]) => `${name}: ${value}`),
     ]
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
-    const answer = await readAnswer(socket, deadline)
+    line.write(`${lines.join('\r\n')}\r\n\r\n`)
+    const answer = await readAnswer(line, inlet, deadline)
     if (answer.status !== 101) {
-      const body = await readBody(socket, answer, deadline)
-      socket.destroy()
+      const body = await readBody(line, inlet, answer, deadline)
+      line.destroy()
       throw refused(answer, body)
     }
     const accept = createHash('sha1')
@@ -66,14 +71,14 @@ export async function openWebSocket(
       answer.headers.get('sec-websocket-accept') !== accept ||
       answer.headers.get('sec-websocket-protocol') !== protocol
     ) {
-      socket.destroy()
+      line.destroy()
       throw unreachable(
         `${host} answered the upgrade to ${protocol} with something else`,
         'a proxy on the way may not let WebSockets pass',
       )
     }
     deadline.end()
-    return { socket, head: answer.rest, encrypted }
+    return { socket: line, inlet, encrypted }
   } catch (error) {
     deadline.end(true)
     if (error instanceof TunnelError) throw error
@@ -143,41 +148,60 @@ class Deadline {
   }
 }
 
-async function dial(host: string, port: number, proxy: string | undefined, deadline: Deadline): Promise<Socket> {
-  if (!proxy) return connected(connectTcp({ host, port, autoSelectFamily: true }), deadline)
+async function direct(
+  host: string,
+  port: number,
+  encrypted: boolean,
+  tls: WebSocketTarget['tls'],
+  inlet: Inlet,
+  deadline: Deadline,
+): Promise<Socket> {
+  const where = { host, port, autoSelectFamily: true, onread: inlet.onread }
+  if (!encrypted) {
+    const socket = connectTcp(where)
+    await deadline.wait(socket, 'connect')
+    return socket
+  }
+  const socket = connectTls({ ...tlsOptions(host, tls), ...where })
+  await deadline.wait(socket, 'secureConnect')
+  return socket
+}
+
+async function throughProxy(proxy: string, host: string, port: number, deadline: Deadline): Promise<Socket> {
   const url = new URL(proxy)
   const proxyHost = url.hostname.replace(/^\[|\]$/g, '')
+  const user = decodeURIComponent(url.username)
+  const password = decodeURIComponent(url.password)
   if (url.protocol.startsWith('socks')) {
     const { SocksClient } = await import('socks')
-    const { socket } = await SocksClient.createConnection({
-      proxy: {
-        host: proxyHost,
-        port: Number(url.port || 1080),
-        type: url.protocol.startsWith('socks4') ? 4 : 5,
-        ...(url.username
-          ? { userId: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
-          : {}),
-      },
-      command: 'connect',
-      destination: { host, port },
-    })
+    const { socket } = await deadline.guard(
+      SocksClient.createConnection({
+        proxy: {
+          host: proxyHost,
+          port: Number(url.port || 1080),
+          type: url.protocol.startsWith('socks4') ? 4 : 5,
+          ...(user ? { userId: user, password } : {}),
+        },
+        command: 'connect',
+        destination: { host, port },
+      }),
+    )
     deadline.socket = socket
     return socket
   }
-  const plain = await connected(
-    connectTcp({ host: proxyHost, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) }),
-    deadline,
-  )
+  const plain = connectTcp({ host: proxyHost, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) })
+  await deadline.wait(plain, 'connect')
   const socket =
     url.protocol === 'https:' ? await secure(plain, proxyHost, { rejectUnauthorized: true }, deadline) : plain
   // RFC 9110 9.3.6
   const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-  const credentials = Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString(
-    'base64',
-  )
-  const authorization = url.username ? `Proxy-Authorization: Basic ${credentials}\r\n` : ''
+  const credentials = Buffer.from(`${user}:${password}`).toString('base64')
+  const authorization = user ? `Proxy-Authorization: Basic ${credentials}\r\n` : ''
+  const inlet = new Inlet()
+  const receive = (chunk: Buffer) => inlet.push(chunk)
+  socket.on('data', receive)
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
-  const answer = await readAnswer(socket, deadline)
+  const answer = await readAnswer(socket, inlet, deadline)
   if (answer.status < 200 || answer.status > 299) {
     socket.destroy()
     throw unreachable(
@@ -185,12 +209,20 @@ async function dial(host: string, port: number, proxy: string | undefined, deadl
       'see proxy-url in the kubeconfig, and HTTPS_PROXY',
     )
   }
+  socket.pause()
+  socket.off('data', receive)
   return socket
 }
 
-async function connected(socket: Socket, deadline: Deadline): Promise<Socket> {
-  await deadline.wait(socket, 'connect')
-  return socket
+function tlsOptions(host: string, tls: WebSocketTarget['tls']): ConnectionOptions {
+  return {
+    servername: tls.servername ?? (isIP(host) ? '' : host),
+    ca: tls.ca,
+    cert: tls.cert,
+    key: tls.key,
+    rejectUnauthorized: tls.rejectUnauthorized,
+    ALPNProtocols: ['http/1.1'],
+  }
 }
 
 async function secure(
@@ -199,17 +231,7 @@ async function secure(
   tls: WebSocketTarget['tls'],
   deadline: Deadline,
 ): Promise<TLSSocket> {
-  const servername = tls.servername ?? (isIP(host) ? '' : host)
-  const secured = connectTls({
-    socket,
-    host,
-    servername,
-    ca: tls.ca,
-    cert: tls.cert,
-    key: tls.key,
-    rejectUnauthorized: tls.rejectUnauthorized,
-    ALPNProtocols: ['http/1.1'],
-  })
+  const secured = connectTls({ ...tlsOptions(host, tls), socket, host })
   await deadline.wait(secured, 'secureConnect')
   return secured
 }
@@ -218,48 +240,55 @@ interface Answer {
   status: number
   reason: string
   headers: Map<string, string>
-  rest: Buffer
 }
 
-async function readAnswer(socket: Socket, deadline: Deadline): Promise<Answer> {
-  let bytes = Buffer.alloc(0)
-  for (;;) {
-    const end = bytes.indexOf('\r\n\r\n')
-    if (end >= 0) {
-      const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n')
-      const match = /^HTTP\/1\.[01] (\d{3}) ?(.*)$/.exec(first)
-      if (!match) throw new Error('the answer is not HTTP')
-      const headers = new Map<string, string>()
-      for (const line of lines) {
-        const colon = line.indexOf(':')
-        headers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
-      }
-      return { status: Number(match[1]), reason: match[2], headers, rest: bytes.subarray(end + 4) }
-    }
-    if (bytes.length > MAX_ANSWER) throw new Error('the answer does not end')
-    bytes = Buffer.concat([bytes, await readSome(socket, deadline)])
+async function readAnswer(socket: Socket, inlet: Inlet, deadline: Deadline): Promise<Answer> {
+  const bytes = await readUntil(socket, inlet, deadline, (got) => got.includes('\r\n\r\n'))
+  const end = bytes.indexOf('\r\n\r\n')
+  inlet.hold(bytes.subarray(end + 4))
+  const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n')
+  const match = /^HTTP\/1\.[01] (\d{3}) ?(.*)$/.exec(first)
+  if (!match) throw new Error('the answer is not HTTP')
+  const headers = new Map<string, string>()
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    headers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
   }
+  return { status: Number(match[1]), reason: match[2], headers }
 }
 
-async function readBody(socket: Socket, answer: Answer, deadline: Deadline): Promise<string> {
+async function readBody(socket: Socket, inlet: Inlet, answer: Answer, deadline: Deadline): Promise<string> {
   const wanted = Math.min(Number(answer.headers.get('content-length') ?? 0), MAX_ANSWER)
-  let body = answer.rest
   try {
-    while (body.length < wanted) body = Buffer.concat([body, await readSome(socket, deadline)])
+    return (await readUntil(socket, inlet, deadline, (got) => got.length >= wanted)).toString()
   } catch {
-    // What has come says enough.
+    return ''
   }
-  return body.toString()
 }
 
-async function readSome(socket: Socket, deadline: Deadline): Promise<Buffer> {
-  for (;;) {
-    const chunk = socket.read() as Buffer | null
-    if (chunk) return chunk
-    if (socket.readableEnded || socket.destroyed) throw new Error('the connection was closed')
-    await deadline.wait(socket, 'readable')
-    if (socket.readableLength === 0) throw new Error('the connection was closed')
-  }
+/** All that has come when `enough` says so; nobody listens then. */
+async function readUntil(
+  socket: Socket,
+  inlet: Inlet,
+  deadline: Deadline,
+  enough: (got: Buffer) => boolean,
+): Promise<Buffer> {
+  let got = Buffer.alloc(0)
+  const come = new Promise<Buffer>((resolve, reject) => {
+    const take = (chunk: Buffer) => {
+      got = Buffer.concat([got, chunk])
+      if (enough(got)) {
+        inlet.hold()
+        resolve(got)
+      } else if (got.length > MAX_ANSWER) reject(new Error('the answer does not end'))
+    }
+    if (enough(got)) resolve(got)
+    else inlet.listen(take)
+  })
+  return Promise.race([
+    come,
+    deadline.wait(socket, 'close').then(() => Promise.reject(new Error('the connection was closed'))),
+  ])
 }
 
 function refused(answer: Answer, body: string): TunnelError {
