@@ -44,7 +44,10 @@ export async function openWebSocket(
       ? await throughProxy(target.proxy, host, port, deadline)
       : await direct(host, port, encrypted, target.tls, inlet, deadline)
     const line = target.proxy && encrypted ? await secure(socket, host, target.tls, deadline) : socket
-    if (target.proxy) line.on('data', (chunk: Buffer) => inlet.push(chunk))
+    if (target.proxy) {
+      line.on('data', (chunk: Buffer) => inlet.push(chunk))
+      line.resume()
+    }
     line.setNoDelay(true)
     const key = randomBytes(16).toString('base64')
     const lines = [
