@@ -139,9 +139,7 @@ async function startSsh(): Promise<Contender> {
       return false
     }
   }
-  const ssh = await start(
-    laptop,
-    answers,
+  const login = [
     'ssh',
     '-N',
     '-p',
@@ -151,7 +149,15 @@ async function startSsh(): Promise<Contender> {
     ...options.flatMap((o) => ['-o', o]),
     ...forwards,
     'root@127.0.0.1',
-  )
+  ]
+  let ssh: number | undefined
+  for (let tries = 0; ssh === undefined; tries++) {
+    // The container is "ready" before its sshd listens.
+    ssh = await start(laptop, answers, ...login).catch((error) => {
+      if (tries === 5) throw error
+      return undefined
+    })
+  }
   return { name: 'ssh', laptop, host, pids: [forward, ssh] }
 }
 
