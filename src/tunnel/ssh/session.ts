@@ -1,5 +1,4 @@
 // An SSH session over a transport, as client: key exchange, pinned host key, our key; then the mux has the channels.
-import type { EventEmitter } from 'node:events'
 import type { ClientChannel, ConnectConfig, Client as SshClient } from 'ssh2'
 import Client from 'ssh2/lib/client.js'
 import { TunnelError } from '../errors.ts'
@@ -63,7 +62,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
     let mux: ChannelMux | undefined
     const socket = new SshSocket(transport)
     const improve = () => {
-      socket.copyInput = !mux?.improveCiphers()
+      if (mux) socket.copyInput = !mux.improveCiphers()
     }
     client.on('error', (error: Error & { level?: string }) => {
       failure ??= error.message
@@ -78,7 +77,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
       finish(why)
       if (!ready) reject(new TunnelError('lost', `the shadow's SSH server: ${why}`, 'try again; kt logs has more'))
     })
-    ;(client as EventEmitter).on('rekey', () => improve()) // not in @types/ssh2
+    client.on('handshake', () => improve()) // again after each further key exchange
     client.on('ready', () => {
       ready = true
       const budget = new WindowBudget(options.now)

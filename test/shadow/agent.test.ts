@@ -1,0 +1,172 @@
+// The agent as it ships: bundled to one file, run by itself as a process.
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { build } from 'esbuild'
+import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
+import { generateKeyPair } from '../../src/tunnel/keys.ts'
+
+const root = join(import.meta.dirname, '../..')
+const host = generateKeyPair('host')
+const client = generateKeyPair('client')
+let folder: string
+let bundle: string
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'kt-agent-'))
+  bundle = join(folder, 'agent.cjs')
+  await build({
+    entryPoints: [join(root, 'src/shadow/agent.ts')],
+    outfile: bundle,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    external: ['cpu-features', '*.node'],
+    minify: true,
+    logLevel: 'error',
+  })
+  writeFileSync(join(folder, 'host_key'), host.privateKey)
+  writeFileSync(join(folder, 'authorized'), client.publicLine)
+})
+after(() => rmSync(folder, { recursive: true }))
+
+interface Running {
+  child: ChildProcess
+  port: number
+  output(): string
+  exited: Promise<number | null>
+}
+
+async function run(environment: Record<string, string> = {}, command: string[] = []): Promise<Running> {
+  const [program, ...args] = [...command, process.execPath, bundle]
+  const child = spawn(program, args, {
+    env: { KT_AGENT_DIR: folder, KT_AGENT_PORT: '0', PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const exited = new Promise<number | null>((resolve) => child.on('close', resolve))
+  const port = await new Promise<number>((resolve, reject) => {
+    const take = (chunk: Buffer) => {
+      output += chunk.toString()
+      const match = /listens on port (\d+)/.exec(output)
+      if (match) resolve(Number(match[1]))
+    }
+    child.stdout!.on('data', take)
+    child.stderr!.on('data', take)
+    void exited.then((code) => reject(new Error(`the agent ended with ${code}: ${output}`)))
+  })
+  return { child, port, output: () => output, exited }
+}
+
+const open = async (port: number) =>
+  connectTunnel({
+    kind: 'agent',
+    username: 'kt',
+    clientKey: client.privateKey,
+    hostKey: host.publicKey,
+    transport: await openTcp('127.0.0.1', port),
+  })
+
+describe('agent', () => {
+  it('needs nothing but its one file, serves, and ends at once on SIGTERM', async () => {
+    assert.deepEqual(readdirSync(folder).sort(), ['agent.cjs', 'authorized', 'host_key'])
+    const agent = await run()
+    const tunnel = await open(agent.port)
+    assert.equal(tunnel.info.capabilities.udp, true)
+    assert.equal(tunnel.info.capabilities.ping, false)
+    agent.child.kill('SIGTERM')
+    assert.equal(await agent.exited, 0)
+    const { expected } = await tunnel.closed
+    assert.equal(expected, false)
+    assert.match(agent.output(), /session opened, 1 now/)
+    assert.match(agent.output(), /agent ends: SIGTERM/)
+    assert.doesNotMatch(agent.output(), /PRIVATE KEY/)
+  })
+
+  it('ends by itself when no client has been there for a while, and not while one is', async () => {
+    const agent = await run({ KT_AGENT_IDLE_S: '1' })
+    const tunnel = await open(agent.port)
+    await assert.rejects(
+      Promise.race([
+        agent.exited,
+        new Promise((_, reject) => setTimeout(() => reject(new Error('still there')), 1500)),
+      ]),
+      /still there/,
+    )
+    await tunnel.close()
+    assert.equal(await agent.exited, 0)
+    assert.match(agent.output(), /no client for 1 s/)
+  })
+
+  it('lets nobody in without the key, and survives nonsense', async () => {
+    const agent = await run()
+    const clientKey = generateKeyPair('stranger').privateKey
+    await assert.rejects(
+      connectTunnel({
+        kind: 'agent',
+        username: 'kt',
+        clientKey,
+        hostKey: host.publicKey,
+        transport: await openTcp('127.0.0.1', agent.port),
+      }),
+      /refused our key/,
+    )
+    for (const nonsense of ['GET / HTTP/1.1\r\n\r\n', `SSH-2.0-x\r\n${'\0'.repeat(1000)}`, '\xff'.repeat(20_000)]) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(agent.port, '127.0.0.1', () => socket.end(nonsense, 'latin1'))
+        socket.on('error', () => {})
+        socket.on('close', () => resolve())
+        socket.resume()
+      })
+    }
+    const tunnel = await open(agent.port)
+    await tunnel.close()
+    agent.child.kill('SIGTERM')
+    assert.equal(await agent.exited, 0)
+  })
+
+  it('says what is missing', async () => {
+    await assert.rejects(run({ KT_AGENT_DIR: '/nowhere' }), /cannot read host_key/)
+    await assert.rejects(run({ KT_AGENT_PORT: 'x' }), /KT_AGENT_PORT must be a number/)
+  })
+})
+
+const compiler = ['cc', 'gcc', 'clang'].find((name) => {
+  try {
+    execFileSync(name, ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+})
+const pingSkip =
+  process.getuid?.() !== 0 ? 'needs root, for a network namespace' : compiler ? undefined : 'no C compiler'
+
+describe('ping', { skip: pingSkip }, () => {
+  it('is answered for who is there and for nobody else', async () => {
+    const helper = join(folder, 'kt-ping')
+    execFileSync(compiler!, ['-O2', '-Wall', '-Wextra', '-Werror', '-o', helper, join(root, 'shadow/kt-ping.c')])
+    // In a namespace of its own, where the sysctl may be set as a pod has it; only the ssh connection has to get in there.
+    const script = `
+      ip link set lo up && sysctl -qw net.ipv4.ping_group_range="0 2147483647" &&
+      exec ${process.execPath} ${join(import.meta.dirname, 'ping-inside.ts')} ${bundle}`
+    const output = execFileSync('unshare', ['-n', 'sh', '-c', script], {
+      env: {
+        ...process.env,
+        KT_AGENT_DIR: folder,
+        KT_AGENT_PORT: '0',
+        KT_AGENT_PING: helper,
+        KT_HOST: host.publicKey,
+        KT_CLIENT: client.privateKey,
+      },
+      encoding: 'utf8',
+      timeout: 20_000,
+    })
+    assert.deepEqual(JSON.parse(output), { capability: true, v4: true, v6: true, large: true, nobody: false })
+  })
+})

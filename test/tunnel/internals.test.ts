@@ -1,0 +1,84 @@
+// kt stands on insides of ssh2: this holds that the pinned version has them, and that another is noticed at start-up.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { type EventEmitter, once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { type AddressInfo, createServer } from 'node:net'
+import { describe, it } from 'node:test'
+import { connectTunnel, hasNativeCiphers, openTcp } from '../../src/tunnel/index.ts'
+import { type ChannelEvents, ChannelPort } from '../../src/tunnel/ssh/internals.ts'
+import { IpAddress } from '../../src/wire/address.ts'
+import { Probe } from './compliance.ts'
+import { startAgent } from './shadows.ts'
+
+const require = createRequire(import.meta.url)
+const yes = () => true
+type Rekeying = { rekey(): void }
+const events: ChannelEvents = {
+  onOpenRequest: yes,
+  onConfirmed: yes,
+  onRefused: yes,
+  onData: yes,
+  onWindow: yes,
+  onEof: yes,
+  onClosed: yes,
+  onRequest: yes,
+}
+
+describe('insides of ssh2', () => {
+  it('are those of the pinned version', () => {
+    const version = (name: string) =>
+      (JSON.parse(readFileSync(require.resolve(name), 'utf8')) as { version: string }).version
+    assert.equal(version('ssh2/package.json'), '1.17.0')
+    const ours = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+    assert.equal(ours.dependencies.ssh2, '1.17.0')
+  })
+
+  it('are missed by name in another version', () => {
+    assert.throws(() => new ChannelPort({}, events), /it has no _protocol/)
+    assert.throws(
+      () => new ChannelPort({ _protocol: { _handlers: {}, _packetRW: { write: {} } } }, events),
+      /CHANNEL_DATA.*_packetRW\.write\.alloc.*_cipher\.encrypt/,
+    )
+  })
+
+  it('exchange keys in mid-transfer', async () => {
+    const shadow = await startAgent()
+    const tunnel = await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) })
+    const { client } = (tunnel as unknown as { session: { client: EventEmitter & { _protocol: Rekeying } } }).session
+    const echo = createServer((socket) => socket.pipe(socket))
+    await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
+    const { port } = echo.address() as AddressInfo
+    const probe = new Probe(tunnel, { address: IpAddress.parse('127.0.0.1'), port })
+    await probe.event('open')
+    const block = Buffer.alloc(1_000_003, 'rekey')
+    const expected = createHash('sha256')
+    for (let i = 0; i < 24; i++) {
+      expected.update(block)
+      await probe.send(block)
+      if (i % 8 === 3) {
+        const exchanged = once(client, 'handshake')
+        client._protocol.rekey()
+        await exchanged
+      }
+    }
+    probe.stream.end()
+    assert.equal(await probe.event('close'), 'close closed')
+    assert.equal(probe.received, 24 * block.length)
+    assert.equal(probe.hash.digest('hex'), expected.digest('hex'))
+    await tunnel.close()
+    echo.close()
+    await shadow.stop()
+  })
+
+  it('say whether the native ciphers are there', async () => {
+    assert.equal(typeof hasNativeCiphers(), 'boolean')
+    const shadow = await startAgent()
+    const tunnel = await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) })
+    await tunnel.close()
+    await shadow.stop()
+  })
+})
