@@ -1,6 +1,7 @@
 // A shadow on a real cluster for bench/tunnel.ts and the cluster tests, by kubectl alone: what src/cluster does better.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { type ConnectedTunnel, connectTunnel, openPortForward, TunnelError } from '../src/tunnel/index.ts'
 import { generateKeyPair } from '../src/tunnel/keys.ts'
 
 // KUBECTL may be several words: a wrapper and its arguments.
@@ -15,6 +16,7 @@ export function kubectl(args: string[], input?: string): string {
 }
 
 export interface ClusterShadow {
+  kind: 'agent' | 'sshd'
   endpoint: {
     url: string
     headers: Record<string, string>
@@ -125,10 +127,6 @@ export function createClusterShadow(
     // Not apply: it would put the whole Secret into an annotation.
     kubectl(['create', '-f', '-'], JSON.stringify(list))
     kubectl(['wait', '-n', namespace, '--for=condition=Ready', '--timeout=30s', `pod/${name}`])
-    if (kind === 'agent') {
-      const until = Date.now() + 10_000
-      while (!kubectl(['logs', '-n', namespace, name]).includes('listens') && Date.now() < until);
-    }
   } catch (error) {
     remove()
     throw error
@@ -144,7 +142,20 @@ export function createClusterShadow(
     username: kind === 'agent' ? 'kt' : 'root',
     clientKey: client.privateKey,
     hostKey: kind === 'agent' ? host.publicKey : undefined,
+    kind,
     pod: name,
     remove,
+  }
+}
+
+/** A tunnel to the shadow, as soon as its server listens. */
+export async function tunnelTo(shadow: ClusterShadow): Promise<ConnectedTunnel> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await connectTunnel({ ...shadow, transport: await openPortForward(shadow.endpoint) })
+    } catch (error) {
+      if (!(error instanceof TunnelError) || error.code !== 'unreachable' || attempt > 50) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
   }
 }

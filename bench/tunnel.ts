@@ -5,12 +5,12 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ConnectedTunnel, connectTunnel, openPortForward, openTcp } from '../src/tunnel/index.ts'
+import { type ConnectedTunnel, connectTunnel, openTcp } from '../src/tunnel/index.ts'
 import { generateKeyPair } from '../src/tunnel/keys.ts'
 import type { StreamHandler, Tunnel, TunnelStream } from '../src/tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../src/wire/address.ts'
 import { startSshd } from '../test/tunnel/shadows.ts'
-import { createClusterShadow, kubectl } from './tunnel-cluster.ts'
+import { createClusterShadow, kubectl, tunnelTo } from './tunnel-cluster.ts'
 
 const mode = process.argv[2] ?? 'agent'
 const seconds = Number(process.argv[3] ?? 3)
@@ -285,8 +285,7 @@ async function overCluster(): Promise<{ tunnel: ConnectedTunnel; targets: Target
   const address = IpAddress.parse(
     kubectl(['get', 'pods', '-n', 'shop', '-l', 'app=web', '-o', 'jsonpath={.items[0].status.podIP}']),
   )
-  const transport = await openPortForward(shadow.endpoint)
-  const tunnel = await connectTunnel({ ...shadow, kind, transport })
+  const tunnel = await tunnelTo(shadow)
   return {
     tunnel,
     targets: {

@@ -65,6 +65,12 @@ export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_
       if (piece.length === 0) return
       if (channel === DATA_CHANNEL) return onData(piece)
       errorText += piece.toString()
+      if (/connection refused/.test(errorText))
+        failure ??= new TunnelError(
+          'unreachable',
+          'port-forward: nothing listens on that port of the pod',
+          'it may still be starting: try again',
+        )
       fail(`port-forward: ${errorText.trim()}`)
     },
     onPing: (payload) => control(Opcode.pong, payload),

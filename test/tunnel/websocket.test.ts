@@ -229,10 +229,15 @@ describe('port-forward', () => {
   })
 
   it('says what came on the error channel', async () => {
-    server.errorText = 'error forwarding port 2222: connection refused'
+    server.errorText = 'error forwarding port 2222: no such container'
     await assert.rejects(
       connectTunnel({ ...shadow, transport: await openPortForward(endpoint()) }),
       (error) => error instanceof TunnelError && /error forwarding port 2222/.test(error.message),
+    )
+    server.errorText = 'error forwarding port 2222: dial tcp4 127.0.0.1:2222: connect: connection refused'
+    await assert.rejects(
+      connectTunnel({ ...shadow, transport: await openPortForward(endpoint()) }),
+      (error) => error instanceof TunnelError && error.code === 'unreachable' && /nothing listens/.test(error.message),
     )
     server.errorText = undefined
   })

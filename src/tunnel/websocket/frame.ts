@@ -103,7 +103,8 @@ export class FrameDecoder {
     } else {
       if ((this.#opcode === Opcode.continuation) !== this.#inMessage) throw new Error('WebSocket: frames out of order')
       if (this.#opcode > Opcode.binary) throw new Error('WebSocket: an unknown kind of frame')
-      this.#first = !this.#inMessage
+      // An empty first frame leaves it to the next one to be the first piece.
+      if (!this.#inMessage) this.#first = true
       this.#inMessage = !final
     }
     if (this.#left === 0) this.#end()
