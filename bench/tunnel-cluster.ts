@@ -114,6 +114,10 @@ export function createClusterShadow(
           restartPolicy: 'Never',
           terminationGracePeriodSeconds: 1,
           ...(options.node ? { nodeName: options.node } : {}),
+          // For kt-ping; a safe sysctl, which Pod Security "restricted" admits.
+          ...(kind === 'agent' && options.image
+            ? { securityContext: { sysctls: [{ name: 'net.ipv4.ping_group_range', value: '0 2147483647' }] } }
+            : {}),
           containers: [container],
           volumes: [{ name: 'kt', secret: { secretName: name, defaultMode: 0o444 } }],
         },

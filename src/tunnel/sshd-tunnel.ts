@@ -13,6 +13,7 @@ export class SshdTunnel extends SshTunnel {
 
   constructor(session: Session, transport: Transport, now: () => number) {
     super(session, transport, now)
+    session.mux.limitSending = true
     this.info = {
       kind: 'sshd',
       version: session.serverVersion,

@@ -84,6 +84,10 @@ export class Channel {
   /** Bytes the other side still takes. */
   credit = 0
   maxData = MAX_DATA
+  /** What we leave of a window that is larger than the line needs; see `ChannelMux.limitSending`. */
+  reserve = 0
+  fullCredit = 0
+  sending: ReceiveWindow | undefined
   open = false
   sentEof = false
   gotEof = false
@@ -147,6 +151,11 @@ export class ChannelMux implements ChannelEvents {
   #lost = false
   bytesIn = 0
   bytesOut = 0
+  /**
+   * For servers with large windows of fixed size (OpenSSH: 2 MiB): no more is in flight than such windows as ours would let
+   * be, or eight uploads put 16 MiB in front of every other byte.
+   */
+  limitSending = false
   /** Decides about channels the other side opens; true if it took the request (and confirms or refuses it). */
   onIncoming: (request: OpenRequest) => boolean = () => false
 
@@ -214,7 +223,8 @@ export class ChannelMux implements ChannelEvents {
     let p = start
     let express = EXPRESS_BYTES
     while (p < end) {
-      if (channel.credit === 0) {
+      const credit = urgent ? channel.credit : channel.credit - channel.reserve
+      if (credit <= 0) {
         channel.starved = true
         break
       }
@@ -223,7 +233,7 @@ export class ChannelMux implements ChannelEvents {
         this.#park(channel)
         break
       }
-      const size = Math.min(end - p, channel.credit, channel.maxData, room)
+      const size = Math.min(end - p, credit, channel.maxData, room)
       this.#port.data(channel.remoteId, buffer, p, p + size)
       channel.credit -= size
       channel.quantum -= size
@@ -304,6 +314,7 @@ export class ChannelMux implements ChannelEvents {
   #forget(channel: Channel): void {
     this.#channels.delete(channel.id)
     channel.window.release()
+    channel.sending?.release()
     channel.open = false
     if (channel.parked) this.#parked = this.#parked.filter((other) => other !== channel)
     channel.parked = false
@@ -327,6 +338,11 @@ export class ChannelMux implements ChannelEvents {
     channel.remoteId = confirmation.sender
     channel.credit = confirmation.window
     channel.maxData = Math.min(MAX_DATA, confirmation.packetSize)
+    if (this.limitSending) {
+      channel.sending = new ReceiveWindow(this.#budget)
+      channel.fullCredit = confirmation.window
+      channel.reserve = Math.max(0, channel.fullCredit - channel.sending.size)
+    }
     if (channel.abandoned) {
       this.#sendClose(channel)
       return true
@@ -364,6 +380,10 @@ export class ChannelMux implements ChannelEvents {
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     channel.credit += bytes
+    if (channel.sending) {
+      channel.sending.consumed(bytes)
+      channel.reserve = Math.max(0, channel.fullCredit - channel.sending.size)
+    }
     if (!channel.starved) return true
     channel.starved = false
     channel.handler.onDrain()

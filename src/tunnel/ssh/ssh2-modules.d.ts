@@ -11,12 +11,6 @@ declare module 'ssh2/lib/client.js' {
   const client: typeof Client
   export default client
 }
-declare module 'ssh2/lib/keygen.js' {
-  const keygen: {
-    generateKeyPairSync(type: 'ed25519', options?: { comment?: string }): { private: string; public: string }
-  }
-  export default keygen
-}
 declare module 'ssh2/lib/protocol/keyParser.js' {
   import type { ParsedKey } from 'ssh2'
 
