@@ -1,8 +1,8 @@
 // A shadow on a real cluster for bench/tunnel.ts and the cluster tests, by kubectl alone: what src/cluster does better.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
 import { type ConnectedTunnel, connectTunnel, openPortForward, TunnelError } from '../src/tunnel/index.ts'
-import { generateKeyPair } from '../src/tunnel/keys.ts'
 
 // KUBECTL may be several words: a wrapper and its arguments.
 const [kubectlCommand, ...kubectlArguments] = (process.env.KUBECTL ?? 'kubectl').split(' ')
@@ -68,8 +68,8 @@ export function createClusterShadow(
   name: string,
   options: { image?: string; node?: string } = {},
 ): ClusterShadow {
-  const host = generateKeyPair('host')
-  const client = generateKeyPair('client')
+  const host = generateSshKeyPair('host')
+  const client = generateSshKeyPair('client')
   const agentFile = 'dist/agent.cjs'
   if (kind === 'agent' && !existsSync(agentFile)) throw new Error(`${agentFile} is missing: ./dev build`)
   const secret =

@@ -5,8 +5,8 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
 import { type ConnectedTunnel, connectTunnel, openTcp } from '../src/tunnel/index.ts'
-import { generateKeyPair } from '../src/tunnel/keys.ts'
 import type { StreamHandler, Tunnel, TunnelStream } from '../src/tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../src/wire/address.ts'
 import { startSshd } from '../test/tunnel/shadows.ts'
@@ -247,8 +247,8 @@ async function overLoopback(): Promise<{ tunnel: ConnectedTunnel; targets: Targe
     return { targets, tunnel: await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) }) }
   }
   const folder = mkdtempSync(join(tmpdir(), 'kt-bench-'))
-  const host = generateKeyPair('host')
-  const client = generateKeyPair('client')
+  const host = generateSshKeyPair('host')
+  const client = generateSshKeyPair('client')
   writeFileSync(join(folder, 'host_key'), host.privateKey)
   writeFileSync(join(folder, 'authorized'), client.publicLine)
   const child: ChildProcess = spawn(

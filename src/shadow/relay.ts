@@ -1,6 +1,7 @@
 // One TCP connection of the agent: dialled first, confirmed when connected, then bytes both ways with back pressure.
 import { connect, isIP, type Socket } from 'node:net'
-import { type Channel, type ChannelHandler, type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
+import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 
 /** Sockets are read into one buffer, since what is read is sent before the next read: four channel messages. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(128 * 1024)

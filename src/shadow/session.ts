@@ -4,9 +4,8 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { type AgentHello, CONTROL_CHANNEL, decodeAddress, FrameType, PROTOCOL_VERSION } from '../tunnel/control.ts'
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
-import { ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
-import { WindowBudget } from '../tunnel/ssh/window.ts'
-import type { Transport } from '../tunnel/transport.ts'
+import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import type { WindowBudget } from '../tunnel/ssh/window.ts'
 import type { Pinger } from './ping.ts'
 import type { RelaySet } from './relay.ts'
 import { UdpFlows } from './udp.ts'
@@ -23,20 +22,18 @@ export interface SessionContext {
 }
 
 export class AgentSession {
-  readonly mux: ChannelMux
+  readonly #mux: ChannelMux
   readonly #context: SessionContext
   readonly #budget: WindowBudget
   readonly #udp: UdpFlows
   readonly #sweeper: NodeJS.Timeout
   #frames: FrameChannel | undefined
 
-  /** `connection` is an authenticated connection of an ssh2 Server. */
-  constructor(connection: object, transport: Transport, context: SessionContext) {
+  constructor(mux: ChannelMux, budget: WindowBudget, context: SessionContext) {
     this.#context = context
-    this.#budget = new WindowBudget(context.now)
-    this.mux = new ChannelMux(connection, transport, this.#budget)
-    this.mux.improveCiphers()
-    this.mux.onIncoming = (request) => this.#onOpen(request)
+    this.#budget = budget
+    this.#mux = mux
+    mux.onIncoming = (request) => this.#onOpen(request)
     this.#udp = new UdpFlows(
       {
         onDatagram: (id, payload) => this.#frames?.sendNow(FrameType.udpData, id, payload),
@@ -51,25 +48,25 @@ export class AgentSession {
     this.#sweeper.unref()
   }
 
-  lose(): void {
+  /** The connection is gone, and with it the channels. */
+  lost(): void {
     clearInterval(this.#sweeper)
     this.#frames = undefined
-    this.mux.lose()
-    this.#context.relays.lose(this.mux)
+    this.#context.relays.lose(this.#mux)
     this.#udp.closeAll()
   }
 
   #onOpen(request: OpenRequest): boolean {
     if (request.type === 'direct-tcpip') {
-      this.#context.relays.open(this.mux, request)
+      this.#context.relays.open(this.#mux, request)
       return true
     }
     if (request.type !== CONTROL_CHANNEL) return false
     if (this.#frames) {
-      this.mux.refuse(request, OpenFailure.shortage, 'there is one already')
+      this.#mux.refuse(request, OpenFailure.shortage, 'there is one already')
       return true
     }
-    const frames = new FrameChannel(this.mux, {
+    const frames = new FrameChannel(this.#mux, {
       onFrame: (type, id, body) => this.#onFrame(type, id, body),
       onGone: (why) => {
         if (this.#frames === frames) this.#context.log(`control channel: ${why}`)
@@ -78,7 +75,7 @@ export class AgentSession {
       },
     })
     this.#frames = frames
-    frames.attach(this.mux.accept(request, frames, CONTROL_WINDOW))
+    frames.attach(this.#mux.accept(request, frames, CONTROL_WINDOW))
     return true
   }
 

@@ -1,7 +1,8 @@
 // The control channel over an SSH channel, the same for client and agent: frames that must arrive wait for credit,
 // datagrams that find no room are dropped.
 import { encodeFrame, FrameReader } from './control.ts'
-import type { Channel, ChannelHandler, ChannelMux } from './ssh/mux.ts'
+import type { Channel, ChannelHandler } from './ssh/channel.ts'
+import type { ChannelMux } from './ssh/mux.ts'
 
 /** Larger than a flow's, since datagrams are dropped when it is used up. */
 export const CONTROL_WINDOW = 2 * 1024 * 1024

@@ -4,8 +4,9 @@
 import { randomBytes } from 'node:crypto'
 import { TunnelError } from './errors.ts'
 import { Gatherer, type Transport } from './transport.ts'
+import type { WebSocketTarget } from './websocket/dial.ts'
 import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './websocket/frame.ts'
-import { openWebSocket, type WebSocketTarget } from './websocket/handshake.ts'
+import { openWebSocket } from './websocket/handshake.ts'
 
 const PROTOCOL = 'v4.channel.k8s.io'
 const DATA_CHANNEL = 0

@@ -2,7 +2,8 @@
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { failureOfOpen } from './failure.ts'
 import type { StreamHandler, TunnelStream } from './port.ts'
-import type { Channel, ChannelHandler, ChannelMux } from './ssh/mux.ts'
+import type { Channel, ChannelHandler } from './ssh/channel.ts'
+import type { ChannelMux } from './ssh/mux.ts'
 
 export class MuxStream implements TunnelStream, ChannelHandler {
   readonly #handler: StreamHandler

@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { build } from 'esbuild'
+import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
-import { generateKeyPair } from '../../src/tunnel/keys.ts'
 
 const root = join(import.meta.dirname, '../..')
-const host = generateKeyPair('host')
-const client = generateKeyPair('client')
+const host = generateSshKeyPair('host')
+const client = generateSshKeyPair('client')
 let folder: string
 let bundle: string
 
@@ -105,7 +105,7 @@ describe('agent', () => {
 
   it('lets nobody in without the key, and survives nonsense', async () => {
     const agent = await run()
-    const clientKey = generateKeyPair('stranger').privateKey
+    const clientKey = generateSshKeyPair('stranger').privateKey
     await assert.rejects(
       connectTunnel({
         kind: 'agent',

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { RelaySet } from '../../src/shadow/relay.ts'
 import { type AgentServerOptions, createAgentServer } from '../../src/shadow/server.ts'
-import { generateKeyPair } from '../../src/tunnel/keys.ts'
 
 export interface Shadow {
   kind: 'agent' | 'sshd'
@@ -20,8 +20,8 @@ export interface Shadow {
 }
 
 export async function startAgent(options: Partial<AgentServerOptions> = {}): Promise<Shadow> {
-  const host = generateKeyPair('host')
-  const client = generateKeyPair('client')
+  const host = generateSshKeyPair('host')
+  const client = generateSshKeyPair('client')
   const relays = new RelaySet()
   const agent = createAgentServer({
     version: 'test',
@@ -62,8 +62,8 @@ export function sshdMissing(): string | undefined {
 
 export async function startSshd(): Promise<Shadow> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-sshd-'))
-  const host = generateKeyPair('host')
-  const client = generateKeyPair('client')
+  const host = generateSshKeyPair('host')
+  const client = generateSshKeyPair('client')
   writeFileSync(join(folder, 'host_key'), host.privateKey, { mode: 0o600 })
   writeFileSync(join(folder, 'authorized'), `${client.publicLine}\n`, { mode: 0o600 })
   mkdirSync('/run/sshd', { recursive: true }) // its privilege separation insists on it

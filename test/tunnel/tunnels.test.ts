@@ -1,8 +1,8 @@
 // Each tunnel through the compliance suite, and what is particular to those over SSH.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { connectTunnel, createLoopbackTunnel, openTcp, TunnelError } from '../../src/tunnel/index.ts'
-import { generateKeyPair } from '../../src/tunnel/keys.ts'
 import { type Subject, tunnelCompliance } from './compliance.ts'
 import { type Shadow, sshdMissing, startAgent, startSshd } from './shadows.ts'
 
@@ -33,7 +33,7 @@ describe('SSH session', () => {
   it('refuses another host key than the pinned one', async () => {
     const shadow = await startAgent()
     const transport = await openTcp('127.0.0.1', shadow.port)
-    const hostKey = generateKeyPair('another').publicKey
+    const hostKey = generateSshKeyPair('another').publicKey
     await assert.rejects(
       connectTunnel({ ...shadow, hostKey, transport }),
       (error) => error instanceof TunnelError && error.code === 'host-key',
@@ -54,7 +54,7 @@ describe('SSH session', () => {
   it('says when our key is not the one', async () => {
     const shadow = await startAgent()
     const transport = await openTcp('127.0.0.1', shadow.port)
-    const clientKey = generateKeyPair('stranger').privateKey
+    const clientKey = generateSshKeyPair('stranger').privateKey
     await assert.rejects(
       connectTunnel({ ...shadow, clientKey, transport }),
       (error) => error instanceof TunnelError && error.code === 'auth',
@@ -68,7 +68,7 @@ describe('SSH session', () => {
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
     const { port } = mute.address() as { port: number }
     const transport = await openTcp('127.0.0.1', port)
-    const keys = generateKeyPair('client')
+    const keys = generateSshKeyPair('client')
     await assert.rejects(
       connectTunnel({
         kind: 'agent',

@@ -2,15 +2,13 @@
 // 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
 
 import type { Transport } from '../transport.ts'
+import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_DATA } from './channel.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
-import type { Slab } from './unpack.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
 /** ssh2 numbers its own channels from 0: ours are far above. */
 const FIRST_CHANNEL = 2 ** 20
 const LAST_CHANNEL = 2 ** 31
-/** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
-export const MAX_DATA = 32 * 1024
 /** Bytes the transport may hold before channels wait: enough to keep a line busy for a turn, short enough for an echo behind it. */
 const TRANSPORT_LIMIT = 256 * 1024
 /** A channel that was not waiting gets this much through even then: keystrokes do not queue behind bulk. */
@@ -22,125 +20,7 @@ const QUANTUM = 64 * 1024
 /** docs/agent-protocol.md: RST in order with the data. */
 export const RESET_REQUEST = 'reset@kt'
 
-/** A channel's owner. No call comes after onRefused or onClose, nor after `reset` or `abandon` here. */
-export interface ChannelHandler {
-  onOpen(): void
-  onRefused(reason: number, description: string): void
-  onData(chunk: Buffer): void
-  onEnd(): void
-  onDrain(): void
-  /** `clean`: both directions ended with EOF. */
-  onClose(how: 'clean' | 'reset' | 'lost'): void
-}
-
-/** What becomes of the chunks given to `onData`. */
-export type ChunkUse =
-  | 'kept' // for as long as the owner likes
-  | 'returned' // not looked at after `consumed`
-  | 'read' // not looked at after the call
-
-/** Chunks whose owner has not consumed them, oldest first. */
-class Loans {
-  #slabs: Slab[] = []
-  #bytes: number[] = []
-  #first = 0
-
-  add(slab: Slab, bytes: number): void {
-    slab.retain()
-    const last = this.#slabs.length - 1
-    // Chunks of one slab come one after the other.
-    if (last >= this.#first && this.#slabs[last] === slab) {
-      slab.release()
-      this.#bytes[last] += bytes
-      return
-    }
-    this.#slabs.push(slab)
-    this.#bytes.push(bytes)
-  }
-
-  settle(bytes: number): void {
-    while (bytes > 0 && this.#first < this.#slabs.length) {
-      const part = Math.min(bytes, this.#bytes[this.#first])
-      bytes -= part
-      this.#bytes[this.#first] -= part
-      if (this.#bytes[this.#first] === 0) this.#slabs[this.#first++].release()
-    }
-    if (this.#first === this.#slabs.length || this.#first > 64) {
-      this.#slabs.splice(0, this.#first)
-      this.#bytes.splice(0, this.#first)
-      this.#first = 0
-    }
-  }
-}
-
-export class Channel {
-  handler: ChannelHandler
-  use: ChunkUse = 'kept'
-  readonly loans = new Loans()
-  readonly id: number
-  readonly #mux: ChannelMux
-  readonly window: ReceiveWindow
-  remoteId = -1
-  /** Bytes the other side still takes. */
-  credit = 0
-  maxData = MAX_DATA
-  /** What we leave of a window that is larger than the line needs; see `ChannelMux.limitSending`. */
-  reserve = 0
-  fullCredit = 0
-  sending: ReceiveWindow | undefined
-  open = false
-  sentEof = false
-  gotEof = false
-  sentClose = false
-  gotReset = false
-  parked = false
-  /** Waiting for credit, so a window adjust must wake the owner. */
-  starved = false
-  quantum = 0
-  /** The owner has let go. */
-  abandoned = false
-
-  constructor(mux: ChannelMux, id: number, handler: ChannelHandler, window: ReceiveWindow) {
-    this.#mux = mux
-    this.id = id
-    this.handler = handler
-    this.window = window
-  }
-
-  /** As TunnelStream.write. */
-  write(buffer: Uint8Array, start: number, end: number): number {
-    return this.#mux.write(this, buffer, start, end, false)
-  }
-
-  /** Writes all or nothing, even when the transport is full (to a bound); for control frames. */
-  writeUrgent(buffer: Uint8Array): boolean {
-    if (this.credit < buffer.length) {
-      this.starved = true
-      return false
-    }
-    return this.#mux.write(this, buffer, 0, buffer.length, true) === buffer.length
-  }
-
-  consumed(bytes: number): void {
-    this.#mux.consumed(this, bytes)
-  }
-
-  end(): void {
-    this.#mux.end(this)
-  }
-
-  /** Tells the other side of a reset, closes, and is silent from then on. */
-  reset(): void {
-    this.#mux.drop(this, true)
-  }
-
-  /** Closes without a word, and is silent from then on. */
-  abandon(): void {
-    this.#mux.drop(this, false)
-  }
-}
-
-export class ChannelMux implements ChannelEvents {
+export class ChannelMux implements ChannelEvents, ChannelOwner {
   readonly #port: ChannelPort
   readonly #transport: Transport
   readonly #budget: WindowBudget
@@ -417,15 +297,6 @@ export class ChannelMux implements ChannelEvents {
     else if (wantReply) this.#port.denyRequest(channel.remoteId)
     return true
   }
-}
-
-const deaf: ChannelHandler = {
-  onOpen() {},
-  onRefused() {},
-  onData() {},
-  onEnd() {},
-  onDrain() {},
-  onClose() {},
 }
 
 export { OpenFailure, type OpenRequest }

@@ -1,0 +1,99 @@
+// The SSH server of the agent: one host key, one client key, sockets wrapped as transports; what a session does with its mux is the
+// agent's business.
+import { timingSafeEqual } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 'ssh2'
+import keyParser from 'ssh2/lib/protocol/keyParser.js'
+import Server from 'ssh2/lib/server.js'
+import { socketTransport } from '../tcp.ts'
+import type { Transport } from '../transport.ts'
+import { ChannelMux } from './mux.ts'
+import { SshSocket } from './socket.ts'
+import { WindowBudget } from './window.ts'
+
+/** What a session does once it is authenticated. */
+export interface ServerSession {
+  /** The connection is gone; `mux.lose` was called. */
+  lost(): void
+}
+
+export interface SshServerOptions {
+  /** Private host key, OpenSSH PEM. */
+  hostKey: string
+  /** The public key that may connect, as in an authorized_keys file. */
+  authorized: string
+  now: () => number
+  log: (line: string) => void
+  onSession: (mux: ChannelMux, budget: WindowBudget) => ServerSession
+}
+
+export interface SshServer {
+  /** Serves a connection. */
+  serve(socket: Socket): void
+  /** Cuts all connections. */
+  close(): void
+}
+
+/** Connections at a time; port-forward brings one a client. */
+const MAX_CONNECTIONS = 64
+
+/** Throws Error when a key cannot be read. */
+export function createSshServer(options: SshServerOptions): SshServer {
+  const parsed = keyParser.parseKey(options.authorized)
+  const authorized = Array.isArray(parsed) ? parsed[0] : parsed
+  if (authorized instanceof Error) throw new Error(`authorized: ${authorized.message}`)
+  const transports = new Map<SshSocket, Transport>()
+
+  const server = new Server({ hostKeys: [options.hostKey], ident: 'kt_agent', keepaliveInterval: 0 } as never)
+  server.on('connection', (connection: Connection) => {
+    const socket = (connection as unknown as { _sock: SshSocket })._sock
+    let mux: ChannelMux | undefined
+    let session: ServerSession | undefined
+    connection.on('authentication', (context) => authenticate(context, authorized))
+    connection.on('ready', () => {
+      const budget = new WindowBudget(options.now)
+      mux = new ChannelMux(connection, transports.get(socket)!, budget)
+      mux.improveCiphers()
+      session = options.onSession(mux, budget)
+    })
+    connection.on('rekey', () => mux?.improveCiphers())
+    connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
+    connection.on('close', () => {
+      mux?.lose()
+      session?.lost()
+      session = undefined
+    })
+  })
+
+  return {
+    serve(socket) {
+      if (transports.size >= MAX_CONNECTIONS) {
+        socket.destroy()
+        return
+      }
+      const transport = socketTransport(socket)
+      const wrapped = new SshSocket(transport, socket.remoteAddress)
+      wrapped.copyInput = false // an accepted socket is read into fresh buffers
+      transports.set(wrapped, transport)
+      wrapped.once('close', () => transports.delete(wrapped))
+      server.injectSocket(wrapped as never)
+    },
+    close() {
+      for (const transport of transports.values()) transport.destroy()
+    },
+  }
+}
+
+function authenticate(context: AuthContext, authorized: ParsedKey): void {
+  if (context.method === 'publickey' && mayEnter(context, authorized)) context.accept()
+  else context.reject(['publickey'])
+}
+
+function mayEnter({ key, signature, blob, hashAlgo }: PublicKeyAuthContext, authorized: ParsedKey): boolean {
+  const expected = authorized.getPublicSSH()
+  const same =
+    key.algo === authorized.type && key.data.length === expected.length && timingSafeEqual(key.data, expected)
+  if (!same) return false
+  // Without a signature the client only asks whether the key would do.
+  return signature === undefined || authorized.verify(blob!, signature, hashAlgo) === true
+}

@@ -1,0 +1,219 @@
+// The way to a server that speaks HTTP/1.1: TCP and TLS, through a proxy if there is one, and the header of its answer.
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import { TunnelError } from '../errors.ts'
+import { Inlet } from '../transport.ts'
+
+export interface WebSocketTarget {
+  /** https:// or wss://; http:// and ws:// for tests. */
+  url: string
+  headers: Record<string, string>
+  tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
+  /** http://, https://, socks5:// or socks5h://, with user and password if it wants them. */
+  proxy?: string
+}
+
+/** An answer with a larger header or error text than this is not read further. */
+const MAX_ANSWER = 64 * 1024
+
+export function unreachable(message: string, hint: string): TunnelError {
+  return new TunnelError('unreachable', message, hint)
+}
+
+/** One time limit for all steps; when it has passed, the socket in hand is destroyed, which fails the step. */
+export class Deadline {
+  socket: Socket | undefined
+  readonly #timer: NodeJS.Timeout
+  #fail: (error: Error) => void = () => {}
+  readonly #failed: Promise<never>
+
+  constructor(timeoutMs: number, what: string) {
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject
+    })
+    this.#failed.catch(() => {})
+    this.#timer = setTimeout(() => {
+      this.#fail(
+        new TunnelError(
+          'timeout',
+          `${what} did not answer within ${timeoutMs / 1000} s`,
+          'see whether the API server can be reached',
+        ),
+      )
+      this.socket?.destroy()
+    }, timeoutMs)
+  }
+
+  guard<T>(step: Promise<T>): Promise<T> {
+    return Promise.race([step, this.#failed])
+  }
+
+  /** An event of a socket, or its error. */
+  wait(socket: Socket, event: string): Promise<void> {
+    this.socket = socket
+    return this.guard(
+      new Promise<void>((resolve, reject) => {
+        const settle = (error?: Error) => {
+          socket.off(event, onEvent)
+          socket.off('error', settle)
+          socket.off('close', onClose)
+          if (error) reject(error)
+          else resolve()
+        }
+        const onEvent = () => settle()
+        const onClose = () => settle(new Error('the connection was closed'))
+        socket.on(event, onEvent)
+        socket.on('error', settle)
+        socket.on('close', onClose)
+      }),
+    )
+  }
+
+  end(destroy = false): void {
+    clearTimeout(this.#timer)
+    if (destroy) this.socket?.destroy()
+  }
+}
+
+export async function direct(
+  host: string,
+  port: number,
+  encrypted: boolean,
+  tls: WebSocketTarget['tls'],
+  inlet: Inlet,
+  deadline: Deadline,
+): Promise<Socket> {
+  const where = { host, port, autoSelectFamily: true, onread: inlet.onread }
+  if (!encrypted) {
+    const socket = connectTcp(where)
+    await deadline.wait(socket, 'connect')
+    return socket
+  }
+  const socket = connectTls({ ...tlsOptions(host, tls), ...where })
+  await deadline.wait(socket, 'secureConnect')
+  return socket
+}
+
+export async function throughProxy(proxy: string, host: string, port: number, deadline: Deadline): Promise<Socket> {
+  const url = new URL(proxy)
+  const proxyHost = url.hostname.replace(/^\[|\]$/g, '')
+  const user = decodeURIComponent(url.username)
+  const password = decodeURIComponent(url.password)
+  if (url.protocol.startsWith('socks')) {
+    const { SocksClient } = await import('socks')
+    const { socket } = await deadline.guard(
+      SocksClient.createConnection({
+        proxy: {
+          host: proxyHost,
+          port: Number(url.port || 1080),
+          type: url.protocol.startsWith('socks4') ? 4 : 5,
+          ...(user ? { userId: user, password } : {}),
+        },
+        command: 'connect',
+        destination: { host, port },
+      }),
+    )
+    deadline.socket = socket
+    return socket
+  }
+  const plain = connectTcp({ host: proxyHost, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) })
+  await deadline.wait(plain, 'connect')
+  const socket =
+    url.protocol === 'https:' ? await secure(plain, proxyHost, { rejectUnauthorized: true }, deadline) : plain
+  // RFC 9110 9.3.6
+  const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+  const credentials = Buffer.from(`${user}:${password}`).toString('base64')
+  const authorization = user ? `Proxy-Authorization: Basic ${credentials}\r\n` : ''
+  const inlet = new Inlet()
+  const receive = (chunk: Buffer) => inlet.push(chunk)
+  socket.on('data', receive)
+  socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
+  const answer = await readAnswer(socket, inlet, deadline)
+  if (answer.status < 200 || answer.status > 299) {
+    socket.destroy()
+    throw unreachable(
+      `the proxy ${url.host} answered ${answer.status} ${answer.reason} to CONNECT ${authority}`,
+      'see proxy-url in the kubeconfig, and HTTPS_PROXY',
+    )
+  }
+  socket.pause()
+  socket.off('data', receive)
+  return socket
+}
+
+function tlsOptions(host: string, tls: WebSocketTarget['tls']): ConnectionOptions {
+  return {
+    servername: tls.servername ?? (isIP(host) ? '' : host),
+    ca: tls.ca,
+    cert: tls.cert,
+    key: tls.key,
+    rejectUnauthorized: tls.rejectUnauthorized,
+    ALPNProtocols: ['http/1.1'],
+  }
+}
+
+export async function secure(
+  socket: Socket,
+  host: string,
+  tls: WebSocketTarget['tls'],
+  deadline: Deadline,
+): Promise<TLSSocket> {
+  const secured = connectTls({ ...tlsOptions(host, tls), socket, host })
+  await deadline.wait(secured, 'secureConnect')
+  return secured
+}
+
+export interface Answer {
+  status: number
+  reason: string
+  headers: Map<string, string>
+}
+
+export async function readAnswer(socket: Socket, inlet: Inlet, deadline: Deadline): Promise<Answer> {
+  const bytes = await readUntil(socket, inlet, deadline, (got) => got.includes('\r\n\r\n'))
+  const end = bytes.indexOf('\r\n\r\n')
+  inlet.hold(bytes.subarray(end + 4))
+  const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n')
+  const match = /^HTTP\/1\.[01] (\d{3}) ?(.*)$/.exec(first)
+  if (!match) throw new Error('the answer is not HTTP')
+  const headers = new Map<string, string>()
+  for (const line of lines) {
+    const colon = line.indexOf(':')
+    headers.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
+  }
+  return { status: Number(match[1]), reason: match[2], headers }
+}
+
+export async function readBody(socket: Socket, inlet: Inlet, answer: Answer, deadline: Deadline): Promise<string> {
+  const wanted = Math.min(Number(answer.headers.get('content-length') ?? 0), MAX_ANSWER)
+  try {
+    return (await readUntil(socket, inlet, deadline, (got) => got.length >= wanted)).toString()
+  } catch {
+    return ''
+  }
+}
+
+/** All that has come when `enough` says so; nobody listens then. */
+async function readUntil(
+  socket: Socket,
+  inlet: Inlet,
+  deadline: Deadline,
+  enough: (got: Buffer) => boolean,
+): Promise<Buffer> {
+  let got = Buffer.alloc(0)
+  const come = new Promise<Buffer>((resolve, reject) => {
+    const take = (chunk: Buffer) => {
+      got = Buffer.concat([got, chunk])
+      if (enough(got)) {
+        inlet.hold()
+        resolve(got)
+      } else if (got.length > MAX_ANSWER) reject(new Error('the answer does not end'))
+    }
+    if (enough(got)) resolve(got)
+    else inlet.listen(take)
+  })
+  return Promise.race([
+    come,
+    deadline.wait(socket, 'close').then(() => Promise.reject(new Error('the connection was closed'))),
+  ])
+}
