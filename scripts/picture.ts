@@ -8,13 +8,14 @@ const lineHeight = 20
 const width = Math.ceil(Math.max(...lines.map((line) => line.length)) * charWidth) + 40
 const height = lines.length * lineHeight + 62
 
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-const span = (colour: string, text: string) => `<tspan fill="${colour}">${escape(text)}</tspan>`
+const escapeXml = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+const span = (colour: string, text: string) => `<tspan fill="${colour}">${escapeXml(text)}</tspan>`
 
 function draw(line: string): string {
   if (line.startsWith('$ ')) return span('#7ee787', '$ ') + span('#f0f6fc', line.slice(2))
   const mark = /^(\s*)([✓!])(.*)$/.exec(line)
-  if (mark) return escape(mark[1]) + span(mark[2] === '✓' ? '#3fb950' : '#d29922', mark[2]) + span('#c9d1d9', mark[3])
+  if (mark)
+    return escapeXml(mark[1]) + span(mark[2] === '✓' ? '#3fb950' : '#d29922', mark[2]) + span('#c9d1d9', mark[3])
   return span('#9da7b3', line)
 }
 

@@ -11,7 +11,8 @@ import { NAMESPACE, startPeer, stopPeer } from './peer.ts'
 const cluster = realCluster()
 const skip = 'missing' in cluster ? cluster.missing : false
 const program = 'program' in cluster ? cluster.program : ''
-const kubectl = (...args: string[]) => execFileSync(program, ['kubectl', ...args], { encoding: 'utf8' }).trim()
+const kubectl = (...args: string[]) =>
+  execFileSync(program, ['kubectl', ...args], { encoding: 'utf8', maxBuffer: 64 << 20 }).trim()
 
 before(() => {
   if (!skip) startPeer(program)

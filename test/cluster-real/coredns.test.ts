@@ -15,10 +15,11 @@ interface Result {
 type Run = { results: Record<string, Result>; toLaptop: string[]; domains: string[] }
 
 test('names as in a pod from the real CoreDNS, over UDP and over TCP', { skip }, () => {
-  const kubectl = (...args: string[]) => execFileSync(program!, ['kubectl', ...args], { encoding: 'utf8' })
+  const kubectl = (...args: string[]) =>
+    execFileSync(program!, ['kubectl', ...args], { encoding: 'utf8', maxBuffer: 64 << 20 })
   const field = (path: string) => kubectl('-n', 'shop', 'get', 'svc', 'web', '-o', `jsonpath={${path}}`)
   const publicName = `www.kt-test-${process.pid}.example.com`
-  const probe = fileURLToPath(new URL('coredns-probe.ts', import.meta.url))
+  const probe = fileURLToPath(new URL('../dns/coredns-probe.ts', import.meta.url))
   const output = execFileSync(program!, ['in', 'node1', process.execPath, probe, '10.96.0.10', publicName])
   const runs = JSON.parse(output.toString()) as { udp: Run; tcp: Run }
   const [v4, v6] = field('.spec.clusterIPs[*]').split(' ')
@@ -43,7 +44,7 @@ test('names as in a pod from the real CoreDNS, over UDP and over TCP', { skip },
     assert.deepEqual(toLaptop, ['nope.shop A', `${publicName} A`])
     assert.ok(domains.includes('kube-system'))
   }
-  const log = kubectl('-n', 'kube-system', 'logs', '-l', 'k8s-app=kube-dns', '--tail=-1')
+  const log = kubectl('-n', 'kube-system', 'logs', '-l', 'k8s-app=kube-dns', '--tail=-1', '--since=120s')
   assert.ok(log.includes('kube-dns.kube-system.svc.cluster.local'))
   assert.ok(!log.includes(`kt-test-${process.pid}`))
 })

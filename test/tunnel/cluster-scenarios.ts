@@ -1,4 +1,4 @@
-// The tunnel on a real cluster: KT_TEST_CLUSTER=1 with KUBECONFIG (and KUBECTL, if it is not on the PATH) of one that has namespace
+// The tunnel on a real cluster, run by test/cluster-real/tunnel.test.ts: KT_TEST_TUNNEL=1 with KUBECONFIG (and KUBECTL, if it is not on the PATH) of one that has namespace
 // `shop` with the pods `web`: TCP 7 echoes, 19 sends for ever, UDP 7 echoes. From inside a laptop of that cluster.
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
@@ -7,7 +7,7 @@ import type { ConnectedTunnel } from '../../src/tunnel/index.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { Probe } from './compliance.ts'
 
-const skip = process.env.KT_TEST_CLUSTER ? undefined : 'KT_TEST_CLUSTER is not set'
+const skip = process.env.KT_TEST_TUNNEL ? undefined : 'KT_TEST_TUNNEL is not set'
 
 for (const kind of ['agent', 'sshd'] as const) {
   describe(`port-forward to a shadow of kind ${kind}`, { skip, timeout: 120_000 }, () => {
