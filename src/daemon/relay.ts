@@ -33,6 +33,8 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
   let streamOver = false
 
   const fromTunnel: StreamHandler = {
+    // `consumed` follows the program's acknowledgement, after which the stack does not look at a chunk any more.
+    returnsChunks: true,
     onOpen() {
       if (flowOver) return
       flow.accept()
