@@ -64,9 +64,16 @@ try {
     peak = Math.max(peak, rss().both)
   }, 200)
   const began = performance.now()
-  laptop(process.execPath, '-e', upload('db-0.db.shop', Number(values.megabytes)))
+  const sender = spawn(
+    cluster,
+    ['laptop', '--as', 'bm', process.execPath, '-e', upload('db-0.db.shop', Number(values.megabytes))],
+    { stdio: 'ignore' },
+  )
+  await new Promise((r) => sender.once('close', r))
   clearInterval(watch)
-  say(`after ${values.megabytes} MB to a slow reader (${Math.round((performance.now() - began) / 1000)} s)`)
+  say(
+    `after ${values.megabytes} MB to a slow reader (${Math.round((performance.now() - began) / 1000)} s, peak ${peak} MB)`,
+  )
 } finally {
   server.kill()
   laptop(kt, 'down')
