@@ -1,140 +1,25 @@
-// A port of a pod through the API server: Kubernetes' port-forward over a WebSocket (subprotocol v4.channel.k8s.io). Messages
-// begin with a channel byte: 0 is data of the first port, 1 its errors, and each channel's first message is the port
-// number. Nothing is gathered into messages on the way in: pieces go on as they come.
-import { randomBytes } from 'node:crypto'
+// A port of a pod through the API server: Kubernetes' port-forward, over SPDY/3.1 where it is spoken, else over a WebSocket.
+// SPDY first, since on the way up containerd spends less than half as long on it (docs/performance.md): it undoes a WebSocket's masking
+// byte by byte.
 import { TunnelError } from './errors.ts'
-import { Gatherer, type Transport } from './transport.ts'
+import { RefusedError } from './http-upgrade.ts'
+import { openSpdyForward } from './spdy/portforward.ts'
+import type { Transport } from './transport.ts'
 import type { WebSocketTarget } from './websocket/dial.ts'
-import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './websocket/frame.ts'
-import { openWebSocket } from './websocket/handshake.ts'
+import { openWebSocketForward } from './websocket/portforward.ts'
 
-const PROTOCOL = 'v4.channel.k8s.io'
-const DATA_CHANNEL = 0
-const ERROR_CHANNEL = 1
-/** Of the port number in front of each channel's data, little-endian. */
-const PORT_BYTES = 2
+// What servers and proxies answer that do not know the upgrade or the method, or a user who may only `get`.
+const NOT_SPDY = new Set([400, 403, 405, 406, 415, 426, 501])
 
 /** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
 export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Transport> {
-  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
-  const headroom = MAX_HEADER + 1
-  const gatherer = new Gatherer(
-    (message, done) => {
-      socket.write(message, done)
-    },
-    {
-      headroom,
-      seal(slab, start, end) {
-        slab[start - 1] = DATA_CHANNEL
-        // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.
-        return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : randomBytes(4))
-      },
-    },
-  )
-  let onData: (chunk: Buffer) => void = () => {}
-  let failure: Error | undefined
-  let closed = false
-  let ending = false
-
-  const fail = (message: string) => {
-    failure ??= new TunnelError('lost', message, 'see whether the shadow pod runs')
-    socket.destroy()
-  }
-  const control = (opcode: number, payload: Uint8Array) => {
-    if (socket.destroyed) return
-    const frame = Buffer.alloc(MAX_HEADER + payload.length)
-    frame.set(payload, MAX_HEADER)
-    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, randomBytes(4))))
-  }
-
-  // One a channel: bytes of the port number still to come.
-  const portBytes = [PORT_BYTES, PORT_BYTES]
-  let channel = DATA_CHANNEL
-  let errorText = ''
-  const decoder = new FrameDecoder({
-    onPiece(piece, first) {
-      if (first) {
-        channel = piece[0]
-        if (channel > ERROR_CHANNEL) return fail(`port-forward: data on channel ${channel}, which nobody opened`)
-        piece = piece.subarray(1)
-      }
-      if (portBytes[channel] > 0) {
-        const skip = Math.min(portBytes[channel], piece.length)
-        portBytes[channel] -= skip
-        piece = piece.subarray(skip)
-      }
-      if (piece.length === 0) return
-      if (channel === DATA_CHANNEL) return onData(piece)
-      errorText += piece.toString()
-      if (/connection refused/.test(errorText))
-        failure ??= new TunnelError(
-          'unreachable',
-          'port-forward: nothing listens on that port of the pod',
-          'it may still be starting: try again',
-        )
-      fail(`port-forward: ${errorText.trim()}`)
-    },
-    onPing: (payload) => control(Opcode.pong, payload),
-    onClose(code, reason) {
-      // RFC 6455 5.5.1: a close frame is answered with one.
-      control(Opcode.close, Uint8Array.of(code >>> 8, code & 255))
-      if (!ending)
-        failure ??= new TunnelError(
-          'lost',
-          `port-forward: closed by the cluster (${reason || code})`,
-          'see whether the shadow pod runs',
-        )
-      socket.end()
-    },
-  })
-  const receive = (chunk: Buffer) => {
-    try {
-      decoder.push(chunk)
-    } catch (error) {
-      fail((error as Error).message)
-    }
-  }
-
-  return {
-    start(data, over) {
-      onData = data
-      socket.on('error', (error) => {
-        failure ??= new TunnelError(
-          'lost',
-          `port-forward: ${error.message}`,
-          'see whether the API server can be reached',
-        )
-      })
-      socket.on('end', () => socket.destroy())
-      socket.on('close', () => {
-        if (closed) return
-        closed = true
-        gatherer.close()
-        over(failure)
-      })
-      inlet.listen(receive)
-    },
-    reserve: (length) => gatherer.reserve(length),
-    write: (chunk) => gatherer.write(chunk),
-    get buffered() {
-      return gatherer.buffered
-    },
-    get onDrain() {
-      return gatherer.onDrain
-    },
-    set onDrain(callback) {
-      gatherer.onDrain = callback
-    },
-    end() {
-      ending = true
-      gatherer.whenEmpty(() => {
-        control(Opcode.close, Uint8Array.of(1000 >>> 8, 1000 & 255))
-        socket.end(() => socket.destroy())
-      })
-    },
-    destroy(error) {
-      failure ??= error
-      socket.destroy()
-    },
+  try {
+    return await openSpdyForward(endpoint, timeoutMs)
+  } catch (error) {
+    const other =
+      (error instanceof RefusedError && NOT_SPDY.has(error.status)) ||
+      (error instanceof TunnelError && error.code === 'protocol')
+    if (!other) throw error
+    return openWebSocketForward(endpoint, timeoutMs)
   }
 }

@@ -237,6 +237,8 @@ export class ApiServer {
     try {
       await this.#wait()
       const parsed = this.#open(request, '')
+      // No SPDY here: kt falls back to WebSockets, which the lab's faults are made for.
+      if (request.method !== 'GET') throw new StatusError(405, 'MethodNotAllowed', 'the server does not speak SPDY')
       if (parsed?.path.subresource !== 'portforward') throw new StatusError(400, 'BadRequest', 'no upgrade here')
       const name = parsed.path.name!
       if (!this.store.get('pods', parsed.path.namespace, name)) throw notFound('pods', name)

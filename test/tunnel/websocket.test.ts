@@ -5,8 +5,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { connectTunnel, openPortForward, TunnelError } from '../../src/tunnel/index.ts'
+import { connectTunnel, TunnelError } from '../../src/tunnel/index.ts'
 import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from '../../src/tunnel/websocket/frame.ts'
+import { openWebSocketForward } from '../../src/tunnel/websocket/portforward.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { Probe } from './compliance.ts'
 import { type Shadow, startAgent } from './shadows.ts'
@@ -164,7 +165,7 @@ describe('port-forward', () => {
 
   const endpoint = () => ({ url, headers: { Authorization: 'Bearer x' }, tls: { rejectUnauthorized: true } })
 
-  async function echoThrough(transport: Awaited<ReturnType<typeof openPortForward>>): Promise<void> {
+  async function echoThrough(transport: Awaited<ReturnType<typeof openWebSocketForward>>): Promise<void> {
     const tunnel = await connectTunnel({ ...shadow, transport })
     const echo = createServer((socket) => socket.pipe(socket))
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
@@ -182,11 +183,11 @@ describe('port-forward', () => {
     echo.close()
   }
 
-  it('carries a tunnel', async () => echoThrough(await openPortForward(endpoint())))
+  it('carries a tunnel', async () => echoThrough(await openWebSocketForward(endpoint())))
 
   it('carries a tunnel in fragments of one byte and more', async () => {
     server.fragment = 1
-    const transport = await openPortForward(endpoint())
+    const transport = await openWebSocketForward(endpoint())
     const tunnel = await connectTunnel({ ...shadow, transport })
     assert.ok((await tunnel.probe(5000)) >= 0)
     server.fragment = 1000
@@ -212,7 +213,7 @@ describe('port-forward', () => {
     })
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
     const { port } = proxy.address() as AddressInfo
-    await echoThrough(await openPortForward({ ...endpoint(), proxy: `http://me:secret@127.0.0.1:${port}` }))
+    await echoThrough(await openWebSocketForward({ ...endpoint(), proxy: `http://me:secret@127.0.0.1:${port}` }))
     assert.deepEqual(asked, [`${new URL(url).host} Basic ${Buffer.from('me:secret').toString('base64')}`])
     proxy.close()
     proxy.closeAllConnections()
@@ -221,7 +222,7 @@ describe('port-forward', () => {
   it('says what the API server said', async () => {
     server.forbidden = true
     await assert.rejects(
-      openPortForward(endpoint()),
+      openWebSocketForward(endpoint()),
       (error) =>
         error instanceof TunnelError && error.code === 'unreachable' && /403 pods "x" is forbidden/.test(error.message),
     )
@@ -231,12 +232,12 @@ describe('port-forward', () => {
   it('says what came on the error channel', async () => {
     server.errorText = 'error forwarding port 2222: no such container'
     await assert.rejects(
-      connectTunnel({ ...shadow, transport: await openPortForward(endpoint()) }),
+      connectTunnel({ ...shadow, transport: await openWebSocketForward(endpoint()) }),
       (error) => error instanceof TunnelError && /error forwarding port 2222/.test(error.message),
     )
     server.errorText = 'error forwarding port 2222: dial tcp4 127.0.0.1:2222: connect: connection refused'
     await assert.rejects(
-      connectTunnel({ ...shadow, transport: await openPortForward(endpoint()) }),
+      connectTunnel({ ...shadow, transport: await openWebSocketForward(endpoint()) }),
       (error) => error instanceof TunnelError && error.code === 'unreachable' && /nothing listens/.test(error.message),
     )
     server.errorText = undefined
@@ -247,7 +248,7 @@ describe('port-forward', () => {
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
     const { port } = mute.address() as AddressInfo
     await assert.rejects(
-      openPortForward({ ...endpoint(), url: `ws://127.0.0.1:${port}/` }, 50),
+      openWebSocketForward({ ...endpoint(), url: `ws://127.0.0.1:${port}/` }, 50),
       (error) => error instanceof TunnelError && error.code === 'timeout',
     )
     mute.close()
@@ -255,7 +256,7 @@ describe('port-forward', () => {
 
   it('says that nobody listens', async () => {
     await assert.rejects(
-      openPortForward({ ...endpoint(), url: 'ws://127.0.0.1:1/' }),
+      openWebSocketForward({ ...endpoint(), url: 'ws://127.0.0.1:1/' }),
       (error) => error instanceof TunnelError && error.code === 'unreachable' && /ECONNREFUSED/.test(error.message),
     )
   })

@@ -1,0 +1,96 @@
+// What port-forwards of both kinds share: a socket with a Gatherer in front, one reason why it ended, and the Transport made of
+// them. The kinds differ in their framing only.
+import type { Socket } from 'node:net'
+import { TunnelError } from './errors.ts'
+import type { Gatherer, Inlet, Transport } from './transport.ts'
+
+export class ForwardLine {
+  readonly #socket: Socket
+  #failure: Error | undefined
+  #ending = false
+  #onData: (chunk: Buffer) => void = () => {}
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** Bytes of the port, for the transport's owner. */
+  deliver(piece: Buffer): void {
+    this.#onData(piece)
+  }
+
+  /** Why it will end, unless we end it ourselves; the first reason counts. */
+  lost(message: string, hint = 'see whether the shadow pod runs'): void {
+    if (!this.#ending) this.#failure ??= new TunnelError('lost', message, hint)
+  }
+
+  /** Ends it now. */
+  fail(message: string): void {
+    this.lost(message)
+    this.#socket.destroy()
+  }
+
+  /** The cluster's own words about the port, which end it. */
+  failed(text: string): void {
+    if (/connection refused/.test(text))
+      this.#failure ??= new TunnelError(
+        'unreachable',
+        'port-forward: nothing listens on that port of the pod',
+        'it may still be starting: try again',
+      )
+    this.fail(`port-forward: ${text.trim()}`)
+  }
+
+  /** `decode` takes what the socket brings (its errors end the line); `farewell` is sent before an orderly end. */
+  transport(inlet: Inlet, gatherer: Gatherer, decode: (chunk: Buffer) => void, farewell: () => void): Transport {
+    const socket = this.#socket
+    let closed = false
+    return {
+      start: (data, over) => {
+        this.#onData = data
+        socket.on('error', (error) =>
+          this.lost(`port-forward: ${error.message}`, 'see whether the API server can be reached'),
+        )
+        socket.on('end', () => {
+          this.lost('port-forward: closed by the cluster')
+          socket.destroy()
+        })
+        socket.on('close', () => {
+          if (closed) return
+          closed = true
+          gatherer.close()
+          over(this.#failure)
+        })
+        inlet.listen((chunk) => {
+          try {
+            decode(chunk)
+          } catch (error) {
+            this.fail((error as Error).message)
+          }
+        })
+      },
+      reserve: (length) => gatherer.reserve(length),
+      write: (chunk) => gatherer.write(chunk),
+      get buffered() {
+        return gatherer.buffered
+      },
+      get onDrain() {
+        return gatherer.onDrain
+      },
+      set onDrain(callback) {
+        gatherer.onDrain = callback
+      },
+      end: () => {
+        this.#ending = true
+        gatherer.whenEmpty(() => {
+          farewell()
+          socket.end(() => socket.destroy())
+        })
+      },
+      destroy: (error) => {
+        this.#failure ??= error
+        socket.destroy()
+      },
+    }
+  }
+}

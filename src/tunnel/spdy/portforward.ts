@@ -1,0 +1,56 @@
+// Kubernetes' port-forward over SPDY/3.1 (protocol portforward.k8s.io): two streams a connection, one for the data of the
+// port, one for an error in words. Nothing is gathered into frames on the way in: pieces go on as they come.
+import { TunnelError } from '../errors.ts'
+import { ForwardLine } from '../forward-line.ts'
+import { upgrade } from '../http-upgrade.ts'
+import { Gatherer, type Transport } from '../transport.ts'
+import type { WebSocketTarget } from '../websocket/dial.ts'
+import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from './frame.ts'
+
+const PROTOCOL = 'portforward.k8s.io'
+const ERROR_STREAM = 1
+const DATA_STREAM = 3
+
+/** Opens it. Rejects with TunnelError 'unreachable' or 'timeout'; 'protocol' if the server switched to something else. */
+export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: number): Promise<Transport> {
+  const port = new URL(endpoint.url).searchParams.get('ports') ?? ''
+  const lines = ['Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${PROTOCOL}`, 'Content-Length: 0']
+  const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs)
+  if (answer.headers.get('upgrade')?.toLowerCase() !== 'spdy/3.1') {
+    socket.destroy()
+    throw new TunnelError('protocol', 'port-forward: the server switched to something that is not SPDY', '')
+  }
+  const opener = new StreamOpener()
+  const headers = (type: string): [string, string][] => [
+    ['streamtype', type],
+    ['port', port],
+    ['requestid', '0'],
+  ]
+  socket.write(
+    Buffer.concat([
+      opener.open(ERROR_STREAM, headers('error'), true),
+      opener.open(DATA_STREAM, headers('data'), false),
+    ]),
+  )
+  const gatherer = new Gatherer((message, done) => socket.write(message, done), {
+    headroom: SPDY_HEADER,
+    seal: (slab, start, end) => sealData(DATA_STREAM, slab, start, end),
+  })
+  const line = new ForwardLine(socket)
+  const decoder = new SpdyDecoder({
+    onData: (stream, piece) => (stream === DATA_STREAM ? line.deliver(piece) : line.failed(piece.toString())),
+    onFin(stream) {
+      // The error stream, which says why, may come a moment later.
+      if (stream === DATA_STREAM) setImmediate(() => line.fail('port-forward: closed by the cluster'))
+    },
+    onPing: (frame) => void socket.write(frame),
+    onReset: (stream) => line.fail(`port-forward: the cluster reset stream ${stream}`),
+    onGoAway: () => line.lost('port-forward: closed by the cluster'),
+  })
+  return line.transport(
+    inlet,
+    gatherer,
+    (chunk) => decoder.push(chunk),
+    () => {},
+  )
+}

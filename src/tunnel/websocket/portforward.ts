@@ -1,0 +1,77 @@
+// Kubernetes' port-forward over a WebSocket (subprotocol v4.channel.k8s.io). Messages
+// begin with a channel byte: 0 is data of the first port, 1 its errors, and each channel's first message is the port
+// number. Nothing is gathered into messages on the way in: pieces go on as they come.
+import { randomBytes } from 'node:crypto'
+import { ForwardLine } from '../forward-line.ts'
+import { Gatherer, type Transport } from '../transport.ts'
+import type { WebSocketTarget } from './dial.ts'
+import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
+import { openWebSocket } from './handshake.ts'
+
+const PROTOCOL = 'v4.channel.k8s.io'
+const DATA_CHANNEL = 0
+const ERROR_CHANNEL = 1
+/** Of the port number in front of each channel's data, little-endian. */
+const PORT_BYTES = 2
+
+/** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
+export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Transport> {
+  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
+  const headroom = MAX_HEADER + 1
+  const gatherer = new Gatherer(
+    (message, done) => {
+      socket.write(message, done)
+    },
+    {
+      headroom,
+      seal(slab, start, end) {
+        slab[start - 1] = DATA_CHANNEL
+        // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.
+        return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : randomBytes(4))
+      },
+    },
+  )
+  const line = new ForwardLine(socket)
+  const control = (opcode: number, payload: Uint8Array) => {
+    if (socket.destroyed) return
+    const frame = Buffer.alloc(MAX_HEADER + payload.length)
+    frame.set(payload, MAX_HEADER)
+    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, randomBytes(4))))
+  }
+
+  // One a channel: bytes of the port number still to come.
+  const portBytes = [PORT_BYTES, PORT_BYTES]
+  let channel = DATA_CHANNEL
+  let errorText = ''
+  const decoder = new FrameDecoder({
+    onPiece(piece, first) {
+      if (first) {
+        channel = piece[0]
+        if (channel > ERROR_CHANNEL) return line.fail(`port-forward: data on channel ${channel}, which nobody opened`)
+        piece = piece.subarray(1)
+      }
+      if (portBytes[channel] > 0) {
+        const skip = Math.min(portBytes[channel], piece.length)
+        portBytes[channel] -= skip
+        piece = piece.subarray(skip)
+      }
+      if (piece.length === 0) return
+      if (channel === DATA_CHANNEL) return line.deliver(piece)
+      errorText += piece.toString()
+      line.failed(errorText)
+    },
+    onPing: (payload) => control(Opcode.pong, payload),
+    onClose(code, reason) {
+      // RFC 6455 5.5.1: a close frame is answered with one.
+      control(Opcode.close, Uint8Array.of(code >>> 8, code & 255))
+      line.lost(`port-forward: closed by the cluster (${reason || code})`)
+      socket.end()
+    },
+  })
+  return line.transport(
+    inlet,
+    gatherer,
+    (chunk) => decoder.push(chunk),
+    () => control(Opcode.close, Uint8Array.of(1000 >>> 8, 1000 & 255)),
+  )
+}
