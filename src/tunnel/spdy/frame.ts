@@ -3,8 +3,6 @@
 
 /** Bytes of a frame's header. */
 export const SPDY_HEADER = 8
-/** Longest payload of one frame: its length has 24 bits. */
-export const MAX_PAYLOAD = 0xffffff
 /** Largest control frame that is read; what a server sends here has some hundred bytes. */
 const MAX_CONTROL = 64 * 1024
 
