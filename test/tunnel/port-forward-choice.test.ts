@@ -1,0 +1,47 @@
+// Which way a port-forward takes: SPDY where the server takes it, a WebSocket where it says that it does not.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { openPortForward, type TunnelError } from '../../src/tunnel/index.ts'
+
+/** A server that answers each request with `status` and remembers what was asked; upgrades to WebSockets are refused with 500. */
+async function asked(status: number): Promise<{ requests: string[]; error: TunnelError }> {
+  const requests: string[] = []
+  const server = createServer()
+  server.on('upgrade', (request, socket) => {
+    requests.push(`${request.method} ${request.headers.upgrade}`)
+    const answer = request.method === 'POST' ? status : 500
+    socket.end(`HTTP/1.1 ${answer} No\r\ncontent-length: 2\r\n\r\nno`)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  try {
+    const url = `ws://127.0.0.1:${port}/api/v1/namespaces/n/pods/p/portforward?ports=2222`
+    const error = await openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } }).then(
+      () => assert.fail('nothing can be opened here'),
+      (reason: TunnelError) => reason,
+    )
+    return { requests, error }
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+}
+
+test('a server or a right that knows no SPDY: the WebSocket is tried', async () => {
+  for (const status of [400, 403, 405, 501]) {
+    const { requests, error } = await asked(status)
+    assert.deepEqual(requests, ['POST SPDY/3.1', 'GET websocket'], `${status}`)
+    assert.match(error.message, /answered 500/)
+  }
+})
+
+test('what a WebSocket would not mend is told at once', async () => {
+  for (const status of [401, 404, 500]) {
+    const { requests, error } = await asked(status)
+    assert.deepEqual(requests, ['POST SPDY/3.1'], `${status}`)
+    assert.equal(error.code, 'unreachable')
+    assert.match(error.message, new RegExp(`answered ${status}`))
+  }
+})
