@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { ClusterError, type ClusterErrorCode, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
+import { until } from '../support/until.ts'
 import { apply, client, jobsIn, kubeconfigFor, kubeconfigs, kubectl, shadowOptions, skip, skipOwn } from './cluster.ts'
 
 // Its own namespace, so that "nothing is left" means this test's.
@@ -215,7 +216,10 @@ describe('shadow on a real cluster', { skip }, () => {
         cluster.createShadow({ ...shadowOptions, nodeSelector: { nosuch: 'label' } }, () => {}),
         /the process that speaks to the API server ended \(SIGTERM|given up/,
       )
-      const children = execFileSync('pgrep', ['-P', String(process.pid), '-f', 'worker'], { encoding: 'utf8' })
+      // pgrep fails while the child that was just started has not yet become the worker.
+      const children = await until('there is a worker', () =>
+        execFileSync('pgrep', ['-P', String(process.pid), '-f', 'worker'], { encoding: 'utf8' }),
+      )
       for (const pid of children.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGTERM')
       await lost
       assert.equal((await cluster.identify()).namespace, namespace)
