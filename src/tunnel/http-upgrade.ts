@@ -1,7 +1,5 @@
 // Asks an HTTP/1.1 server to speak another protocol on this connection: what WebSocket and SPDY port-forwards begin with.
 import type { Socket } from 'node:net'
-import { TunnelError } from './errors.ts'
-import { Inlet } from './transport.ts'
 import {
   type Answer,
   Deadline,
@@ -12,7 +10,9 @@ import {
   throughProxy,
   unreachable,
   type WebSocketTarget,
-} from './websocket/dial.ts'
+} from './dial.ts'
+import { TunnelError } from './errors.ts'
+import { Inlet } from './transport.ts'
 
 export interface Upgraded {
   socket: Socket

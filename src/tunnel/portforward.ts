@@ -1,11 +1,12 @@
 // A port of a pod through the API server: Kubernetes' port-forward, over SPDY/3.1 where it is spoken, else over a WebSocket.
 // SPDY first, since on the way up containerd spends less than half as long on it (docs/performance.md): it undoes a WebSocket's masking
 // byte by byte.
+
+import type { WebSocketTarget } from './dial.ts'
 import { TunnelError } from './errors.ts'
 import { RefusedError } from './http-upgrade.ts'
 import { openSpdyForward } from './spdy/portforward.ts'
 import type { Transport } from './transport.ts'
-import type { WebSocketTarget } from './websocket/dial.ts'
 import { openWebSocketForward } from './websocket/portforward.ts'
 
 // What servers and proxies answer that do not know the upgrade or the method, or a user who may only `get`.

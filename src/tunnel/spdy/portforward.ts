@@ -1,10 +1,11 @@
 // Kubernetes' port-forward over SPDY/3.1 (protocol portforward.k8s.io): two streams a connection, one for the data of the
 // port, one for an error in words. Nothing is gathered into frames on the way in: pieces go on as they come.
+
+import type { WebSocketTarget } from '../dial.ts'
 import { TunnelError } from '../errors.ts'
 import { ForwardLine } from '../forward-line.ts'
 import { upgrade } from '../http-upgrade.ts'
 import { Gatherer, type Transport } from '../transport.ts'
-import type { WebSocketTarget } from '../websocket/dial.ts'
 import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from './frame.ts'
 
 const PROTOCOL = 'portforward.k8s.io'

@@ -1,7 +1,7 @@
 // Opens a WebSocket as client: the upgrade of RFC 6455 4.1. How to get there is dial.ts's business, what comes after, frame.ts's.
 import { createHash, randomBytes } from 'node:crypto'
+import { unreachable, type WebSocketTarget } from '../dial.ts'
 import { type Upgraded, upgrade } from '../http-upgrade.ts'
-import { unreachable, type WebSocketTarget } from './dial.ts'
 
 /** RFC 6455 1.3 */
 const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'

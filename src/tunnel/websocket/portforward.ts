@@ -2,9 +2,9 @@
 // begin with a channel byte: 0 is data of the first port, 1 its errors, and each channel's first message is the port
 // number. Nothing is gathered into messages on the way in: pieces go on as they come.
 import { randomBytes } from 'node:crypto'
+import type { WebSocketTarget } from '../dial.ts'
 import { ForwardLine } from '../forward-line.ts'
 import { Gatherer, type Transport } from '../transport.ts'
-import type { WebSocketTarget } from './dial.ts'
 import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
 import { openWebSocket } from './handshake.ts'
 

@@ -1,8 +1,8 @@
 // The way to a server that speaks HTTP/1.1: TCP and TLS, through a proxy if there is one, and the header of its answer.
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
-import { TunnelError } from '../errors.ts'
-import { Inlet } from '../transport.ts'
+import { TunnelError } from './errors.ts'
+import { Inlet } from './transport.ts'
 
 export interface WebSocketTarget {
   /** https:// or wss://; http:// and ws:// for tests. */
