@@ -11,6 +11,9 @@ import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from './frame.ts'
 const PROTOCOL = 'portforward.k8s.io'
 const ERROR_STREAM = 1
 const DATA_STREAM = 3
+/** How long the error stream, which says why, may come after the end of the data. */
+const WHY_MS = 250
+const CLOSED = 'port-forward: closed by the cluster'
 
 /** Opens it. Rejects with TunnelError 'unreachable' or 'timeout'; 'protocol' if the server switched to something else. */
 export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: number): Promise<Transport> {
@@ -38,15 +41,19 @@ export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: numb
     seal: (slab, start, end) => sealData(DATA_STREAM, slab, start, end),
   })
   const line = new ForwardLine(socket)
+  let dataEnded = false
   const decoder = new SpdyDecoder({
     onData: (stream, piece) => (stream === DATA_STREAM ? line.deliver(piece) : line.failed(piece.toString())),
     onFin(stream) {
-      // The error stream, which says why, may come a moment later.
-      if (stream === DATA_STREAM) setImmediate(() => line.fail('port-forward: closed by the cluster'))
+      if (stream === DATA_STREAM) {
+        const timer = setTimeout(() => line.fail(CLOSED), WHY_MS)
+        socket.once('close', () => clearTimeout(timer))
+      } else if (dataEnded) line.fail(CLOSED)
+      dataEnded ||= stream === DATA_STREAM
     },
     onPing: (frame) => void socket.write(frame),
     onReset: (stream) => line.fail(`port-forward: the cluster reset stream ${stream}`),
-    onGoAway: () => line.lost('port-forward: closed by the cluster'),
+    onGoAway: () => line.lost(CLOSED),
   })
   return line.transport(
     inlet,
