@@ -42,6 +42,7 @@ export function ownerOf(caller: Caller): string {
 const passed = [
   'KUBECONFIG',
   'KT_LOG',
+  'XDG_STATE_HOME',
   'HTTP_PROXY',
   'HTTPS_PROXY',
   'NO_PROXY',

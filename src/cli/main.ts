@@ -1,13 +1,14 @@
 // The command line: parses, calls one function a command, turns errors into two lines and an exit code.
 import { Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
+import { VERSION } from '../control/version.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
+import { addVersionCommand } from './commands/version.ts'
 import { CliError, EXIT, printError } from './output.ts'
-import { VERSION } from './version.ts'
 
 const program = new Command('kt')
   .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
@@ -25,6 +26,7 @@ addDownCommand(program)
 addStatusCommand(program)
 addDnsCommands(program)
 addLogsCommand(program)
+addVersionCommand(program)
 for (const command of program.commands) inherit(command)
 
 /** Exit codes and error output of the program hold for its commands, however deep. */

@@ -11,9 +11,10 @@ export function controlSocket(uid: number): string {
 }
 
 /**
- * The engine's log, where XDG_STATE_HOME is by default: under sudo and in a login of its own the engine does not see the
- * caller's variable, and `kt logs` must look in the same place.
+ * The engine's log, below XDG_STATE_HOME (an absolute path, else it does not count: XDG Base Directory Specification) or
+ * its default. sudo drops that variable, so who looks for the log looks in both places.
  */
-export function logFile(home: string): string {
-  return join(home, '.local/state/kt/kt.log')
+export function logFile(home: string, env: NodeJS.ProcessEnv): string {
+  const state = env['XDG_STATE_HOME']
+  return join(state?.startsWith('/') ? state : join(home, '.local/state'), 'kt/kt.log')
 }

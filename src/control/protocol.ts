@@ -42,6 +42,8 @@ export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'dis
 
 /** `kt status --json`; keys are stable, documented in docs/status.md. */
 export interface Status {
+  /** Of the engine. */
+  version: string
   state: ConnectionState
   /** ISO 8601, when the state began. */
   since: string
@@ -51,7 +53,16 @@ export interface Status {
   server: string
   namespace: string
   user: string
-  shadow: { kind: 'agent' | 'sshd'; namespace: string; job: string; pod: string; node: string; image: string } | null
+  /** `version`: what the shadow's end of the tunnel says it is; null while there is no tunnel. */
+  shadow: {
+    kind: 'agent' | 'sshd'
+    namespace: string
+    job: string
+    pod: string
+    node: string
+    image: string
+    version: string | null
+  } | null
   tun: { name: string; mtu: number; addresses: string[] } | null
   ranges: { cidr: string; kind: string; source: string; guessed: boolean }[]
   /** What is routed, after includes, excludes and cut-outs. */

@@ -18,7 +18,7 @@ const FAREWELL_MS = 9_000
 
 const config = await readConfig()
 Object.assign(process.env, config.env)
-const log = openLog(logFile(homedir()), process.env['KT_LOG'] === 'debug')
+const log = openLog(logFile(homedir(), process.env), process.env['KT_LOG'] === 'debug')
 log(`engine ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
 
 let ready = false

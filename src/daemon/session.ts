@@ -3,6 +3,7 @@
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { DnsAnswer, DnsStatus, Progress, Status, UpConfig } from '../control/protocol.ts'
+import { VERSION } from '../control/version.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TunDevice } from '../tun/port.ts'
 import { connectTunnel, openPortForward } from '../tunnel/index.ts'
@@ -198,6 +199,7 @@ export class Session {
     const id = this.#identity
     const shadow = this.#link?.shadow ?? this.#shadow
     return {
+      version: VERSION,
       state: this.#state,
       since: this.#since.toISOString(),
       pid: process.pid,
@@ -214,6 +216,7 @@ export class Session {
             pod: shadow.pod,
             node: shadow.node,
             image: this.#image(),
+            version: this.#link?.tunnel()?.info.version ?? null,
           }
         : null,
       tun: this.#applied ? { name: this.#applied.tunName, mtu: MTU, addresses: this.#desired!.addresses } : null,

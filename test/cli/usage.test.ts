@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { newestLog } from '../../src/cli/commands/logs.ts'
 
 /** Runs the command line as a user does, with nothing running. */
 function kt(...args: string[]) {
@@ -53,4 +57,35 @@ test('kt down is exit code 0 when nothing runs', {
     (process.getuid!() === 0 && 'as root it looks at /var/lib/kt of this machine'),
 }, () => {
   assert.equal(kt('down').status, 0)
+})
+
+test('kt version tells its own without an engine', { skip: engineRuns && 'kt runs on this machine' }, () => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const { status, stdout } = kt('version', '--json')
+  assert.equal(status, 0)
+  const { kt: own, engine, shadow } = JSON.parse(stdout)
+  assert.deepEqual({ own, engine, shadow }, { own: version, engine: null, shadow: null })
+  assert.match(kt('version').stdout, /^kt {6}\S+ \(Node .+\)\nengine {2}not connected\n$/)
+})
+
+test('kt logs finds the log of XDG_STATE_HOME, and the usual one when that is newer', () => {
+  const home = mkdtempSync(join(tmpdir(), 'kt-logs-'))
+  try {
+    const place = (folder: string, text: string, age: number) => {
+      mkdirSync(join(home, folder, 'kt'), { recursive: true })
+      const file = join(home, folder, 'kt/kt.log')
+      writeFileSync(file, text)
+      utimesSync(file, age, age)
+    }
+    const state = { XDG_STATE_HOME: join(home, 'state') }
+    const logs = () => newestLog(home, state)
+    place('.local/state', 'usual', 1000)
+    assert.equal(logs(), join(home, '.local/state/kt/kt.log'))
+    place('state', 'named', 2000)
+    assert.equal(logs(), join(home, 'state/kt/kt.log'))
+    place('.local/state', 'usual', 3000)
+    assert.equal(logs(), join(home, '.local/state/kt/kt.log'))
+  } finally {
+    rmSync(home, { recursive: true })
+  }
 })

@@ -1,5 +1,5 @@
 // `kt logs`: the engine's log.
-import { closeSync, fstatSync, openSync, readSync, watch } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statSync, watch } from 'node:fs'
 import type { Command } from 'commander'
 import { logFile } from '../../control/paths.ts'
 import { whoCalls } from '../caller.ts'
@@ -11,7 +11,7 @@ export function addLogsCommand(program: Command): void {
     .option('-f, --follow', 'go on with what is written from now on')
     .action((options: { follow?: boolean }) => {
       const caller = whoCalls()
-      const path = logFile(caller.home)
+      const path = newestLog(caller.home, process.env)
       let fd: number
       try {
         fd = openSync(path, 'r')
@@ -31,4 +31,18 @@ export function addLogsCommand(program: Command): void {
       if (options.follow) watch(path, copy)
       else closeSync(fd)
     })
+}
+
+/** Where the variable says, or where an engine started by sudo, which drops it, has written since. */
+export function newestLog(home: string, env: NodeJS.ProcessEnv): string {
+  const [named, usual] = [logFile(home, env), logFile(home, {})]
+  return changed(usual) > changed(named) ? usual : named
+}
+
+function changed(path: string): number {
+  try {
+    return statSync(path).mtimeMs
+  } catch {
+    return 0 // there is none, or it may not be seen: opening it says so
+  }
 }

@@ -1,4 +1,5 @@
+// The version of this kt, one for all its programs.
 import manifest from '../../package.json' with { type: 'json' }
 
-/** Of this kt. */
+/** As in package.json. */
 export const VERSION: string = manifest.version
