@@ -14,17 +14,13 @@ export interface ControlError {
   hint: string
 }
 
-/** What `kt up` asks for. Everything a step needs, so nothing is read from the environment later. */
-export interface UpConfig {
+/** Which cluster, and the shadow to make there. Everything a step needs, so nothing is read from the environment later. */
+export interface ShadowConfig {
   kubeconfig?: string
   context?: string
   namespace?: string
   shadow: 'agent' | 'sshd'
   image?: string
-  include: string[]
-  exclude: string[]
-  dns: 'auto' | 'resolved' | 'resolvconf' | 'none'
-  clusterDomain?: string
   readyTimeoutS: number
   nodeSelector: Record<string, string>
   serviceAccount?: string
@@ -36,6 +32,14 @@ export interface UpConfig {
   owner: string
   /** Environment of the caller that matters: KUBECONFIG, proxies, KT_LOG. */
   env: Record<string, string>
+}
+
+/** What `kt up` asks for. */
+export interface UpConfig extends ShadowConfig {
+  include: string[]
+  exclude: string[]
+  dns: 'auto' | 'resolved' | 'resolvconf' | 'none'
+  clusterDomain?: string
 }
 
 export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnecting'
@@ -74,7 +78,37 @@ export interface Status {
   reconnects: number
   memoryBytes: number
   notes: string[]
-  exchanges: never[]
+  /** What holders of this user hold on this machine. */
+  exchanges: Held[]
+}
+
+/** An exchange, mesh or run that a process of this user holds; `exchanges` of `kt status --json`. */
+export interface Held {
+  kind: 'exchange' | 'mesh' | 'run'
+  /** The Service's name. */
+  target: string
+  namespace: string
+  context: string
+  cluster: string
+  /** `selector`, `scale`, `auto`, `manual`; empty for `run`. */
+  mode: string
+  /** Of a mesh; null for the others. */
+  version: string | null
+  state: 'starting' | 'active' | 'reconnecting' | 'ending'
+  /** ISO 8601, when that state began. */
+  since: string
+  pid: number
+  /** Whether it goes on without a terminal. */
+  background: boolean
+  ports: { local: number; remote: number; protocol: 'TCP' | 'UDP' }[]
+  shadow: { job: string; pod: string; node: string } | null
+  /** Connections of the cluster: taken since the start, open now, refused by the local program. */
+  connections: { total: number; open: number; refused: number }
+  /** `in`: from the cluster to the local program, `out`: back. */
+  bytes: { in: number; out: number }
+  roundTripMs: number | null
+  reconnects: number
+  notes: string[]
 }
 
 /** `kt dns status --json`. */

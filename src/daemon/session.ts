@@ -1,12 +1,11 @@
 // One connection to one cluster, from the first question to the API server to the last undo: the order of the steps,
 // what is shown of them, and what is taken back when one fails.
 import { createClusterClient } from '../cluster/client.ts'
-import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
+import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
 import type { DnsAnswer, DnsStatus, Progress, Status, UpConfig } from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TunDevice } from '../tun/port.ts'
-import { connectTunnel, openPortForward } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
@@ -17,16 +16,8 @@ import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
+import { delay, ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
 
-const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
-// The pod is dialled before its status says Running, which lags by up to a second; until it listens, dials fail at once.
-const DIAL_RETRY_MS = 75
-// Every so many failed dials the cluster is asked whether the pod is still there.
-const LOOK_EVERY_DIALS = 15
-// How long a container that runs may take until its SSH server answers.
-const DIAL_AFTER_RUNNING_MS = 10_000
-// Errors of a dial that no second try mends.
-const FINAL_ERRORS = new Set(['host-key', 'auth', 'forbidden', 'credentials'])
 const PROLONG_EVERY_MS = 5 * 60_000
 const MTU = 1500
 
@@ -45,6 +36,7 @@ export class Session {
   readonly #cluster: ClusterClient
   readonly #notes: string[] = []
   readonly #closing = new AbortController()
+  readonly #line: ShadowLine
   #state: Status['state'] = 'connecting'
   #since = new Date()
   #identity: ClusterIdentity | undefined
@@ -65,6 +57,7 @@ export class Session {
       context: config.context,
       namespace: config.namespace,
     })
+    this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
   }
 
   /** Connects; resolves to a line for the user when names and addresses work. After a rejection `close` must be called. */
@@ -215,7 +208,7 @@ export class Session {
             job: shadow.job,
             pod: shadow.pod,
             node: shadow.node,
-            image: this.#image(),
+            image: shadowImage(this.#config),
             version: this.#link?.tunnel()?.info.version ?? null,
           }
         : null,
@@ -256,107 +249,22 @@ export class Session {
     return this.#names
   }
 
-  #image(): string {
-    return this.#config.image ?? DEFAULT_AGENT_IMAGE
-  }
-
-  /**
-   * A shadow and a tunnel to it. The pod is dialled as soon as it may answer, some 0.4 s before the cluster says that it
-   * runs; a pod that will not come is told in the cluster's words, by `createShadow`.
-   */
   async #connectShadow(): Promise<[ShadowHandle, Tunnel]> {
     const began = performance.now()
-    const giveUp = new AbortController()
-    let running = Number.POSITIVE_INFINITY
-    const connected = await new Promise<[ShadowHandle, Tunnel]>((resolve, reject) => {
-      const dial = (shadow: ShadowHandle) => {
+    const progress = (_: string, detail: string) =>
+      this.#deps.progress({ step: 'shadow', state: 'running', detail, ms: 0 })
+    const connected = await this.#line.connect((dialable) => {
+      const noted = (shadow: ShadowHandle) => {
         this.#shadow = shadow
-        const until = () => performance.now() > running + DIAL_AFTER_RUNNING_MS
-        this.#dialUntil(shadow, until, AbortSignal.any([giveUp.signal, this.#closing.signal])).then(
-          (tunnel) => resolve([shadow, tunnel]),
-          reject,
-        )
+        dialable(shadow)
+        return shadow
       }
-      let dialling = false
-      const dialOnce = (shadow: ShadowHandle) => {
-        if (!dialling) dial(shadow)
-        dialling = true
-      }
-      this.#cluster
-        .createShadow(
-          this.#shadowOptions(),
-          (_, detail) => this.#deps.progress({ step: 'shadow', state: 'running', detail, ms: 0 }),
-          {
-            dialable: dialOnce,
-            signal: this.#closing.signal,
-          },
-        )
-        .then((shadow) => {
-          running = performance.now()
-          dialOnce(shadow)
-        })
-        .catch((error) => {
-          giveUp.abort()
-          reject(error)
-        })
+      const hooks = { dialable: noted, signal: this.#closing.signal }
+      return this.#cluster.createShadow(shadowOptions(this.#config), progress, hooks).then(noted)
     })
-    const [shadow, tunnel] = connected
     const ms = performance.now() - began
-    this.#done('shadow', `${shadow.pod} on ${shadow.node}`, ms)
-    return [shadow, tunnel]
-  }
-
-  #shadowOptions(): ShadowOptions {
-    const c = this.#config
-    return {
-      kind: c.shadow,
-      image: this.#image(),
-      nodeSelector: c.nodeSelector,
-      serviceAccount: c.serviceAccount,
-      imagePullSecrets: c.imagePullSecrets,
-      labels: c.labels,
-      annotations: c.annotations,
-      resources: c.podResources,
-      owner: c.owner,
-      readyTimeoutMs: c.readyTimeoutS * 1000,
-    }
-  }
-
-  async #dialUntil(shadow: ShadowHandle, tooLate: () => boolean, signal: AbortSignal): Promise<Tunnel> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#openTunnel(shadow)
-      } catch (error) {
-        const code = (error as { code?: string }).code ?? ''
-        if (signal.aborted || tooLate() || FINAL_ERRORS.has(code)) throw error
-        this.#deps.log.debug(`tunnel: not yet: ${(error as Error).message}`)
-        if (tries % LOOK_EVERY_DIALS === 0) await this.#requireAlive(shadow)
-        await delay(DIAL_RETRY_MS, signal)
-      }
-    }
-  }
-
-  /** A container that ended is told with its last words, not as a dial that failed. */
-  async #requireAlive(shadow: ShadowHandle): Promise<void> {
-    const { state, detail } = await this.#cluster.shadowState(shadow)
-    if (state !== 'gone') return
-    throw failure(
-      'crashed',
-      `the shadow ${shadow.pod} ended: ${detail}`,
-      `does the image ${this.#image()} hold what --shadow ${shadow.kind} needs?`,
-    )
-  }
-
-  async #openTunnel(shadow: ShadowHandle): Promise<Tunnel> {
-    const endpoint = await this.#cluster.portForward(shadow)
-    const transport = await openPortForward(endpoint)
-    return await connectTunnel({
-      transport,
-      kind: shadow.kind,
-      username: shadow.username,
-      clientKey: shadow.clientKey,
-      hostKey: shadow.hostKey,
-    })
+    this.#done('shadow', `${connected[0].pod} on ${connected[0].node}`, ms)
+    return connected
   }
 
   #startDataPath(dns: IpAddress): void {
@@ -387,7 +295,7 @@ export class Session {
     const { log } = this.#deps
     const link = new Link({
       connectAnew: () => this.#connectShadow(),
-      openTunnel: (s) => this.#openTunnel(s),
+      openTunnel: (s) => this.#line.open(s),
       shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
       discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
       delay,
@@ -461,21 +369,4 @@ function describeRanges({ ranges }: Ranges): string {
 
 function failure(code: string, message: string, hint: string): Error {
   return Object.assign(new Error(message), { code, hint })
-}
-
-/** Resolves after `ms`, or at once when aborted. */
-function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve()
-      return
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-    function done() {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-  })
 }

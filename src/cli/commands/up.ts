@@ -1,49 +1,34 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
 import { connectControl } from '../../control/client.ts'
 import { LineSplitter } from '../../control/lines.ts'
 import { controlSocket } from '../../control/paths.ts'
 import type { Progress, UpConfig } from '../../control/protocol.ts'
-import { type Caller, ownerOf, passedEnvironment, whoCalls } from '../caller.ts'
+import { type Caller, whoCalls } from '../caller.ts'
 import { bold, CliError, printProgress } from '../output.ts'
-import { type ClusterOptions, cidrs, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
+import { cidrs, oneOf } from './common.ts'
 import { disconnect } from './down.ts'
+import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
 
-interface UpOptions extends ClusterOptions {
+interface UpOptions extends ShadowFlags {
   foreground?: boolean
-  image?: string
-  shadow: UpConfig['shadow']
   include?: string[]
   exclude?: string[]
   dns: UpConfig['dns']
   clusterDomain?: string
-  readyTimeout: number
-  nodeSelector?: Record<string, string>
-  serviceAccount?: string
-  imagePullSecret?: string[]
-  label?: Record<string, string>
-  annotation?: Record<string, string>
-  podResources?: Record<string, string>
 }
 
 export function addUpCommand(program: Command): void {
-  withClusterOptions(
-    program
-      .command('up')
-      .alias('connect')
-      .description('connect: pods, services and names of the cluster work on this machine'),
-  )
+  const command = program
+    .command('up')
+    .alias('connect')
+    .description('connect: pods, services and names of the cluster work on this machine')
+  withShadowOptions(command)
     .option('--foreground', 'stay here until Ctrl-C')
-    .option('-i, --image <image>', "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)")
-    .addOption(
-      new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
-        .default('agent' as const)
-        .argParser(oneOf('agent', 'sshd')),
-    )
     .option('--include <cidr>', 'capture this range too (repeatable; the longest prefix wins)', cidrs)
     .option('--exclude <cidr>', 'leave this range alone (repeatable)', cidrs)
     .addOption(
@@ -52,13 +37,6 @@ export function addUpCommand(program: Command): void {
         .argParser(oneOf('auto', 'resolved', 'resolvconf', 'none')),
     )
     .option('--cluster-domain <domain>', "the cluster's DNS domain (default: what its pods are told)")
-    .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
-    .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)
-    .option('--service-account <name>', "the shadow's service account")
-    .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', collect)
-    .option('--label <key=value>', 'label of the shadow (repeatable)', keyValues)
-    .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', keyValues)
-    .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", keyValues)
     .action(up)
 }
 
@@ -87,33 +65,12 @@ async function up(options: UpOptions): Promise<void> {
 }
 
 function configOf(options: UpOptions, caller: Caller): UpConfig {
-  if (options.shadow === 'sshd' && !options.image) {
-    throw new CliError(
-      '--shadow sshd needs --image',
-      'name an OpenSSH image, for example one of the classic kt-connect-shadow kind',
-      2,
-    )
-  }
-  const env = passedEnvironment()
   return {
-    kubeconfig: options.kubeconfig && resolve(options.kubeconfig),
-    context: options.context,
-    namespace: options.namespace,
-    shadow: options.shadow,
-    image: options.image,
+    ...shadowConfig(options, caller),
     include: options.include ?? [],
     exclude: options.exclude ?? [],
     dns: options.dns,
     clusterDomain: options.clusterDomain?.replace(/\.$/, '').toLowerCase(),
-    readyTimeoutS: options.readyTimeout,
-    nodeSelector: options.nodeSelector ?? {},
-    serviceAccount: options.serviceAccount,
-    imagePullSecrets: options.imagePullSecret ?? [],
-    labels: options.label ?? {},
-    annotations: options.annotation ?? {},
-    podResources: options.podResources ?? {},
-    owner: ownerOf(caller),
-    env,
   }
 }
 

@@ -1,0 +1,68 @@
+// Options of every command that starts a shadow, and what the daemon is told of them.
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { ShadowConfig } from '../../control/protocol.ts'
+import { type Caller, ownerOf, passedEnvironment } from '../caller.ts'
+import { CliError, EXIT } from '../output.ts'
+import { type ClusterOptions, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
+
+export interface ShadowFlags extends ClusterOptions {
+  image?: string
+  shadow: ShadowConfig['shadow']
+  readyTimeout: number
+  nodeSelector?: Record<string, string>
+  serviceAccount?: string
+  imagePullSecret?: string[]
+  label?: Record<string, string>
+  annotation?: Record<string, string>
+  podResources?: Record<string, string>
+}
+
+/** Those of the cluster, which image, and what the pod is to be like. */
+export function withShadowOptions(command: Command): Command {
+  return withPodOptions(withClusterOptions(command))
+    .option('-i, --image <image>', "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)")
+    .addOption(
+      new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
+        .default('agent' as const)
+        .argParser(oneOf('agent', 'sshd')),
+    )
+}
+
+function withPodOptions(command: Command): Command {
+  return command
+    .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
+    .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)
+    .option('--service-account <name>', "the shadow's service account")
+    .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', collect)
+    .option('--label <key=value>', 'label of the shadow (repeatable)', keyValues)
+    .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', keyValues)
+    .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", keyValues)
+}
+
+/** Throws CliError where an image is missing. */
+export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig {
+  if (options.shadow === 'sshd' && !options.image) {
+    throw new CliError(
+      '--shadow sshd needs --image',
+      'name an OpenSSH image, for example one of the classic kt-connect-shadow kind',
+      EXIT.usage,
+    )
+  }
+  return {
+    kubeconfig: options.kubeconfig && resolve(options.kubeconfig),
+    context: options.context,
+    namespace: options.namespace,
+    shadow: options.shadow,
+    image: options.image,
+    readyTimeoutS: options.readyTimeout,
+    nodeSelector: options.nodeSelector ?? {},
+    serviceAccount: options.serviceAccount,
+    imagePullSecrets: options.imagePullSecret ?? [],
+    labels: options.label ?? {},
+    annotations: options.annotation ?? {},
+    podResources: options.podResources ?? {},
+    owner: ownerOf(caller),
+    env: passedEnvironment(),
+  }
+}

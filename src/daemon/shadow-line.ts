@@ -1,0 +1,137 @@
+// The way to one shadow: making it, dialling it as soon as it may answer, and the words of the cluster when it will not
+// come. Shared by `kt up` and by the holders of exchange, mesh, run and forward.
+import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
+import type { ShadowConfig } from '../control/protocol.ts'
+import { connectTunnel, openPortForward } from '../tunnel/index.ts'
+import type { Tunnel } from '../tunnel/port.ts'
+import type { Log } from './log.ts'
+
+const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
+// The pod is dialled before its status says Running, which lags by up to a second; until it listens, dials fail at once.
+const DIAL_RETRY_MS = 75
+// Every so many failed dials the cluster is asked whether the pod is still there.
+const LOOK_EVERY_DIALS = 15
+// How long a container that runs may take until its SSH server answers.
+const DIAL_AFTER_RUNNING_MS = 10_000
+// Errors of a dial that no second try mends.
+const FINAL_ERRORS = new Set(['host-key', 'auth', 'forbidden', 'credentials'])
+
+export class ShadowLine {
+  readonly #cluster: ClusterClient
+  readonly #config: ShadowConfig
+  readonly #log: Log
+  readonly #closing: AbortSignal
+
+  constructor(cluster: ClusterClient, config: ShadowConfig, log: Log, closing: AbortSignal) {
+    this.#cluster = cluster
+    this.#config = config
+    this.#log = log
+    this.#closing = closing
+  }
+
+  /**
+   * A shadow and a tunnel to it. The pod is dialled as soon as it may answer, some 0.4 s before the cluster says that it
+   * runs; a pod that will not come is told in the cluster's words, by `create`, which calls `dialable` when the pod has a
+   * node (see ShadowHooks) and resolves when it runs.
+   */
+  async connect(
+    create: (dialable: (shadow: ShadowHandle) => void) => Promise<ShadowHandle>,
+  ): Promise<[ShadowHandle, Tunnel]> {
+    const giveUp = new AbortController()
+    let running = Number.POSITIVE_INFINITY
+    return await new Promise<[ShadowHandle, Tunnel]>((resolve, reject) => {
+      let dialling = false
+      const dialOnce = (shadow: ShadowHandle) => {
+        if (dialling) return
+        dialling = true
+        const tooLate = () => performance.now() > running + DIAL_AFTER_RUNNING_MS
+        this.#dialUntil(shadow, tooLate, AbortSignal.any([giveUp.signal, this.#closing])).then(
+          (tunnel) => resolve([shadow, tunnel]),
+          reject,
+        )
+      }
+      create(dialOnce)
+        .then((shadow) => {
+          running = performance.now()
+          dialOnce(shadow)
+        })
+        .catch((error) => {
+          giveUp.abort()
+          reject(error)
+        })
+    })
+  }
+
+  /** One dial of a shadow that is there. */
+  async open(shadow: ShadowHandle): Promise<Tunnel> {
+    const endpoint = await this.#cluster.portForward(shadow)
+    const transport = await openPortForward(endpoint)
+    return await connectTunnel({
+      transport,
+      kind: shadow.kind,
+      username: shadow.username,
+      clientKey: shadow.clientKey,
+      hostKey: shadow.hostKey,
+    })
+  }
+
+  async #dialUntil(shadow: ShadowHandle, tooLate: () => boolean, signal: AbortSignal): Promise<Tunnel> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.open(shadow)
+      } catch (error) {
+        const code = (error as { code?: string }).code ?? ''
+        if (signal.aborted || tooLate() || FINAL_ERRORS.has(code)) throw error
+        this.#log.debug(`tunnel: not yet: ${(error as Error).message}`)
+        if (tries % LOOK_EVERY_DIALS === 0) await this.#requireAlive(shadow)
+        await delay(DIAL_RETRY_MS, signal)
+      }
+    }
+  }
+
+  /** A container that ended is told with its last words, not as a dial that failed. */
+  async #requireAlive(shadow: ShadowHandle): Promise<void> {
+    const { state, detail } = await this.#cluster.shadowState(shadow)
+    if (state !== 'gone') return
+    throw Object.assign(new Error(`the shadow ${shadow.pod} ended: ${detail}`), {
+      code: 'crashed',
+      hint: `does the image ${shadowImage(this.#config)} hold what --shadow ${shadow.kind} needs?`,
+    })
+  }
+}
+
+export function shadowImage(config: ShadowConfig): string {
+  return config.image ?? DEFAULT_AGENT_IMAGE
+}
+
+export function shadowOptions(config: ShadowConfig): ShadowOptions {
+  return {
+    kind: config.shadow,
+    image: shadowImage(config),
+    nodeSelector: config.nodeSelector,
+    serviceAccount: config.serviceAccount,
+    imagePullSecrets: config.imagePullSecrets,
+    labels: config.labels,
+    annotations: config.annotations,
+    resources: config.podResources,
+    owner: config.owner,
+    readyTimeoutMs: config.readyTimeoutS * 1000,
+  }
+}
+
+/** Resolves after `ms`, or at once when aborted. */
+export function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve()
+      return
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done, { once: true })
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}
