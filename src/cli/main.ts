@@ -2,17 +2,20 @@
 import { Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
 import { VERSION } from '../control/version.ts'
+import { addConfigCommands } from './commands/config.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
+import { heedConfiguration } from './config/apply.ts'
 import { CliError, EXIT, printError } from './output.ts'
 
 const program = new Command('kt')
   .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
   .version(VERSION, '-V, --version')
+  .option('--profile <name>', 'profile of `kt config` whose defaults to use')
   .exitOverride()
   .configureOutput({
     outputError: (text) =>
@@ -27,6 +30,8 @@ addStatusCommand(program)
 addDnsCommands(program)
 addLogsCommand(program)
 addVersionCommand(program)
+addConfigCommands(program)
+heedConfiguration(program)
 for (const command of program.commands) inherit(command)
 
 /** Exit codes and error output of the program hold for its commands, however deep. */

@@ -8,6 +8,7 @@ export function withClusterOptions(command: Command): Command {
     .option('-n, --namespace <name>', "namespace that short names are looked up in (default: the context's)")
     .option('--context <name>', 'context of the kubeconfig')
     .option('--kubeconfig <file>', 'kubeconfig to use')
+    .option('--profile <name>', 'profile of `kt config` whose defaults to use')
 }
 
 export interface ClusterOptions {

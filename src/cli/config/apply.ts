@@ -1,0 +1,77 @@
+// Before a command runs: flags that were not given get their value from the environment, the profile or the defaults.
+import { type Command, InvalidArgumentError, type Option } from 'commander'
+import { whoCalls } from '../caller.ts'
+import { CliError, EXIT } from '../output.ts'
+import { type Configuration, configFile, readConfiguration, type Settings, type Value } from './file.ts'
+import { isConfigurable, parseValue, settingsOf } from './keys.ts'
+
+/** `--ready-timeout` may be set as KT_READY_TIMEOUT. */
+export function variableOf(flag: string): string {
+  return `KT_${flag.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** Sees to it that every command of `program` heeds environment and configuration. */
+export function heedConfiguration(program: Command): void {
+  program.hook('preAction', (_, command) => {
+    if (!isConfigurable(command)) return
+    const file = configFile(whoCalls().home, process.env)
+    applyConfiguration(command, readConfiguration(file), process.env, file)
+  })
+}
+
+/** Throws CliError for an unknown profile and for values that the flag does not take. */
+export function applyConfiguration(
+  command: Command,
+  configuration: Configuration,
+  env: NodeJS.ProcessEnv,
+  file: string,
+): void {
+  const layers = [chosenProfile(command, configuration, env), configuration.defaults]
+  for (const { key, flag, option } of settingsOf(command)) {
+    const name = option.attributeName()
+    if (command.getOptionValueSource(name) === 'cli') continue
+    const variable = variableOf(flag)
+    const set = (value: Value, where: string, hint: string) =>
+      command.setOptionValueWithSource(name, parsed(option, value, where, hint), 'config')
+    if (env[variable]) {
+      set(env[variable], `the variable ${variable}`, `unset ${variable}, or give it another value`)
+      continue
+    }
+    // kubectl's own variable is more particular than a file, too.
+    if (flag === 'kubeconfig' && env['KUBECONFIG']) continue
+    const found = layers.flatMap((layer) =>
+      [key, flag].filter((one) => Object.hasOwn(layer, one)).map((one) => [layer, one] as const),
+    )[0]
+    if (!found) continue
+    const [layer, used] = found
+    set(
+      layer[used],
+      `${used} in ${file}`,
+      `\`kt config unset ${used}\` removes it, \`kt config set ${used}\` changes it`,
+    )
+  }
+}
+
+function chosenProfile(command: Command, { profiles }: Configuration, env: NodeJS.ProcessEnv): Settings {
+  const given = (command.optsWithGlobals() as { profile?: string }).profile
+  const name = given ?? env['KT_PROFILE']
+  if (!name) return {}
+  if (Object.hasOwn(profiles, name)) return profiles[name]
+  const there = Object.keys(profiles)
+  throw new CliError(
+    `there is no profile ${JSON.stringify(name)}${given ? '' : ', which KT_PROFILE names'}`,
+    there.length > 0
+      ? `profiles there: ${there.join(', ')}`
+      : `\`kt config --profile ${name} set KEY VALUE\` makes it; there is none yet`,
+    EXIT.usage,
+  )
+}
+
+function parsed(option: Option, value: Value, where: string, hint: string): unknown {
+  try {
+    return parseValue(option, value)
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error
+    throw new CliError(`${where} is ${JSON.stringify(value)}: ${error.message}`, hint, EXIT.usage)
+  }
+}
