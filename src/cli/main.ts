@@ -5,6 +5,7 @@ import { VERSION } from '../control/version.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
+import { addFlowsCommand } from './commands/flows.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -28,6 +29,7 @@ addUpCommand(program)
 addDownCommand(program)
 addStatusCommand(program)
 addDnsCommands(program)
+addFlowsCommand(program)
 addLogsCommand(program)
 addVersionCommand(program)
 addConfigCommands(program)

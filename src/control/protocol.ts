@@ -133,6 +133,35 @@ export interface DnsAnswer {
   tries: { name: string; upstream: string; rcode: string; ms: number }[]
 }
 
+/** One flow of `kt flows --json`. Addresses as `10.96.0.7:80` or `[fd00::7]:80`, payload bytes, times in ms. */
+export interface FlowReport {
+  /** Of this flow alone while kt is connected. */
+  id: number
+  protocol: 'tcp' | 'udp'
+  /** Name of the RFC 9293 state; `SYN-RECEIVED` while the cluster's side is dialled. `OPEN` for UDP. */
+  state: string
+  /** The program on this machine; null for one the engine's user may not look into. */
+  process: { pid: number; name: string } | null
+  /** The program's address. */
+  local: string
+  /** The address it talks to, in the cluster. */
+  remote: string
+  /** What `remote` is called: `web.shop`, `db-0.db.shop`; null if that is not known (yet). */
+  name: string | null
+  /** To the program, from the program. */
+  bytesIn: number
+  bytesOut: number
+  ageMs: number
+  /** Since something came from the program, acknowledgements included. */
+  idleMs: number
+}
+
+/** `kt flows --json`: the most recently used ones where there are more than a line can carry. */
+export interface Flows {
+  flows: FlowReport[]
+  total: number
+}
+
 /** One step of connecting or disconnecting, as it runs. */
 export interface Progress {
   step: string
@@ -152,6 +181,8 @@ export interface Operations {
   ]
   'dns.status': [Record<string, never>, DnsStatus]
   'dns.query': [{ name: string; type: string }, DnsAnswer]
+  /** `waitMs`: how long to wait for names that have to be asked for. */
+  flows: [{ waitMs?: number }, Flows]
 }
 export type Operation = keyof Operations
 

@@ -25,6 +25,7 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   }),
   'dns.status': empty,
   'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
+  flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),
 }
 const envelope = z.object({ v: z.number(), id: z.number(), op: z.string(), args: z.unknown() })
 

@@ -65,6 +65,7 @@ try {
       same: (args) => session.same(args),
       'dns.status': () => session.dnsStatus(),
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
+      flows: ({ waitMs }) => session.flows(waitMs ?? 0),
     },
     log,
   )

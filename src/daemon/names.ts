@@ -13,6 +13,7 @@ import { streamUpstream } from '../dns/stream-upstream.ts'
 import { DnsTcpSession } from '../dns/tcp.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../wire/address.ts'
+import { AddressNames } from './address-names.ts'
 import type { DataPath } from './data-path.ts'
 import type { Log } from './log.ts'
 
@@ -42,6 +43,8 @@ export interface NameServiceOptions {
 
 export class NameService {
   readonly notes: string[] = []
+  /** What the cluster's addresses are called. */
+  readonly addresses: AddressNames
   readonly #options: NameServiceOptions
   readonly #names: ClusterNames
   readonly #resolver: Endpoint | undefined
@@ -79,6 +82,11 @@ export class NameService {
     }
     this.#upstreams = options.upstreams
     this.#local = localUpstream({ servers: options.upstreams, clock: this.#clock, random: options.random })
+    this.addresses = new AddressNames({
+      clusterDomain,
+      ask: async (name) => (await this.#server.ask(name, 'PTR')).answer,
+      now: this.#clock.now,
+    })
     const self = this
     this.#server = createDnsServer({
       names: this.#names,
@@ -90,6 +98,7 @@ export class NameService {
       local: this.#local,
       hostname: hostname(),
       onDomains: options.onDomains,
+      onAddresses: (message) => this.addresses.learn(message),
     })
   }
 

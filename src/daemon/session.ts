@@ -2,18 +2,20 @@
 // what is shown of them, and what is taken back when one fails.
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
-import type { DnsAnswer, DnsStatus, Progress, Status, UpConfig } from '../control/protocol.ts'
+import type { DnsAnswer, DnsStatus, Flows, Progress, Status, UpConfig } from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TunDevice } from '../tun/port.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { IpAddress } from '../wire/address.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
+import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
 import { Link } from './link.ts'
 import type { Log } from './log.ts'
 import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
+import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
 import { delay, ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
@@ -37,6 +39,7 @@ export class Session {
   readonly #notes: string[] = []
   readonly #closing = new AbortController()
   readonly #line: ShadowLine
+  readonly #processes = new Processes()
   #state: Status['state'] = 'connecting'
   #since = new Date()
   #identity: ClusterIdentity | undefined
@@ -236,6 +239,12 @@ export class Session {
 
   dnsQuery(name: string, type: string): Promise<DnsAnswer> {
     return this.#requireNames().query(name, type)
+  }
+
+  /** Waits up to `waitMs` for names that have to be asked for. */
+  flows(waitMs: number): Promise<Flows> {
+    const flows = () => this.#path?.stack.flows() ?? []
+    return reportFlows({ flows, names: this.#names?.addresses, processes: this.#processes }, waitMs)
   }
 
   /** Another program has rewritten /etc/resolv.conf: its resolvers are the upstreams now. */

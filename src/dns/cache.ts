@@ -21,6 +21,8 @@ export interface CacheEntry {
   readonly message: Uint8Array
   readonly ttlOffsets: readonly number[]
   readonly rcode: number
+  /** The row of the decision table that led to it. */
+  readonly rule: string
   /** When the TTLs were as they stand in the message; Clock time. */
   readonly storedAt: number
   readonly freshUntil: number
@@ -149,6 +151,7 @@ export function newEntry(
   scan: Pick<AnswerScan, 'ttlOffsets' | 'rcode'>,
   now: number,
   seconds: number,
+  rule = '',
 ): CacheEntry {
   return {
     hash,
@@ -156,6 +159,7 @@ export function newEntry(
     message,
     ttlOffsets: scan.ttlOffsets,
     rcode: scan.rcode,
+    rule,
     storedAt: now,
     freshUntil: now + Math.min(seconds, MAX_TTL) * 1000,
     retryAt: 0,

@@ -1,4 +1,5 @@
 // What the DNS server is made of, as the daemon puts it together. Messages are RFC 1035 wire bytes throughout.
+import type { DnsHistory } from './history.ts'
 
 /** Someone who answers DNS messages. The message's id is the caller's; the answer carries the same one. */
 export interface DnsUpstream {
@@ -32,7 +33,7 @@ export interface DnsCounters {
   failed: number
 }
 
-/** Who was asked for one question and why; for `kt dns query` and, later, `kt dns trace`. */
+/** Who was asked for one question and why; for `kt dns query`. */
 export interface DnsDecision {
   name: string
   type: string
@@ -44,6 +45,8 @@ export interface DnsDecision {
 
 export interface DnsServer {
   readonly counters: Readonly<DnsCounters>
+  /** What programs asked last. */
+  readonly history: DnsHistory
   /**
    * Answers one message. `reply` is called at most once: synchronously when the answer is in the cache. `buffer` is valid
    * during the call only, and so is what `reply` is given during its own: whoever keeps it copies it.

@@ -17,6 +17,12 @@ export function parseCidr(cidr: string): Prefix {
   return { bytes, bits: count }
 }
 
+/** The name of an address below in-addr.arpa or ip6.arpa (RFC 1035 3.5, RFC 3596 2.5). */
+export function reverseName({ family, bytes }: IpAddress): string {
+  if (family === 4) return `${[...bytes].reverse().join('.')}.in-addr.arpa`
+  return `${[...Buffer.from(bytes).toString('hex')].reverse().join('.')}.ip6.arpa`
+}
+
 /** Whether all of `inner` lies in `outer`. */
 export function covers(outer: Prefix, inner: Prefix): boolean {
   if (outer.bytes.length !== inner.bytes.length || outer.bits > inner.bits) return false

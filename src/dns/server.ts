@@ -4,6 +4,7 @@ import { buildAnswer, buildQuery, EDE, type ExtendedError, OPT_LEN, questionWire
 import { type CacheEntry, CacheKey, DnsCache, newEntry, writeAnswer } from './cache.ts'
 import type { Clock } from './clock.ts'
 import { resolvedRoute, routingDomains, searchDomains } from './domains.ts'
+import { DnsHistory } from './history.ts'
 import { Labels } from './labels.ts'
 import {
   CLASS_IN,
@@ -46,6 +47,8 @@ export interface DnsServerOptions {
   hostname?: string
   /** `domains()` has changed. */
   onDomains?: () => void
+  /** A new answer for addresses (A, AAAA), not one from the cache. Valid during the call only. */
+  onAddresses?: (message: Uint8Array) => void
   limits?: Partial<DnsLimits>
 }
 
@@ -69,6 +72,7 @@ interface Waiter {
   question: Uint8Array
   transport: 'udp' | 'tcp'
   reply: (answer: Uint8Array) => void
+  askedAt: number
 }
 
 export function createDnsServer(options: DnsServerOptions): DnsServer {
@@ -88,6 +92,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
   const { local, cluster } = options
   const resolver = new Resolver({ knowledge, labels, clock, counters, local, cluster })
   const cache = new DnsCache(limits.cacheEntries, limits.cacheBytes)
+  const history = new DnsHistory()
   const inFlight = new Map<string, Waiter[]>()
   const key = new CacheKey(options.random())
   const view = newQueryView()
@@ -119,7 +124,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     buffer: Uint8Array,
     to: QueryView,
     waiter: Pick<Waiter, 'transport' | 'reply'>,
-  ) {
+  ): void {
     const now = clock.now()
     const stale = now >= entry.freshUntil && entry.freshUntil > entry.storedAt
     if (stale) counters.stale++
@@ -167,11 +172,14 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     const entry = cache.get(key, now)
     if (entry && (now < entry.freshUntil || now < entry.retryAt)) {
       counters.fromCache++
+      const source = now < entry.freshUntil ? 'cache' : 'cache, stale'
+      history.add(buffer, view.nameStart, view.questionEnd, now, 0, entry.rule, source, entry.rcode)
       sendEntry(entry, buffer, view, { transport, reply })
       return
     }
     const question = buffer.slice(view.nameStart, view.questionEnd)
-    enqueue({ view: { ...view, nameStart: 0, questionEnd: question.length }, question, transport, reply }, entry)
+    const asked = { ...view, nameStart: 0, questionEnd: question.length }
+    enqueue({ view: asked, question, transport, reply, askedAt: now }, entry)
   }
 
   function enqueue(waiter: Waiter, stale: CacheEntry | undefined): void {
@@ -183,31 +191,48 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     }
     if (inFlight.size >= limits.inFlight) {
       counters.failed++
+      remember(waiter, '', 'kt, too many questions at once', RCODE.SERVFAIL)
       sendError(RCODE.SERVFAIL, waiter.question, waiter.view, waiter)
       return
     }
     const waiters = [waiter]
     inFlight.set(id, waiters)
     const mine = { hash: key.hash, key: key.bytes.slice(0, key.length) }
-    const answerAll = (entry: CacheEntry) => {
-      for (const each of waiters.splice(0)) sendEntry(entry, each.question, each.view, each)
+    const decision: DnsDecision = { name: '', type: '', rule: '', tries: [] }
+    const answerAll = (entry: CacheEntry, source: string) => {
+      for (const each of waiters.splice(0)) {
+        remember(each, entry.rule, source, entry.rcode)
+        sendEntry(entry, each.question, each.view, each)
+      }
     }
-    const cancel = stale ? clock.after(STALE_AFTER_MS, () => answerAll(stale)) : undefined
-    resolveInto(mine, stale === undefined)
-      .then(answerAll, (error) => {
-        if (stale) {
-          stale.retryAt = clock.now() + RECHECK_MS
-          answerAll(stale)
-          return
-        }
-        counters.failed += waiters.length
-        const extended = error instanceof ResolveError ? error.extended : undefined
-        for (const each of waiters.splice(0)) sendError(RCODE.SERVFAIL, each.question, each.view, each, extended)
-      })
+    const cancel = stale ? clock.after(STALE_AFTER_MS, () => answerAll(stale, 'cache, stale')) : undefined
+    resolveInto(mine, stale === undefined, decision)
+      .then(
+        (entry) => answerAll(entry, answeredBy(decision)),
+        (error) => {
+          if (stale) {
+            stale.retryAt = clock.now() + RECHECK_MS
+            answerAll(stale, 'cache, stale')
+            return
+          }
+          counters.failed += waiters.length
+          const extended = error instanceof ResolveError ? error.extended : undefined
+          const { rule } = resolver.plan(nameText(mine.key), waiter.view.type)
+          for (const each of waiters.splice(0)) {
+            remember(each, rule, answeredBy(decision), RCODE.SERVFAIL)
+            sendError(RCODE.SERVFAIL, each.question, each.view, each, extended)
+          }
+        },
+      )
       .finally(() => {
         cancel?.()
         inFlight.delete(id)
       })
+  }
+
+  function remember({ question, askedAt }: Waiter, rule: string, upstream: string, rcode: number): void {
+    const now = clock.now()
+    history.add(question, 0, question.length, now, now - askedAt, rule, upstream, rcode)
   }
 
   // Resolves the question of a key and keeps the answer, if it may be kept.
@@ -225,7 +250,9 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     // RFC 8767 4: the upstream's failure is no reason to forget an answer.
     if (scan.rcode === RCODE.SERVFAIL && !mayWait)
       throw new ResolveError({ code: EDE.NO_REACHABLE_AUTHORITY, text: 'the resolver answered SERVFAIL' })
-    const entry = newEntry(hash, key, message, scan, clock.now(), seconds)
+    const entry = newEntry(hash, key, message, scan, clock.now(), seconds, resolved.rule)
+    const type = u16(question, question.length - 4)
+    if (type === TYPE.A || type === TYPE.AAAA) options.onAddresses?.(message)
     if (seconds > 0) cache.put(entry)
     return entry
   }
@@ -280,6 +307,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
 
   return {
     counters,
+    history,
     handle,
     ask,
     domains,
@@ -291,6 +319,9 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     },
   }
 }
+
+/** Who had the last word. */
+const answeredBy = ({ tries }: DnsDecision): string => tries.at(-1)?.upstream ?? 'kt'
 
 /** The RCODE for what is not answered by anybody; NOERROR for what is. */
 function refuse(view: QueryView): number {

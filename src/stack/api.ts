@@ -11,11 +11,24 @@ export type Rejection =
   | 'prohibited' // ICMP type 3 code 13, ICMPv6 type 1 code 1
   | 'silence' // nothing: the program's own time-out decides, as inside the cluster
 
+/** What is told of every flow, for people who look; plain fields, kept up to date on the way of a packet. */
+export interface FlowFacts {
+  /** Of this flow alone in the life of its stack. */
+  readonly id: number
+  /** When it began and when something last came from the program, on the clock of `now`, whole milliseconds. */
+  readonly openedAt: number
+  readonly usedAt: number
+  /** Payload from the program, and for it. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+}
+
 /**
  * One TCP connection of a program on this machine. `local` is the address the program dialled (ours to answer for),
  * `remote` the program's own. A flow starts in SYN-RECEIVED with no SYN-ACK sent: `accept` or `reject` decides.
  */
-export interface TcpFlow {
+export interface TcpFlow extends FlowFacts {
+  readonly protocol: 'tcp'
   readonly local: Endpoint
   readonly remote: Endpoint
   /** Name of the RFC 9293 state, for status and tests. */
@@ -52,7 +65,8 @@ export interface TcpFlowHandler {
 }
 
 /** Datagrams of one 5-tuple, kept until idle (RFC 4787 5: not before 2 minutes; 30 s for port 53) or closed. */
-export interface UdpFlow {
+export interface UdpFlow extends FlowFacts {
+  readonly protocol: 'udp'
   readonly local: Endpoint
   readonly remote: Endpoint
   /** Sends a datagram from `local` to `remote`. The bytes are copied. */

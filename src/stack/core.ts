@@ -49,6 +49,7 @@ export class Core {
   /** Of the last `input`, `flush` or `tick`: whole milliseconds since the first of them, on the stack's own clock. */
   now = 0
   private origin = Number.NaN
+  private flowsMade = 0
   /** Bytes that TCP flows hold because nobody took them, or because something before them is missing. */
   receiveHeld = 0
   private errorTokens = ERRORS_PER_SECOND
@@ -80,6 +81,15 @@ export class Core {
   nextDeadline(): number {
     const next = this.timers.next()
     return Number.isNaN(this.origin) ? (next === Number.POSITIVE_INFINITY ? next : 0) : next + this.origin
+  }
+
+  /** A time of this stack's clock on the caller's. */
+  callersTime(time: number): number {
+    return time + this.origin
+  }
+
+  nextFlowId(): number {
+    return ++this.flowsMade
   }
 
   /** Whether the key's local address is one of the stack's own. */

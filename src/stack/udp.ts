@@ -18,10 +18,15 @@ const DNS_PORT = 53
 const NO_HANDLER: UdpFlowHandler = { onDatagram() {}, onClose() {} }
 
 class Flow extends FlowKey implements UdpFlow {
+  readonly protocol = 'udp'
+  readonly id: number
   private readonly layer: UdpLayer
+  private readonly began: number
+  lastUsed = 0
+  bytesReceived = 0
+  bytesSent = 0
   handler: UdpFlowHandler = NO_HANDLER
   closed = false
-  usedAt = 0
   /** Used since the last `flush`, which knows the time. */
   stampOwed = false
   lastSize = 0
@@ -35,6 +40,16 @@ class Flow extends FlowKey implements UdpFlow {
   constructor(layer: UdpLayer) {
     super()
     this.layer = layer
+    this.id = layer.core.nextFlowId()
+    this.began = layer.core.now
+  }
+
+  get openedAt(): number {
+    return this.layer.core.callersTime(this.began)
+  }
+
+  get usedAt(): number {
+    return this.layer.core.callersTime(this.lastUsed)
   }
 
   get local(): Endpoint {
@@ -53,6 +68,7 @@ class Flow extends FlowKey implements UdpFlow {
     if (this.closed) return
     this.layer.used(this)
     this.layer.stampLater(this)
+    this.bytesSent += payload.length
     emitUdp(this.layer.core, this, payload)
   }
 
@@ -67,8 +83,8 @@ class Flow extends FlowKey implements UdpFlow {
   }
 
   onDeadline(now: number): void {
-    if (now - this.usedAt >= this.idleLimit) this.close()
-    else this.deadline = this.usedAt + this.idleLimit
+    if (now - this.lastUsed >= this.idleLimit) this.close()
+    else this.deadline = this.lastUsed + this.idleLimit
   }
 }
 
@@ -111,6 +127,7 @@ export class UdpLayer {
     if (flow === null) return
     this.used(flow)
     flow.lastSize = end - start
+    flow.bytesReceived += end - start
     flow.handler.onDatagram(buffer, start, end)
   }
 
@@ -152,7 +169,7 @@ export class UdpLayer {
 
   /** Moves a flow to the end of the list of those that would have to make room. */
   used(flow: Flow): void {
-    flow.usedAt = this.core.now
+    flow.lastUsed = this.core.now
     if (this.newest === flow) return
     this.unlink(flow)
     this.link(flow)
@@ -168,13 +185,13 @@ export class UdpLayer {
   flush(now: number): void {
     for (const flow of this.stamps) {
       flow.stampOwed = false
-      flow.usedAt = now
+      flow.lastUsed = now
     }
     this.stamps.length = 0
   }
 
   private link(flow: Flow): void {
-    flow.usedAt = this.core.now
+    flow.lastUsed = this.core.now
     flow.older = this.newest
     flow.newer = null
     if (this.newest === null) this.oldest = flow

@@ -29,6 +29,7 @@ const handlers: ControlHandlers = {
     throw new TypeError('a mistake')
   },
   'dns.query': ({ name, type }) => ({ name, type, rcode: 'NOERROR', records: [], rule: '', tries: [] }),
+  flows: () => ({ flows: [], total: 0 }),
 }
 
 async function withServer(run: (path: string) => Promise<void>): Promise<void> {

@@ -406,3 +406,47 @@ test('closing ends what is under way without a word, and leaves no timer', async
   for (let i = 0; i < 10; i++) await settle()
   assert.deepEqual([replies, clock.pending, cluster.closed, local.closed], [[], 0, true, true])
 })
+
+test('what programs asked is kept with its decision, 500 questions at most', async () => {
+  const { ask, server, cluster } = setUp()
+  await ask('Web.shop')
+  await ask('web.shop')
+  await ask('www.example.com')
+  await ask('localhost')
+  cluster.before = () => Promise.reject(new UpstreamError('timeout', 'no answer'))
+  await ask('db.shop')
+  await server.ask('web.shop.svc', 'A') // kt's own question
+  assert.deepEqual(
+    server.history.since(0).map(({ seq, name, type, upstream, rcode }) => [seq, name, type, upstream, rcode]),
+    [
+      [1, 'web.shop', 'A', 'the cluster', 'NOERROR'],
+      [2, 'web.shop', 'A', 'cache', 'NOERROR'],
+      [3, 'www.example.com', 'A', 'the laptop', 'NOERROR'],
+      [4, 'localhost', 'A', 'kt', 'NOERROR'],
+      [5, 'db.shop', 'A', 'the cluster', 'SERVFAIL'],
+    ],
+  )
+  const [first, second] = server.history.since(0)
+  assert.equal(first.rule, 'shop is a namespace')
+  assert.equal(second.rule, first.rule)
+  assert.deepEqual(
+    server.history.since(4).map(({ seq }) => seq),
+    [5],
+  )
+  for (let i = 0; i < 600; i++) await ask('localhost')
+  const kept = server.history.since(3)
+  assert.deepEqual([kept.length, kept[0].seq, kept.at(-1)!.seq], [500, 106, 605])
+})
+
+test('new answers for addresses are told, those of the cache are not', async () => {
+  const told: Uint8Array[] = []
+  const { ask } = setUp({ onAddresses: (message) => told.push(message.slice()) })
+  await ask('web.shop')
+  await ask('web.shop')
+  await ask('web.shop', 'AAAA')
+  await ask('_http._tcp.web', 'SRV')
+  assert.deepEqual(
+    told.map((message) => addresses(parse(message))),
+    [['10.96.0.10'], ['fd00:10:96::10']],
+  )
+})

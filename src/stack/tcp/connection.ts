@@ -9,6 +9,7 @@ import { abandon, arm, conclude, release, startSequence, Tcb } from './tcb.ts'
 import { onDeadline } from './timeouts.ts'
 
 export class Connection extends Tcb implements TcpFlow {
+  readonly protocol = 'tcp'
   private localEndpoint: Endpoint | null = null
   private remoteEndpoint: Endpoint | null = null
 
@@ -24,6 +25,14 @@ export class Connection extends Tcb implements TcpFlow {
 
   get state(): string {
     return STATE_NAMES[this.stateCode]
+  }
+
+  get openedAt(): number {
+    return this.core.callersTime(this.began)
+  }
+
+  get usedAt(): number {
+    return this.core.callersTime(this.lastHeard)
   }
 
   get unacknowledged(): number {
@@ -49,6 +58,7 @@ export class Connection extends Tcb implements TcpFlow {
   send(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.finQueued || this.stateCode === CLOSED || this.stateCode === TIME_WAIT) return
     this.queue.push(chunk)
+    this.bytesSent += chunk.length
     this.host.wake(this)
   }
 

@@ -75,6 +75,7 @@ function deliver(tcb: Tcb, buffer: Uint8Array, start: number, end: number, must:
     }
   }
   tcb.rcvNxt = (tcb.rcvNxt + taken) | 0
+  tcb.bytesReceived += taken
   if (((tcb.rcvEdge - tcb.rcvNxt) | 0) < 0) tcb.rcvEdge = tcb.rcvNxt
 }
 

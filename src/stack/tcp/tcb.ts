@@ -41,6 +41,11 @@ export const NO_HANDLER: TcpFlowHandler = {
 export abstract class Tcb extends FlowKey {
   readonly host: TcpHost
   readonly core: Core
+  readonly id: number
+  /** On the stack's clock. */
+  readonly began: number
+  bytesReceived = 0
+  bytesSent = 0
   handler: TcpFlowHandler = NO_HANDLER
   onOpen: (() => void) | null = null
   stateCode = CLOSED
@@ -142,6 +147,8 @@ export abstract class Tcb extends FlowKey {
     super()
     this.host = host
     this.core = host.core
+    this.id = host.core.nextFlowId()
+    this.began = host.core.now
     this.rcvCapacity = Math.min(INITIAL_RECEIVE_WINDOW, host.core.limits.receiveBytesPerFlow)
   }
 
