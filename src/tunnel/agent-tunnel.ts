@@ -1,10 +1,26 @@
 // The tunnel to our agent: docs/agent-protocol.md, the client's side.
 import type { Endpoint, IpAddress } from '../wire/address.ts'
-import { type AgentHello, CONTROL_CHANNEL, encodeAddress, FrameType, PROTOCOL_VERSION, uint32 } from './control.ts'
+import {
+  AGENT_ID,
+  type AgentHello,
+  CONTROL_CHANNEL,
+  encodeAddress,
+  FrameType,
+  PROTOCOL_VERSION,
+  uint32,
+} from './control.ts'
 import { TunnelError, UnsupportedError } from './errors.ts'
 import { failureOfErrno } from './failure.ts'
 import { CONTROL_WINDOW, FrameChannel } from './frame-channel.ts'
-import type { DatagramHandler, ShadowInfo, TunnelDatagrams } from './port.ts'
+import { Listeners } from './listen.ts'
+import type {
+  DatagramHandler,
+  ListenHandler,
+  ListenMatch,
+  ShadowInfo,
+  TunnelDatagrams,
+  TunnelListener,
+} from './port.ts'
 import type { Session } from './ssh/session.ts'
 import { SshTunnel } from './ssh-tunnel.ts'
 import type { Transport } from './transport.ts'
@@ -20,6 +36,7 @@ export class AgentTunnel extends SshTunnel {
     resolvConf: undefined,
   }
   readonly #frames: FrameChannel
+  readonly #listeners: Listeners
   readonly #datagrams = new Map<number, DatagramHandler>()
   readonly #probes = new Map<number, () => void>()
   readonly #pings = new Map<number, (answered: boolean) => void>()
@@ -32,6 +49,12 @@ export class AgentTunnel extends SshTunnel {
       onFrame: (type, id, body) => this.#onFrame(type, id, body),
       onGone: (why) => this.fail(why),
     })
+    this.#listeners = new Listeners(
+      session.mux,
+      this.#frames,
+      () => this.#id(),
+      () => this.countStream(),
+    )
     this.#frames.attach(session.mux.openChannel(CONTROL_CHANNEL, this.#frames, undefined, CONTROL_WINDOW))
   }
 
@@ -92,6 +115,10 @@ export class AgentTunnel extends SshTunnel {
     }
   }
 
+  listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener> {
+    return this.#listeners.listen(port, protocol, handler, match)
+  }
+
   ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean> {
     if (!this.info.capabilities.ping) return Promise.resolve(false)
     return new Promise((resolve) => {
@@ -114,7 +141,7 @@ export class AgentTunnel extends SshTunnel {
   }
 
   protected datagramFlows(): number {
-    return this.#datagrams.size
+    return this.#datagrams.size + this.#listeners.flows
   }
 
   protected ownChannels(): number {
@@ -126,12 +153,13 @@ export class AgentTunnel extends SshTunnel {
     const handlers = [...this.#datagrams.values()]
     this.#datagrams.clear()
     for (const handler of handlers) handler.onFail('lost')
+    this.#listeners.lose()
     for (const id of [...this.#pings.keys()]) this.#pinged(id, false)
   }
 
   #id(): number {
     const id = this.#next
-    this.#next = id === 0xffffffff ? 1 : id + 1
+    this.#next = id === AGENT_ID - 1 ? 1 : id + 1
     return id
   }
 
@@ -142,6 +170,11 @@ export class AgentTunnel extends SshTunnel {
   }
 
   #onFrame(type: number, id: number, body: Buffer): void {
+    if (id >= AGENT_ID || (type >= FrameType.listen && type <= FrameType.udpTaken)) {
+      if (type === FrameType.probe) this.#frames.send(FrameType.probed, id)
+      else this.#listeners.onFrame(type, id, body)
+      return
+    }
     switch (type) {
       case FrameType.udpData:
         this.#datagrams.get(id)?.onDatagram(body)

@@ -14,6 +14,12 @@ export const FrameType = {
   udpError: 7,
   ping: 8,
   pinged: 9,
+  listen: 16,
+  listening: 17,
+  listenFailed: 18,
+  unlisten: 19,
+  udpIncoming: 20,
+  udpTaken: 21,
 } as const
 
 /** Bytes in front of a body. */
@@ -29,6 +35,16 @@ export interface AgentHello {
   resolvConf?: string
   capabilities: { udp: boolean; ping: boolean; reset: boolean }
 }
+
+/** The body of LISTEN. */
+export interface ListenRequest {
+  port: number
+  protocol: 'TCP' | 'UDP'
+  match?: { header: string; value: string; prefix: boolean }
+}
+
+/** Ids of flows that the agent begins have this bit, those of the client do not. */
+export const AGENT_ID = 0x8000_0000
 
 /** A frame as one buffer. `parts` make the body. */
 export function encodeFrame(type: number, id: number, ...parts: Uint8Array[]): Buffer {

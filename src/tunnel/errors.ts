@@ -7,6 +7,8 @@ export type TunnelErrorCode =
   | 'lost' // the transport went away
   | 'timeout'
   | 'protocol' // the far side speaks something else
+  | 'port-in-use' // somebody else has claimed the shadow's port
+  | 'no-port' // the shadow has no such port
 
 /** `message` says what and why in one line, `hint` what to do in one line. */
 export class TunnelError extends Error {

@@ -27,6 +27,20 @@ export function failureOfErrno(code: string | undefined): DialFailure {
   return BY_ERRNO[code ?? ''] ?? 'host-unreachable'
 }
 
+const ERRNO: Record<DialFailure, string> = {
+  refused: 'ECONNREFUSED',
+  'host-unreachable': 'EHOSTUNREACH',
+  'net-unreachable': 'ENETUNREACH',
+  timeout: 'ETIMEDOUT',
+  prohibited: 'EACCES',
+  lost: 'ECONNRESET',
+}
+
+/** The name of an errno for a reason. */
+export function errnoOfFailure(reason: DialFailure): string {
+  return ERRNO[reason]
+}
+
 /** From reason and description of a CHANNEL_OPEN_FAILURE. */
 export function failureOfOpen(reason: number, description: string): DialFailure {
   const errno = /^([A-Z][A-Z0-9]+):/.exec(description)?.[1]

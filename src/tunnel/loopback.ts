@@ -4,13 +4,16 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { connect, type Socket } from 'node:net'
 import { type Endpoint, formatEndpoint, type IpAddress } from '../wire/address.ts'
 import { failureOfErrno } from './failure.ts'
+import { type LoopbackListener, listenTcp, listenUdp } from './loopback-listen.ts'
 import type {
   DatagramHandler,
+  ListenHandler,
   ShadowInfo,
   StreamHandler,
   Tunnel,
   TunnelClosed,
   TunnelDatagrams,
+  TunnelListener,
   TunnelStats,
   TunnelStream,
 } from './port.ts'
@@ -33,6 +36,7 @@ class LoopbackTunnel implements Tunnel {
   readonly closed: Promise<TunnelClosed>
   readonly streams = new Set<LoopbackStream>()
   readonly datagrams = new Set<LoopbackDatagrams>()
+  readonly #listeners = new Set<LoopbackListener>()
   bytesIn = 0
   bytesOut = 0
   /** Why the tunnel has ended, once it has. */
@@ -71,7 +75,22 @@ class LoopbackTunnel implements Tunnel {
 
   openStream(target: Endpoint, _origin: Endpoint, handler: StreamHandler): TunnelStream {
     this.#opened++
-    return new LoopbackStream(this, target, handler)
+    const socket = connect({ host: target.address.toString(), port: target.port, allowHalfOpen: true, noDelay: true })
+    return new LoopbackStream(this, socket, handler, target)
+  }
+
+  /** Listens on 127.0.0.1 of this machine; port 0 takes any. There is no HTTP routing here. */
+  async listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler): Promise<TunnelListener> {
+    const listener =
+      protocol === 'UDP'
+        ? await listenUdp(port, handler)
+        : await listenTcp(port, handler, (socket, owner) => {
+            this.#opened++
+            return new LoopbackStream(this, socket, owner)
+          })
+    if (this.over) listener.lose()
+    else this.#listeners.add(listener)
+    return listener
   }
 
   openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams {
@@ -100,6 +119,7 @@ class LoopbackTunnel implements Tunnel {
     this.over = closed.message
     for (const stream of [...this.streams]) stream.lose()
     for (const flow of [...this.datagrams]) flow.fail('lost')
+    for (const listener of this.#listeners) listener.lose()
     this.#finish(closed)
   }
 }
@@ -108,24 +128,21 @@ class LoopbackStream implements TunnelStream {
   readonly #tunnel: LoopbackTunnel
   readonly #socket: Socket
   #handler: StreamHandler
-  #open = false
+  #open: boolean
   #short = false
   #owed = 0
   #ended = false
   #gotEnd = false
   #over = false
 
-  constructor(tunnel: LoopbackTunnel, target: Endpoint, handler: StreamHandler) {
+  /** `target` for a socket that is being dialled; else it is open. */
+  constructor(tunnel: LoopbackTunnel, socket: Socket, handler: StreamHandler, target?: Endpoint) {
     this.#tunnel = tunnel
     this.#handler = handler
     tunnel.streams.add(this)
     if (tunnel.over) queueMicrotask(() => this.lose())
-    this.#socket = connect({
-      host: target.address.toString(),
-      port: target.port,
-      allowHalfOpen: true,
-      noDelay: true,
-    })
+    this.#socket = socket
+    this.#open = target === undefined
     this.#socket.on('connect', () => {
       this.#open = true
       this.#handler.onOpen()
@@ -144,9 +161,11 @@ class LoopbackStream implements TunnelStream {
       if (this.#over) return
       if (this.#open) return this.#finish('reset')
       this.#forget()
-      this.#handler.onFail(failureOfErrno(error.code), `${formatEndpoint(target)}: ${error.message}`)
+      this.#handler.onFail(failureOfErrno(error.code), `${formatEndpoint(target!)}: ${error.message}`)
     })
     this.#socket.on('close', () => this.#finish(this.#ended && this.#gotEnd ? 'closed' : 'reset'))
+    // Accepted sockets are paused, so that nothing comes before its owner is there.
+    if (this.#open) queueMicrotask(() => this.#socket.resume())
   }
 
   get queued(): number {

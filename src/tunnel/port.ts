@@ -56,6 +56,51 @@ export interface TunnelDatagrams {
   close(): void
 }
 
+/** Which requests of a port with HTTP routing are meant. */
+export interface ListenMatch {
+  /** Any case. */
+  header: string
+  value: string
+  /** True: a value that begins with `value` is enough. */
+  prefix: boolean
+}
+
+/** A connection that somebody in the cluster has made. It waits a second for an answer, then it goes to the original. */
+export interface IncomingStream {
+  /** The shadow's port that was connected to. */
+  readonly port: number
+  /** Who connected, as the shadow saw it. */
+  readonly origin: Endpoint
+  /** Takes it: the stream is open when this returns, so `onOpen` is not called; no other call comes before it has returned. */
+  accept(handler: StreamHandler): TunnelStream
+  /** Resets it: nobody answers here. */
+  refuse(reason: DialFailure, message: string): void
+}
+
+/** A flow of datagrams that somebody in the cluster has begun; its first ones wait for the answer, as streams do. */
+export interface IncomingDatagrams {
+  readonly port: number
+  readonly origin: Endpoint
+  /** Takes it; what has come so far is given to `handler` after this has returned. */
+  accept(handler: DatagramHandler): TunnelDatagrams
+  /** Drops it, without a word to the caller. */
+  refuse(): void
+}
+
+/** Exactly one answer is to be given to each; later ones do nothing. */
+export interface ListenHandler {
+  onStream(incoming: IncomingStream): void
+  onDatagrams(incoming: IncomingDatagrams): void
+  /** The port is somebody else's now, who claimed it while this tunnel did not answer. Not called when the tunnel is lost. */
+  onLost?(message: string): void
+}
+
+export interface TunnelListener {
+  readonly port: number
+  /** What comes from now on goes to the original. What was accepted goes on. Never rejects. */
+  close(): Promise<void>
+}
+
 /** What the shadow told about itself when the tunnel opened. */
 export interface ShadowInfo {
   /** `agent`, or `sshd` with the server's own identification. */
@@ -74,6 +119,12 @@ export interface Tunnel {
   openStream(target: Endpoint, origin: Endpoint, handler: StreamHandler): TunnelStream
   /** Throws UnsupportedError where `info.capabilities.udp` is false. */
   openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams
+  /**
+   * Claims a port of the shadow, of those it was started with, until `close` or the tunnel's end. `match` is for ports with HTTP
+   * routing, and needed there. Rejects with TunnelError 'port-in-use' (claimed, by another tunnel that is alive, or this one),
+   * 'no-port' (not one of the shadow's, or `match` does not fit it), 'timeout', 'lost'; with UnsupportedError for sshd.
+   */
+  listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener>
   /** True when the address answered an echo request of `payload.length` bytes within `timeoutMs`. */
   ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean>
   /** Heartbeat through the data path: the round trip in ms. Rejects when the tunnel is lost. */

@@ -2,11 +2,14 @@
 import type { Endpoint, IpAddress } from '../wire/address.ts'
 import type {
   DatagramHandler,
+  ListenHandler,
+  ListenMatch,
   ShadowInfo,
   StreamHandler,
   Tunnel,
   TunnelClosed,
   TunnelDatagrams,
+  TunnelListener,
   TunnelStats,
   TunnelStream,
 } from './port.ts'
@@ -53,11 +56,17 @@ export abstract class SshTunnel implements Tunnel {
   }
 
   openStream(target: Endpoint, origin: Endpoint, handler: StreamHandler): TunnelStream {
-    this.#streamsOpened++
-    return new MuxStream(this.session.mux, target, origin, handler)
+    this.countStream()
+    return MuxStream.dial(this.session.mux, target, origin, handler)
   }
 
   abstract openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams
+  abstract listen(
+    port: number,
+    protocol: 'TCP' | 'UDP',
+    handler: ListenHandler,
+    match?: ListenMatch,
+  ): Promise<TunnelListener>
   abstract ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean>
   /** One heartbeat; `answered` once, or never. */
   protected abstract beat(answered: () => void): void
@@ -94,6 +103,10 @@ export abstract class SshTunnel implements Tunnel {
     const timer = setTimeout(() => this.transport.destroy(), 500)
     await this.closed
     clearTimeout(timer)
+  }
+
+  protected countStream(): void {
+    this.#streamsOpened++
   }
 
   protected measured(milliseconds: number): void {

@@ -1,7 +1,7 @@
 // The tunnel to any OpenSSH server: TCP only. Resets can be told from ends only while our side is still sending.
 import type { ClientChannel } from 'ssh2'
 import { TunnelError, UnsupportedError } from './errors.ts'
-import type { ShadowInfo, TunnelDatagrams } from './port.ts'
+import type { ShadowInfo, TunnelDatagrams, TunnelListener } from './port.ts'
 import { pingServer } from './ssh/internals.ts'
 import { holdTerminal, runCommand, type Session } from './ssh/session.ts'
 import { SshTunnel } from './ssh-tunnel.ts'
@@ -46,6 +46,10 @@ export class SshdTunnel extends SshTunnel {
 
   openDatagrams(): TunnelDatagrams {
     throw new UnsupportedError('UDP')
+  }
+
+  listen(): Promise<TunnelListener> {
+    return Promise.reject(new UnsupportedError('serving a port of the cluster'))
   }
 
   ping(): Promise<boolean> {

@@ -3,24 +3,41 @@ import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { failureOfOpen } from './failure.ts'
 import type { StreamHandler, TunnelStream } from './port.ts'
 import type { Channel, ChannelHandler } from './ssh/channel.ts'
-import type { ChannelMux } from './ssh/mux.ts'
+import type { ChannelMux, OpenRequest } from './ssh/mux.ts'
 
 export class MuxStream implements TunnelStream, ChannelHandler {
   readonly #handler: StreamHandler
-  readonly #target: Endpoint
+  readonly #target: Endpoint | undefined
   readonly #channel: Channel
-  #opened = false
+  #opened: boolean
 
-  constructor(mux: ChannelMux, target: Endpoint, origin: Endpoint, handler: StreamHandler) {
+  private constructor(
+    handler: StreamHandler,
+    target: Endpoint | undefined,
+    channelFor: (handler: ChannelHandler) => Channel,
+  ) {
     this.#handler = handler
     this.#target = target
-    this.#channel = mux.openChannel('direct-tcpip', this, {
-      destIP: target.address.toString(),
-      destPort: target.port,
-      srcIP: origin.address.toString(),
-      srcPort: origin.port,
-    })
+    this.#opened = target === undefined
+    this.#channel = channelFor(this)
     if (handler.returnsChunks) this.#channel.use = 'returned'
+  }
+
+  /** A connection that the shadow shall make. */
+  static dial(mux: ChannelMux, target: Endpoint, origin: Endpoint, handler: StreamHandler): MuxStream {
+    return new MuxStream(handler, target, (stream) =>
+      mux.openChannel('direct-tcpip', stream, {
+        destIP: target.address.toString(),
+        destPort: target.port,
+        srcIP: origin.address.toString(),
+        srcPort: origin.port,
+      }),
+    )
+  }
+
+  /** A connection that the shadow has got. */
+  static accept(mux: ChannelMux, request: OpenRequest, handler: StreamHandler): MuxStream {
+    return new MuxStream(handler, undefined, (stream) => mux.accept(request, stream))
   }
 
   write(buffer: Uint8Array, start: number, end: number): number {
@@ -45,7 +62,7 @@ export class MuxStream implements TunnelStream, ChannelHandler {
   }
 
   onRefused(reason: number, description: string): void {
-    this.#handler.onFail(failureOfOpen(reason, description), `${formatEndpoint(this.#target)}: ${description}`)
+    this.#handler.onFail(failureOfOpen(reason, description), `${formatEndpoint(this.#target!)}: ${description}`)
   }
 
   onData(chunk: Buffer): void {
@@ -62,6 +79,6 @@ export class MuxStream implements TunnelStream, ChannelHandler {
 
   onClose(how: 'clean' | 'reset' | 'lost'): void {
     if (this.#opened) this.#handler.onClose(how === 'clean' ? 'closed' : how)
-    else this.#handler.onFail('lost', `${formatEndpoint(this.#target)}: the tunnel was lost`)
+    else this.#handler.onFail('lost', `${formatEndpoint(this.#target!)}: the tunnel was lost`)
   }
 }

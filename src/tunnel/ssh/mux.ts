@@ -82,7 +82,8 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     channel.credit = request.window
     channel.maxData = Math.min(MAX_DATA, request.packetSize)
     channel.open = true
-    this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
+    if (this.#lost) queueMicrotask(() => this.#lose(channel))
+    else this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
     return channel
   }
 

@@ -1,0 +1,145 @@
+// Ports of this machine's loopback, claimed as a shadow's would be: for tests of what stands on a tunnel.
+import { createSocket } from 'node:dgram'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { type Endpoint, formatEndpoint, IpAddress } from '../wire/address.ts'
+import { TunnelError } from './errors.ts'
+import type { DatagramHandler, ListenHandler, StreamHandler, TunnelDatagrams, TunnelStream } from './port.ts'
+
+const HOST = '127.0.0.1'
+
+export interface LoopbackListener {
+  readonly port: number
+  close(): Promise<void>
+  /** The tunnel is gone: flows end, and nothing is taken any more. */
+  lose(): void
+}
+
+function failed(error: NodeJS.ErrnoException): TunnelError {
+  return new TunnelError(error.code === 'EADDRINUSE' ? 'port-in-use' : 'no-port', error.message, 'take another port')
+}
+
+/** `take` makes a stream of an accepted socket. Port 0 takes any. */
+export function listenTcp(
+  port: number,
+  handler: ListenHandler,
+  take: (socket: Socket, handler: StreamHandler) => TunnelStream,
+): Promise<LoopbackListener> {
+  return new Promise((resolve, reject) => {
+    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
+      let answered = false
+      const forget = () => {}
+      socket.on('error', forget)
+      handler.onStream({
+        port: bound(),
+        origin: { address: IpAddress.parse(socket.remoteAddress ?? HOST), port: socket.remotePort ?? 0 },
+        accept(owner) {
+          if (answered) throw new Error('this connection was answered before')
+          answered = true
+          socket.off('error', forget)
+          return take(socket, owner)
+        },
+        refuse() {
+          if (!answered) socket.resetAndDestroy()
+          answered = true
+        },
+      })
+    })
+    const bound = () => (server.address() as AddressInfo | null)?.port ?? port
+    server.once('error', (error) => reject(failed(error)))
+    server.listen(port, HOST, 1024, () => {
+      const close = () => {
+        if (server.listening) server.close()
+      }
+      resolve({ port: bound(), close: async () => close(), lose: close })
+    })
+  })
+}
+
+export function listenUdp(port: number, handler: ListenHandler): Promise<LoopbackListener> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4')
+    const flows = new Map<string, LoopbackFlow>()
+    let closing = false
+    let open = true
+    const close = () => {
+      // Flows that were taken go on, and they need the socket.
+      closing = true
+      if (open && flows.size === 0) {
+        open = false
+        socket.close()
+      }
+    }
+    socket.once('error', (error) => reject(failed(error)))
+    socket.on('message', (payload, from) => {
+      const origin: Endpoint = { address: IpAddress.parse(from.address), port: from.port }
+      const key = formatEndpoint(origin)
+      const known = flows.get(key)
+      if (known) return known.deliver(payload)
+      if (closing) return
+      const flow = new LoopbackFlow(
+        (answer) => socket.send(answer, from.port, from.address),
+        () => {
+          flows.delete(key)
+          if (closing) close()
+        },
+      )
+      flows.set(key, flow)
+      flow.deliver(payload)
+      handler.onDatagrams({
+        port: socket.address().port,
+        origin,
+        accept: (owner) => flow.take(owner),
+        refuse: () => flow.close(),
+      })
+    })
+    socket.bind(port, HOST, () => {
+      const lose = () => {
+        for (const flow of flows.values()) flow.lose()
+        close()
+      }
+      resolve({ port: socket.address().port, close: async () => close(), lose })
+    })
+  })
+}
+
+class LoopbackFlow implements TunnelDatagrams {
+  readonly #answer: (payload: Uint8Array) => void
+  readonly #gone: () => void
+  #owner: DatagramHandler | undefined
+  #waiting: Uint8Array[] = []
+  #open = true
+
+  constructor(answer: (payload: Uint8Array) => void, gone: () => void) {
+    this.#answer = answer
+    this.#gone = gone
+  }
+
+  deliver(payload: Buffer): void {
+    if (this.#owner) this.#owner.onDatagram(payload)
+    else if (this.#waiting.length < 16) this.#waiting.push(Uint8Array.from(payload))
+  }
+
+  take(owner: DatagramHandler): TunnelDatagrams {
+    queueMicrotask(() => {
+      this.#owner = owner
+      for (const payload of this.#waiting.splice(0)) if (this.#open) owner.onDatagram(payload)
+    })
+    return this
+  }
+
+  send(payload: Uint8Array): void {
+    if (this.#open) this.#answer(Uint8Array.from(payload))
+  }
+
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.#gone()
+  }
+
+  lose(): void {
+    if (!this.#open) return
+    this.close()
+    this.#owner?.onFail('lost')
+  }
+}
