@@ -9,9 +9,11 @@ import {
   ClusterError,
   type ClusterIdentity,
   type ClusterSelection,
+  type ConnectedPerson,
   type PortForwardEndpoint,
   type Progress,
   type Ranges,
+  type Services,
   type ShadowHandle,
   type ShadowHooks,
   type ShadowOptions,
@@ -66,6 +68,14 @@ class WorkerClient implements ClusterClient {
 
   namespaces(): Promise<string[]> {
     return this.#call('namespaces')
+  }
+
+  services(): Promise<Services> {
+    return this.#call('services')
+  }
+
+  connected(): Promise<ConnectedPerson[]> {
+    return this.#call('connected')
   }
 
   discoverRanges(): Promise<Ranges> {

@@ -10,14 +10,17 @@ import type {
   ClusterClient,
   ClusterIdentity,
   ClusterSelection,
+  ConnectedPerson,
   PortForwardEndpoint,
   Progress,
   Ranges,
+  Services,
   ShadowHandle,
   ShadowHooks,
   ShadowOptions,
 } from './port.ts'
 import { discoverRanges } from './ranges.ts'
+import { listConnected, listServices } from './services.ts'
 import { createShadow, prolongShadow, removeShadow, shadowState } from './shadow.ts'
 
 // Each becomes a routing domain of systemd-resolved.
@@ -66,6 +69,16 @@ export class LocalClusterClient implements ClusterClient {
     const { status, body } = await api.ask('GET', '/api/v1/namespaces', { query: { limit: String(MOST_NAMESPACES) } })
     if (status >= 400) return api.kubeconfig.namespaces
     return (body as unknown as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name)
+  }
+
+  async services(): Promise<Services> {
+    const api = this.#connect()
+    return listServices(api, api.kubeconfig.identity.namespace)
+  }
+
+  async connected(): Promise<ConnectedPerson[]> {
+    const api = this.#connect()
+    return listConnected(api, api.kubeconfig.identity.namespace)
   }
 
   async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {

@@ -93,6 +93,39 @@ export interface ShadowHooks {
   signal?: AbortSignal
 }
 
+export interface ServiceSeen {
+  namespace: string
+  name: string
+  /** `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName` (spec.type), or `Headless`. */
+  type: string
+  /** Its own addresses; none of a headless service. */
+  addresses: string[]
+  /** Addresses that connections to it go to: its own, or some of its endpoints'. */
+  targets: string[]
+  ports: { port: number; protocol: string; name: string }[]
+  /** Endpoints that are ready, and all; null where they cannot be seen. */
+  ready: number | null
+  total: number | null
+}
+
+export interface Services {
+  scope: 'cluster' | 'namespace'
+  services: ServiceSeen[]
+  /** Sentences for the user: what could not be seen. */
+  notes: string[]
+}
+
+/** One shadow that runs: somebody is connected. */
+export interface ConnectedPerson {
+  /** `user@machine`; empty where the shadow does not say. */
+  owner: string
+  namespace: string
+  pod: string
+  node: string
+  /** ISO 8601. */
+  since: string
+}
+
 /** What the worker can do. Errors are ClusterError with a stable `code`. */
 export interface ClusterClient {
   identify(): Promise<ClusterIdentity>
@@ -103,6 +136,10 @@ export interface ClusterClient {
    * At most 1,000. Never rejects for a missing right.
    */
   namespaces(): Promise<string[]>
+  /** All services that can be seen. */
+  services(): Promise<Services>
+  /** Whose shadows run, oldest first; empty without the right to list pods. */
+  connected(): Promise<ConnectedPerson[]>
   /**
    * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
    * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster; so does `close` while it is

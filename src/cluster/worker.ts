@@ -24,6 +24,8 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       identify: () => client!.identify(),
       discoverRanges: () => client!.discoverRanges(),
       namespaces: () => client!.namespaces(),
+      services: () => client!.services(),
+      connected: () => client!.connected(),
       portForward: () => client!.portForward(shadow),
       shadowState: () => client!.shadowState(shadow),
       prolongShadow: () => client!.prolongShadow(shadow),

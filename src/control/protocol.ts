@@ -111,6 +111,48 @@ export interface Held {
   notes: string[]
 }
 
+/** A service of the cluster, as seen from this machine. */
+export interface ServiceReport {
+  namespace: string
+  name: string
+  /** `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName`, `Headless`. */
+  type: string
+  /** None of a headless service. */
+  addresses: string[]
+  ports: { port: number; protocol: string; name: string }[]
+  /** Endpoints that are ready, and all; null where they cannot be seen. */
+  ready: number | null
+  total: number | null
+  /** Its address is routed to the cluster and an endpoint is ready; null where that cannot be told. */
+  reachable: boolean | null
+  /** The reason, in words. */
+  why: string
+}
+
+export interface ServiceReports {
+  /** Which services were asked for: the namespace's where the right for more is missing. */
+  scope: 'cluster' | 'namespace'
+  services: ServiceReport[]
+  /** Sentences: what could not be seen. */
+  notes: string[]
+}
+
+/** Who else uses kt in this cluster, as far as it can be seen. */
+export interface Team {
+  /** One a shadow, oldest first. */
+  connected: {
+    /** `user@machine`; empty where the shadow does not say. */
+    owner: string
+    namespace: string
+    pod: string
+    node: string
+    /** ISO 8601. */
+    since: string
+    /** This machine's. */
+    own: boolean
+  }[]
+}
+
 /** `kt dns status --json`. */
 export interface DnsStatus {
   mode: string
@@ -179,6 +221,8 @@ export interface Operations {
     Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>,
     { same: boolean; wanted: string; current: string },
   ]
+  services: [Record<string, never>, ServiceReports]
+  team: [Record<string, never>, Team]
   'dns.status': [Record<string, never>, DnsStatus]
   'dns.query': [{ name: string; type: string }, DnsAnswer]
   /** `waitMs`: how long to wait for names that have to be asked for. */

@@ -23,6 +23,8 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
     namespace: z.string().optional(),
     env: z.record(z.string(), z.string()),
   }),
+  services: empty,
+  team: empty,
   'dns.status': empty,
   'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
   flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),

@@ -63,6 +63,8 @@ try {
         return { notes }
       },
       same: (args) => session.same(args),
+      services: () => session.services(),
+      team: () => session.team(),
       'dns.status': () => session.dnsStatus(),
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
       flows: ({ waitMs }) => session.flows(waitMs ?? 0),

@@ -2,7 +2,16 @@
 // what is shown of them, and what is taken back when one fails.
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
-import type { DnsAnswer, DnsStatus, Flows, Progress, Status, UpConfig } from '../control/protocol.ts'
+import type {
+  DnsAnswer,
+  DnsStatus,
+  Flows,
+  Progress,
+  ServiceReports,
+  Status,
+  Team,
+  UpConfig,
+} from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TunDevice } from '../tun/port.ts'
@@ -19,6 +28,7 @@ import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
 import { delay, ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
+import { ClusterViews } from './views.ts'
 
 const PROLONG_EVERY_MS = 5 * 60_000
 const MTU = 1500
@@ -40,6 +50,7 @@ export class Session {
   readonly #closing = new AbortController()
   readonly #line: ShadowLine
   readonly #processes = new Processes()
+  readonly #views: ClusterViews
   #state: Status['state'] = 'connecting'
   #since = new Date()
   #identity: ClusterIdentity | undefined
@@ -60,6 +71,7 @@ export class Session {
       context: config.context,
       namespace: config.namespace,
     })
+    this.#views = new ClusterViews(this.#cluster)
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
   }
 
@@ -217,7 +229,7 @@ export class Session {
         : null,
       tun: this.#applied ? { name: this.#applied.tunName, mtu: MTU, addresses: this.#desired!.addresses } : null,
       ranges: this.#ranges.ranges,
-      routes: (this.#desired?.routes ?? []).filter((route) => !this.#applied?.missingRoutes.includes(route)),
+      routes: this.#routes(),
       dns: {
         mode: this.#applied?.dnsMode ?? 'none',
         servers: this.#desired?.dns.servers ?? [],
@@ -231,6 +243,14 @@ export class Session {
       notes: this.#notes,
       exchanges: [],
     }
+  }
+
+  services(): Promise<ServiceReports> {
+    return this.#views.services(this.#routes())
+  }
+
+  team(): Promise<Team> {
+    return this.#views.team((this.#link?.shadow ?? this.#shadow)?.pod)
   }
 
   dnsStatus(): DnsStatus {
@@ -251,6 +271,10 @@ export class Session {
   resolvConfChanged(upstreams: string[]): void {
     this.#deps.log(`resolv.conf was rewritten by another program; its resolvers: ${upstreams.join(', ')}`)
     this.#names?.setLocalUpstreams(upstreams)
+  }
+
+  #routes(): string[] {
+    return (this.#desired?.routes ?? []).filter((route) => !this.#applied?.missingRoutes.includes(route))
   }
 
   #requireNames(): NameService {

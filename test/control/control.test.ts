@@ -25,6 +25,8 @@ const handlers: ControlHandlers = {
   same: () => {
     throw Object.assign(new Error('the context x does not exist'), { code: 'context-unknown', hint: 'there are a, b' })
   },
+  services: () => ({ scope: 'cluster', services: [], notes: [] }),
+  team: () => ({ connected: [] }),
   'dns.status': () => {
     throw new TypeError('a mistake')
   },
