@@ -6,6 +6,7 @@ import { addConfigCommands } from './commands/config.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addFlowsCommand } from './commands/flows.ts'
+import { addForwardCommand } from './commands/forward.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -28,6 +29,7 @@ const program = new Command('kt')
 addUpCommand(program)
 addDownCommand(program)
 addStatusCommand(program)
+addForwardCommand(program)
 addDnsCommands(program)
 addFlowsCommand(program)
 addLogsCommand(program)

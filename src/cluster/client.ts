@@ -10,6 +10,8 @@ import {
   type ClusterIdentity,
   type ClusterSelection,
   type ConnectedPerson,
+  type ForwardRequest,
+  type ForwardTarget,
   type PortForwardEndpoint,
   type Progress,
   type Ranges,
@@ -84,6 +86,10 @@ class WorkerClient implements ClusterClient {
 
   createShadow(options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}): Promise<ShadowHandle> {
     return this.#call('createShadow', options, { progress, dialable: hooks.dialable }, hooks.signal)
+  }
+
+  resolveForward(request: ForwardRequest): Promise<ForwardTarget> {
+    return this.#call('resolveForward', request)
   }
 
   portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {

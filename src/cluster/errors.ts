@@ -25,6 +25,9 @@ const hints: Record<ClusterErrorCode, string> = {
   timeout: 'try again, or with a longer --ready-timeout',
   'namespace-missing': 'use --namespace with one that is there',
   gone: 'it will be made anew',
+  'target-unknown': 'name it as [service/|deployment/|statefulset/|pod/]NAME, with -n for another namespace',
+  'target-unfit': 'name another target or port',
+  'not-ready': 'see why its pods are not ready: kubectl get pods',
   internal: 'run again with KT_LOG=debug and report it with the log',
 }
 

@@ -5,12 +5,15 @@ import { readFile } from 'node:fs/promises'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api } from './api.ts'
 import { clusterError } from './errors.ts'
+import { resolveForward } from './forward-target.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type {
   ClusterClient,
   ClusterIdentity,
   ClusterSelection,
   ConnectedPerson,
+  ForwardRequest,
+  ForwardTarget,
   PortForwardEndpoint,
   Progress,
   Ranges,
@@ -94,6 +97,11 @@ export class LocalClusterClient implements ClusterClient {
     } finally {
       own.resolve(undefined) // where it never ran
     }
+  }
+
+  async resolveForward(request: ForwardRequest): Promise<ForwardTarget> {
+    const api = this.#connect()
+    return resolveForward(api, api.kubeconfig.identity.namespace, request)
   }
 
   async portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {

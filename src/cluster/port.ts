@@ -126,6 +126,28 @@ export interface ConnectedPerson {
   since: string
 }
 
+/** What `kt forward` asks for. */
+export interface ForwardRequest {
+  /** `[KIND/]NAME`, see target.ts. */
+  target: string
+  local: number
+  /** Number or name of the port there; by default as `local`, or the Service's only one. */
+  remote?: string
+  /** Taken again while it is ready. */
+  preferPod?: string
+}
+
+/** One address to dial. */
+export interface ForwardTarget {
+  /** As `service/web`. */
+  name: string
+  namespace: string
+  address: string
+  port: number
+  /** Whose address it is; undefined for a Service's own, which stays while pods come and go. */
+  pod: string | undefined
+}
+
 /** What the worker can do. Errors are ClusterError with a stable `code`. */
 export interface ClusterClient {
   identify(): Promise<ClusterIdentity>
@@ -146,6 +168,8 @@ export interface ClusterClient {
    * under way, even when the shadow has been dialled already.
    */
   createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle>
+  /** Where a forward leads now. Rejects with `target-unknown`, `target-unfit` or `not-ready`. */
+  resolveForward(request: ForwardRequest): Promise<ForwardTarget>
   /** How to reach the shadow's port over a WebSocket port-forward (v4.channel.k8s.io). */
   portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint>
   /** 'running', 'starting', or 'gone'; with what the cluster says of it. */
@@ -173,6 +197,9 @@ export type ClusterErrorCode =
   | 'timeout'
   | 'namespace-missing'
   | 'gone'
+  | 'target-unknown' // there is no such Service, Deployment, ...
+  | 'target-unfit' // it is there, and cannot serve for what was asked
+  | 'not-ready' // it has no ready pod now
   | 'internal'
 
 /** `message` says what and why in one line, `hint` what to do in one line. */

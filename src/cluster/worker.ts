@@ -3,7 +3,7 @@
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
 import type { Method, Reply, Request } from './messages.ts'
-import { ClusterError, type ShadowHandle, type ShadowOptions } from './port.ts'
+import { ClusterError, type ForwardRequest, type ShadowHandle, type ShadowOptions } from './port.ts'
 
 // Time for the removal of a Job whose creation was cut short.
 const LAST_WORDS_MS = 8_000
@@ -26,6 +26,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       namespaces: () => client!.namespaces(),
       services: () => client!.services(),
       connected: () => client!.connected(),
+      resolveForward: () => client!.resolveForward(argument as ForwardRequest),
       portForward: () => client!.portForward(shadow),
       shadowState: () => client!.shadowState(shadow),
       prolongShadow: () => client!.prolongShadow(shadow),
