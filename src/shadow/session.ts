@@ -2,7 +2,14 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import { type AgentHello, CONTROL_CHANNEL, decodeAddress, FrameType, PROTOCOL_VERSION } from '../tunnel/control.ts'
+import {
+  type AgentHello,
+  CONTROL_CHANNEL,
+  decodeAddress,
+  FrameType,
+  PROTOCOL_VERSION,
+  uint32,
+} from '../tunnel/control.ts'
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
@@ -81,6 +88,9 @@ export class AgentSession {
 
   #onFrame(type: number, id: number, body: Buffer): void {
     switch (type) {
+      case FrameType.arrived:
+        if (body.length >= 4) this.#mux.arrived(body.readUInt32BE(0))
+        break
       case FrameType.udpData:
         this.#udp.send(id, body)
         break
@@ -116,7 +126,10 @@ export class AgentSession {
   #greet(body: Buffer): void {
     let client = 'unknown'
     try {
-      client = String((JSON.parse(body.toString()) as { client?: unknown }).client).slice(0, 64)
+      const said = JSON.parse(body.toString()) as { client?: unknown; arrivals?: unknown }
+      client = String(said.client).slice(0, 64)
+      if (said.arrivals === true)
+        this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
     } catch {
       // An answer does no harm.
     }
@@ -127,6 +140,7 @@ export class AgentSession {
       session: randomBytes(16).toString('hex'),
       addresses: ownAddresses(),
       resolvConf: readText(this.#context.resolvConfPath),
+      arrivals: true,
       capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true },
     }
     this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))

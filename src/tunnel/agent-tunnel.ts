@@ -76,6 +76,8 @@ export class AgentTunnel extends SshTunnel {
           addresses: hello.addresses ?? [],
           resolvConf: hello.resolvConf,
         }
+        if (hello.arrivals === true)
+          this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
         this.#warmUp(WARM_UP_PROBES)
         resolve()
       }
@@ -83,7 +85,11 @@ export class AgentTunnel extends SshTunnel {
         clearTimeout(timer)
         reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; kt logs has more'))
       })
-      this.#frames.send(FrameType.hello, 0, Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client })))
+      this.#frames.send(
+        FrameType.hello,
+        0,
+        Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client, arrivals: true })),
+      )
     })
   }
 
@@ -176,6 +182,9 @@ export class AgentTunnel extends SshTunnel {
       return
     }
     switch (type) {
+      case FrameType.arrived:
+        if (body.length >= 4) this.session.mux.arrived(body.readUInt32BE(0))
+        break
       case FrameType.udpData:
         this.#datagrams.get(id)?.onDatagram(body)
         break

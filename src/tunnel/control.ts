@@ -14,6 +14,7 @@ export const FrameType = {
   udpError: 7,
   ping: 8,
   pinged: 9,
+  arrived: 10,
   listen: 16,
   listening: 17,
   listenFailed: 18,
@@ -33,6 +34,8 @@ export interface AgentHello {
   session: string
   addresses: string[]
   resolvConf?: string
+  /** It sends and understands ARRIVED. */
+  arrivals?: boolean
   capabilities: { udp: boolean; ping: boolean; reset: boolean }
 }
 

@@ -40,6 +40,7 @@ export class FrameChannel implements ChannelHandler {
   /** Sends a frame now or not at all. */
   sendNow(type: number, id: number, ...parts: Uint8Array[]): boolean {
     if (this.#waiting.length > 0 || this.#mux.congested || !this.#channel?.open) return false
+    this.#mux.flight.hurry()
     return this.#channel.writeUrgent(encodeFrame(type, id, ...parts))
   }
 

@@ -1,4 +1,5 @@
 // One channel: its two windows, how far it is from its end, and what its owner may do. The mux drives it.
+import { Pulse } from './flight.ts'
 import type { Slab } from './unpack.ts'
 import type { ReceiveWindow } from './window.ts'
 
@@ -88,6 +89,7 @@ export class Channel {
   /** Waiting for credit, so a window adjust must wake the owner. */
   starved = false
   quantum = 0
+  readonly pulse = new Pulse()
   /** The owner has let go. */
   abandoned = false
 

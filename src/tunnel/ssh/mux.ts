@@ -3,6 +3,7 @@
 
 import type { Transport } from '../transport.ts'
 import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_DATA } from './channel.ts'
+import { Flight } from './flight.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
@@ -24,11 +25,14 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   readonly #port: ChannelPort
   readonly #transport: Transport
   readonly #budget: WindowBudget
+  readonly flight: Flight
   readonly #channels = new Map<number, Channel>()
   #parked: Channel[] = []
   #next = FIRST_CHANNEL
   #draining = false
   #lost = false
+  /** To tell the far side that so many bytes of channel data (modulo 2^32) have come. Set where it understands that. */
+  tellArrived: (total: number) => void = () => {}
   bytesIn = 0
   bytesOut = 0
   /**
@@ -42,6 +46,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   constructor(connection: object, transport: Transport, budget: WindowBudget) {
     this.#transport = transport
     this.#budget = budget
+    this.flight = new Flight(budget.now, () => budget.roundTripMs)
     this.#port = new ChannelPort(connection, this)
     transport.onDrain = () => this.#drain()
   }
@@ -116,6 +121,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
       }
       const size = Math.min(end - p, credit, channel.maxData, room)
       this.#port.data(channel.remoteId, buffer, p, p + size)
+      this.flight.sent(size, urgent ? undefined : channel.pulse)
       channel.credit -= size
       channel.quantum -= size
       express -= size
@@ -123,6 +129,12 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     }
     this.bytesOut += p - start
     return p - start
+  }
+
+  /** The far side has got `total` bytes of channel data, modulo 2^32. */
+  arrived(total: number): void {
+    this.flight.arrived(total)
+    this.#drain()
   }
 
   consumed(channel: Channel, bytes: number): void {
@@ -161,7 +173,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #room(channel: Channel, express: number): number {
     if (this.#port.exchangingKeys) return 0
     const { buffered } = this.#transport
-    if (buffered < TRANSPORT_LIMIT) {
+    if (buffered < TRANSPORT_LIMIT && !this.flight.full) {
       if (this.#draining) return channel.quantum
       if (this.#parked.length === 0) return MAX_DATA
     }
@@ -177,7 +189,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #drain(): void {
     if (this.#draining || this.#port.exchangingKeys) return
     this.#draining = true
-    while (this.#parked.length > 0 && this.#transport.buffered < TRANSPORT_LIMIT && !this.#lost) {
+    while (this.#parked.length > 0 && this.#transport.buffered < TRANSPORT_LIMIT && !this.flight.full && !this.#lost) {
       const channel = this.#parked.shift()!
       channel.parked = false
       channel.quantum = QUANTUM
@@ -242,11 +254,14 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onData(id: number, data: Buffer): boolean {
+    if (id < FIRST_CHANNEL) return false
     const channel = this.#channels.get(id)
     const { slab } = this.#port.source
+    const tell = this.flight.received(data.length)
+    if (tell >= 0) this.tellArrived(tell)
     if (!channel) {
       slab?.keep()
-      return id >= FIRST_CHANNEL
+      return true
     }
     this.bytesIn += data.length
     if (slab && !channel.abandoned) {
