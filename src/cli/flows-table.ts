@@ -1,5 +1,5 @@
 // Flows as a table for people: columns as wide as what they hold, one line a flow.
-import type { FlowReport } from '../control/protocol.ts'
+import type { FlowReport } from '../control/views.ts'
 import { dim, formatAge, formatBytes } from './output.ts'
 
 const HEADS = ['PROGRAM', 'TO', 'ADDRESS', 'STATE', 'IN', 'OUT', 'AGE', 'IDLE']

@@ -4,9 +4,9 @@ import { LineSplitter } from './lines.ts'
 import {
   CONTROL_VERSION,
   type ControlError,
+  type EventOf,
   type Operation,
   type Operations,
-  type Progress,
   type Response,
 } from './protocol.ts'
 
@@ -28,7 +28,7 @@ export interface ControlClient {
   request<O extends Operation>(
     op: O,
     args: Operations[O][0],
-    onProgress?: (p: Progress) => void,
+    onProgress?: (p: EventOf<O>) => void,
   ): Promise<Operations[O][1]>
   close(): void
 }
@@ -60,7 +60,7 @@ export async function connectControl(path: string): Promise<{ client?: ControlCl
 interface Waiting {
   resolve(value: unknown): void
   reject(error: Error): void
-  onProgress?: (p: Progress) => void
+  onProgress?: (p: unknown) => void
 }
 
 function clientOf(socket: net.Socket): ControlClient {
@@ -93,10 +93,14 @@ function clientOf(socket: net.Socket): ControlClient {
   socket.on('error', fail)
   socket.on('close', fail)
   return {
-    request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: Progress) => void) =>
+    request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: EventOf<O>) => void) =>
       new Promise<Operations[O][1]>((resolve, reject) => {
         const id = nextId++
-        waiting.set(id, { resolve: resolve as (value: unknown) => void, reject, onProgress })
+        waiting.set(id, {
+          resolve: resolve as (value: unknown) => void,
+          reject,
+          onProgress: onProgress as Waiting['onProgress'],
+        })
         socket.write(`${JSON.stringify({ v: CONTROL_VERSION, id, op, args })}\n`)
       }),
     close: () => {

@@ -1,6 +1,8 @@
 // What is said over the control socket: one JSON object a line, requests with an id, answers with the same id, events
 // without one. Versioned, so that an old engine and a new command line tell each other apart instead of guessing.
 
+import type { DnsLogEntry, DnsTrace, Flows, WatchEvent } from './views.ts'
+
 /** Raised when a request or answer changes its meaning. */
 export const CONTROL_VERSION = 1
 
@@ -172,36 +174,7 @@ export interface DnsAnswer {
   rcode: string
   records: { name: string; type: string; ttl: number; data: string }[]
   rule: string
-  tries: { name: string; upstream: string; rcode: string; ms: number }[]
-}
-
-/** One flow of `kt flows --json`. Addresses as `10.96.0.7:80` or `[fd00::7]:80`, payload bytes, times in ms. */
-export interface FlowReport {
-  /** Of this flow alone while kt is connected. */
-  id: number
-  protocol: 'tcp' | 'udp'
-  /** Name of the RFC 9293 state; `SYN-RECEIVED` while the cluster's side is dialled. `OPEN` for UDP. */
-  state: string
-  /** The program on this machine; null for one the engine's user may not look into. */
-  process: { pid: number; name: string } | null
-  /** The program's address. */
-  local: string
-  /** The address it talks to, in the cluster. */
-  remote: string
-  /** What `remote` is called: `web.shop`, `db-0.db.shop`; null if that is not known (yet). */
-  name: string | null
-  /** To the program, from the program. */
-  bytesIn: number
-  bytesOut: number
-  ageMs: number
-  /** Since something came from the program, acknowledgements included. */
-  idleMs: number
-}
-
-/** `kt flows --json`: the most recently used ones where there are more than a line can carry. */
-export interface Flows {
-  flows: FlowReport[]
-  total: number
+  tries: { name: string; upstream: string; rcode: string; ms: number; probe?: true }[]
 }
 
 /** One step of connecting or disconnecting, as it runs. */
@@ -225,12 +198,24 @@ export interface Operations {
   team: [Record<string, never>, Team]
   'dns.status': [Record<string, never>, DnsStatus]
   'dns.query': [{ name: string; type: string }, DnsAnswer]
+  /** What programs asked last, oldest first; only what came after the entry `since`. */
+  'dns.log': [{ since?: number }, { entries: DnsLogEntry[] }]
+  /** Asks anew, whatever the cache has, and tells each decision. */
+  'dns.trace': [{ name: string; type: string }, DnsTrace]
   /** `waitMs`: how long to wait for names that have to be asked for. */
   flows: [{ waitMs?: number }, Flows]
+  /** Tells how kt does, each second until the caller goes; with `dns` also what programs ask from now on. */
+  watch: [{ dns?: boolean }, Record<string, never>]
 }
 export type Operation = keyof Operations
+
+/** What an operation tells before its result: steps, where nothing else is said here. */
+interface OperationEvents {
+  watch: WatchEvent
+}
+export type EventOf<O extends Operation> = O extends keyof OperationEvents ? OperationEvents[O] : Progress
 
 export type Response =
   | { id: number; ok: true; result: unknown }
   | { id: number; ok: false; error: ControlError }
-  | { id: number; progress: Progress }
+  | { id: number; progress: unknown }

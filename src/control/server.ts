@@ -7,9 +7,9 @@ import { LineSplitter } from './lines.ts'
 import {
   CONTROL_VERSION,
   type ControlError,
+  type EventOf,
   type Operation,
   type Operations,
-  type Progress,
   type Response,
 } from './protocol.ts'
 
@@ -27,15 +27,27 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   team: empty,
   'dns.status': empty,
   'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
+  'dns.log': z.strictObject({ since: z.number().int().min(0).optional() }),
+  'dns.trace': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
+  watch: z.strictObject({ dns: z.boolean().optional() }),
   flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),
 }
 const envelope = z.object({ v: z.number(), id: z.number(), op: z.string(), args: z.unknown() })
+
+/** The other end of the socket, for operations that go on. */
+export interface ControlCaller {
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal
+  /** Bytes told that the caller has not read yet. Who tells much looks at it. */
+  backlog(): number
+}
 
 /** One function an operation. An error with `code` and `hint` reaches the caller as it is. */
 export type ControlHandlers = {
   [O in Operation]: (
     args: Operations[O][0],
-    progress: (p: Progress) => void,
+    progress: (p: EventOf<O>) => void,
+    caller: ControlCaller,
   ) => Promise<Operations[O][1]> | Operations[O][1]
 }
 
@@ -54,19 +66,24 @@ export async function serveControl(
   const server = net.createServer((socket) => {
     sockets.add(socket)
     const splitter = new LineSplitter()
+    const gone = new AbortController()
+    const caller: ControlCaller = { signal: gone.signal, backlog: () => socket.writableLength }
     const send = (response: Response) => {
       if (socket.writable) socket.write(`${JSON.stringify(response)}\n`)
     }
     socket.on('data', (chunk) => {
       try {
-        for (const line of splitter.push(chunk)) void answer(line, handlers, send, log)
+        for (const line of splitter.push(chunk)) void answer(line, handlers, send, caller, log)
       } catch (error) {
         log(`control: ${(error as Error).message}`)
         socket.destroy()
       }
     })
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => sockets.delete(socket))
+    socket.on('close', () => {
+      sockets.delete(socket)
+      gone.abort()
+    })
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -86,6 +103,7 @@ async function answer(
   line: string,
   handlers: ControlHandlers,
   send: (r: Response) => void,
+  caller: ControlCaller,
   log: (line: string) => void,
 ) {
   let id = 0
@@ -113,8 +131,8 @@ async function answer(
         `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`,
         'this is a mistake in kt; please report it',
       )
-    const handler = handlers[op] as (args: unknown, progress: (p: Progress) => void) => unknown
-    send({ id, ok: true, result: await handler(args.data, (progress) => send({ id, progress })) })
+    const handler = handlers[op] as (args: unknown, progress: (p: unknown) => void, caller: ControlCaller) => unknown
+    send({ id, ok: true, result: await handler(args.data, (progress) => send({ id, progress }), caller) })
   } catch (error) {
     send({ id, ok: false, error: toControlError(error, log) })
   }

@@ -10,6 +10,7 @@ import { hasNativeCiphers } from '../tunnel/index.ts'
 import { connectHelper } from './host-client.ts'
 import { openLog } from './log.ts'
 import { Session } from './session.ts'
+import { watch } from './watch.ts'
 
 /** The helper passes the TUN here. */
 const TUN_FD = 3
@@ -67,6 +68,9 @@ try {
       team: () => session.team(),
       'dns.status': () => session.dnsStatus(),
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
+      'dns.log': ({ since }) => ({ entries: session.dnsLog(since ?? 0) }),
+      'dns.trace': ({ name, type }) => session.dnsTrace(name, type),
+      watch: ({ dns }, tell, caller) => watch(session, dns === true, tell, caller),
       flows: ({ waitMs }) => session.flows(waitMs ?? 0),
     },
     log,

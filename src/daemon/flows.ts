@@ -1,6 +1,6 @@
 // The table of flows for people: what the stack counts of each, with the program's name and the cluster's name for its
 // address. Made only when it is asked for.
-import type { FlowReport, Flows } from '../control/protocol.ts'
+import type { FlowReport, Flows } from '../control/views.ts'
 import type { TcpFlow, UdpFlow } from '../stack/api.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import type { AddressNames } from './address-names.ts'

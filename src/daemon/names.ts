@@ -2,6 +2,7 @@
 // machine's own resolvers beside it.
 import { hostname } from 'node:os'
 import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
+import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
 import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
@@ -208,12 +209,7 @@ export class NameService {
   }
 
   async query(name: string, type: string): Promise<DnsAnswer> {
-    if (typeCode(type) === undefined) {
-      throw Object.assign(new Error(`${type} is not a record type`), {
-        code: 'usage',
-        hint: 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn',
-      })
-    }
+    requireType(type)
     const { answer, decision } = await this.#server.ask(name, type)
     const { rcode, answers } = await describeAnswer(answer)
     return {
@@ -226,8 +222,53 @@ export class NameService {
     }
   }
 
+  /** Each decision on the way of one question, which is asked anew whatever the cache has. */
+  async trace(name: string, type: string): Promise<DnsTrace> {
+    requireType(type)
+    const began = performance.now()
+    const { answer, decision, cache, resolved } = await this.#server.trace(name, type)
+    const ms = Math.round((performance.now() - began) * 10) / 10
+    const { rcode, answers } = await describeAnswer(answer)
+    const full = (suffix: string) => (suffix === '' ? decision.name : `${decision.name}.${suffix}`)
+    return {
+      name: decision.name,
+      type: decision.type,
+      cache,
+      decisions: decision.plans!.map((plan) => ({
+        rule: plan.rule,
+        cluster: plan.cluster.map(full),
+        local: plan.local,
+        unknown: (plan.unknown ?? []).map(({ kind, label }) => `${kind} ${label}`),
+      })),
+      tries: decision.tries.map(({ probe = false, ...one }) => ({ ...one, probe })),
+      resolved: resolved ?? null,
+      rule: decision.rule,
+      rcode,
+      records: answers,
+      ms,
+    }
+  }
+
+  /** What programs asked after the entry `since`, oldest first. */
+  log(since: number): DnsLogEntry[] {
+    const origin = Date.now() - this.#clock.now()
+    return this.#server.history.since(since).map(({ at, ms, ...rest }) => ({
+      ...rest,
+      at: new Date(origin + at).toISOString(),
+      ms: Math.round(ms * 10) / 10,
+    }))
+  }
+
   close(): void {
     this.disconnected()
     this.#server.close()
   }
+}
+
+function requireType(type: string): void {
+  if (typeCode(type) !== undefined) return
+  throw Object.assign(new Error(`${type} is not a record type`), {
+    code: 'usage',
+    hint: 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn',
+  })
 }

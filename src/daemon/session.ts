@@ -2,17 +2,9 @@
 // what is shown of them, and what is taken back when one fails.
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
-import type {
-  DnsAnswer,
-  DnsStatus,
-  Flows,
-  Progress,
-  ServiceReports,
-  Status,
-  Team,
-  UpConfig,
-} from '../control/protocol.ts'
+import type { DnsAnswer, DnsStatus, Progress, ServiceReports, Status, Team, UpConfig } from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
+import type { DnsLogEntry, DnsTrace, Flows } from '../control/views.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TunDevice } from '../tun/port.ts'
 import type { Tunnel } from '../tunnel/port.ts'
@@ -259,6 +251,15 @@ export class Session {
 
   dnsQuery(name: string, type: string): Promise<DnsAnswer> {
     return this.#requireNames().query(name, type)
+  }
+
+  dnsTrace(name: string, type: string): Promise<DnsTrace> {
+    return this.#requireNames().trace(name, type)
+  }
+
+  /** Empty while connecting. */
+  dnsLog(since: number): DnsLogEntry[] {
+    return this.#names?.log(since) ?? []
   }
 
   /** Waits up to `waitMs` for names that have to be asked for. */

@@ -39,8 +39,26 @@ export interface DnsDecision {
   type: string
   /** Which row of the decision table, in words. */
   rule: string
-  /** The names asked, in order, of whom, with RCODE or error, and ms. */
-  tries: { name: string; upstream: string; rcode: string; ms: number }[]
+  /**
+   * The names asked, in order, of whom, with RCODE or error, and ms. `probe`: only to learn whether a namespace or
+   * service of that name exists.
+   */
+  tries: { name: string; upstream: string; rcode: string; ms: number; probe?: true }[]
+  /** What was planned, before anything was learned and after; only for who asks for it. */
+  plans?: {
+    rule: string
+    cluster: string[]
+    local: 'never' | 'only' | 'after'
+    unknown?: { kind: string; label: string }[]
+  }[]
+}
+
+/** What the cache had when a question was asked anew. Seconds since it was stored, and until it is stale. */
+export interface CacheState {
+  state: 'fresh' | 'stale' | 'none'
+  rcode: string | null
+  ageS: number | null
+  leftS: number | null
 }
 
 export interface DnsServer {
@@ -60,6 +78,11 @@ export interface DnsServer {
   ): void
   /** One question through the same path, with its decision: for `kt dns query`. */
   ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }>
+  /** The same, past the cache, with all plans. `rule` is what the table says; `resolved` what systemd-resolved adds. */
+  trace(
+    name: string,
+    type: string,
+  ): Promise<{ answer: Uint8Array; decision: DnsDecision; cache: CacheState; resolved: string | undefined }>
   /**
    * The cluster's upstream after a reconnect, or undefined while there is none: then stale answers are served. The
    * upstream before it is closed.

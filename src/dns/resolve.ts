@@ -74,22 +74,25 @@ export class Resolver {
   }
 
   /**
-   * `question` has its name in lower case and class IN. Rejects with ResolveError. `tries` gets what was asked;
+   * `question` has its name in lower case and class IN. Rejects with ResolveError. `asked` gets plans and tries;
    * `mayWait` is false when a stale answer is at hand, better than waiting for the tunnel.
    */
   async resolve(
     question: Uint8Array,
     flags: QueryFlags,
     mayWait: boolean,
-    tries: DnsDecision['tries'] = [],
+    asked: Pick<DnsDecision, 'tries' | 'plans'> = { tries: [] },
   ): Promise<Resolved & { rule: string }> {
+    const { tries, plans } = asked
     const name = nameText(question)
     const type = u16(question, question.length - 4)
     let plan = this.plan(name, type)
+    plans?.push(plan)
     const unknown = plan.unknown?.filter(({ kind, label }) => !this.#labels.isResting(kind, label))
     if (unknown?.length && this.#cluster) {
       await Promise.all(unknown.map(({ kind, label }) => this.#probe(kind, label, tries)))
       plan = this.plan(name, type)
+      plans?.push(plan)
     }
     const resolved = plan.own
       ? ownAnswer(question, type, plan.own)
@@ -167,10 +170,13 @@ export class Resolver {
     name: string,
     { dnssecOk, checkingDisabled }: QueryFlags,
     tries: DnsDecision['tries'],
+    probe = false,
   ): Promise<Exchange> {
     const started = this.#clock.now()
-    const tried = (rcode: string) =>
-      tries.push({ name, upstream: upstream.name, rcode, ms: Math.round(this.#clock.now() - started) })
+    const tried = (rcode: string) => {
+      const ms = Math.round((this.#clock.now() - started) * 10) / 10
+      tries.push({ name, upstream: upstream.name, rcode, ms, ...(probe && { probe }) })
+    }
     let answer: Uint8Array
     try {
       answer = await upstream.query(buildQuery(question, { dnssecOk, checkingDisabled }), 'udp')
@@ -233,6 +239,7 @@ export class Resolver {
       name,
       { dnssecOk: false, checkingDisabled: false },
       tries,
+      true,
     ).then(
       ({ scan: { rcode } }) => {
         if (rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN)

@@ -23,7 +23,7 @@ import {
   TYPE,
   u16,
 } from './message.ts'
-import type { ClusterNames, DnsCounters, DnsDecision, DnsServer, DnsUpstream } from './port.ts'
+import type { CacheState, ClusterNames, DnsCounters, DnsDecision, DnsServer, DnsUpstream } from './port.ts'
 import { rcodeName, typeCode, typeName } from './records.ts'
 import { Resolver } from './resolve.ts'
 import { parseCidr } from './reverse.ts'
@@ -244,7 +244,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     const question = key.subarray(0, key.length - 1)
     const bits = key[key.length - 1]
     const flags = { dnssecOk: (bits & 1) !== 0, checkingDisabled: (bits & 2) !== 0 }
-    const resolved = await resolver.resolve(question, flags, mayWait, decision?.tries)
+    const resolved = await resolver.resolve(question, flags, mayWait, decision)
     if (decision) decision.rule = resolved.rule
     const { message, scan, seconds } = resolved
     // RFC 8767 4: the upstream's failure is no reason to forget an answer.
@@ -257,7 +257,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     return entry
   }
 
-  async function ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }> {
+  function prepare(name: string, type: string) {
     const wire = nameWire(name)
     const code = typeCode(type)
     if (!wire) throw new RangeError(`not a DNS name: ${JSON.stringify(name)}`)
@@ -267,40 +267,73 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     readQuery(query, 0, query.length, asked)
     const text = nameText(wire)
     const decision: DnsDecision = { name: text, type: typeName(code), rule: '', tries: [] }
-    let answer: Uint8Array = buildAnswer(query.subarray(HEADER_LEN, asked.questionEnd), RCODE.SERVFAIL)
-    const waiter = { transport: 'tcp' as const, reply: (bytes: Uint8Array) => (answer = bytes.slice()) }
     counters.queries++
     key.set(query, asked)
     const mine = { hash: key.hash, key: key.bytes.slice(0, key.length) }
-    let entry = cache.get(key, clock.now())
-    if (entry && clock.now() < entry.freshUntil) {
+    return { query, asked, text, code, decision, mine, cached: cache.get(key, clock.now()) }
+  }
+
+  async function ask(name: string, type: string): Promise<{ answer: Uint8Array; decision: DnsDecision }> {
+    const prepared = prepare(name, type)
+    const { decision, cached, text, code } = prepared
+    let answer: Uint8Array
+    if (cached && clock.now() < cached.freshUntil) {
       counters.fromCache++
-      decision.tries.push({ name: text, upstream: 'cache', rcode: rcodeName(entry.rcode), ms: 0 })
-    } else {
-      const stale = entry
-      try {
-        entry = await resolveInto(mine, stale === undefined, decision)
-      } catch (error) {
-        if (!(error instanceof ResolveError)) throw error
-        if (stale) decision.tries.push({ name: text, upstream: 'cache, stale', rcode: rcodeName(stale.rcode), ms: 0 })
-        else {
-          counters.failed++
-          sendError(RCODE.SERVFAIL, query, asked, waiter, error.extended)
-        }
-        entry = stale
-      }
-    }
-    if (entry) sendEntry(entry, query, asked, waiter)
+      decision.tries.push({ name: text, upstream: 'cache', rcode: rcodeName(cached.rcode), ms: 0 })
+      answer = answerOf(prepared, cached)
+    } else answer = await askAnew(prepared)
     decision.rule ||= resolver.plan(text, code).rule
-    if (options.mode === 'resolved') decision.rule = withRoute(text, decision.rule)
+    const route = routeOf(text)
+    if (route) decision.rule = `${decision.rule}; programs: ${route}`
     return { answer, decision }
   }
 
-  function withRoute(name: string, rule: string): string {
-    const route = resolvedRoute(name, domains())
-    if (route === 'kt') return rule
-    if (route === 'kt, completed') return `${rule}; programs: systemd-resolved appends ${searchDomains(names)[0]}`
-    return `${rule}; programs: systemd-resolved does not bring this name to kt`
+  async function trace(name: string, type: string) {
+    const prepared = prepare(name, type)
+    const { decision, cached, text, code } = prepared
+    decision.plans = []
+    const cacheState = stateOf(cached, clock.now())
+    const answer = await askAnew(prepared)
+    decision.rule ||= resolver.plan(text, code).rule
+    return { answer, decision, cache: cacheState, resolved: routeOf(text) }
+  }
+
+  type Prepared = ReturnType<typeof prepare>
+
+  function answerOf({ query, asked }: Prepared, entry: CacheEntry): Uint8Array {
+    let answer: Uint8Array = query
+    sendEntry(entry, query, asked, { transport: 'tcp', reply: (bytes) => (answer = bytes.slice()) })
+    return answer
+  }
+
+  async function askAnew(prepared: Prepared): Promise<Uint8Array> {
+    const { query, asked, text, decision, mine, cached: stale } = prepared
+    try {
+      return answerOf(prepared, await resolveInto(mine, stale === undefined, decision))
+    } catch (error) {
+      if (!(error instanceof ResolveError)) throw error
+      if (stale) {
+        decision.tries.push({
+          name: text,
+          upstream: 'cache, stale',
+          rcode: rcodeName(stale.rcode),
+          ms: 0,
+        })
+        return answerOf(prepared, stale)
+      }
+      counters.failed++
+      let answer: Uint8Array = buildAnswer(query.subarray(HEADER_LEN, asked.questionEnd), RCODE.SERVFAIL)
+      sendError(RCODE.SERVFAIL, query, asked, { transport: 'tcp', reply: (b) => (answer = b.slice()) }, error.extended)
+      return answer
+    }
+  }
+
+  /** What programs meet before kt; undefined if nothing is to be said. */
+  function routeOf(name: string): string | undefined {
+    const route = options.mode === 'resolved' ? resolvedRoute(name, domains()) : 'kt'
+    if (route === 'kt') return undefined
+    if (route === 'kt, completed') return `systemd-resolved appends ${searchDomains(names)[0]}`
+    return 'systemd-resolved does not bring this name to kt'
   }
 
   const domains = () => routingDomains(names, labels.namespaces(), ranges)
@@ -310,6 +343,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     history,
     handle,
     ask,
+    trace,
     domains,
     searchDomains: () => searchDomains(names),
     setClusterUpstream: (upstream) => resolver.setCluster(upstream),
@@ -322,6 +356,16 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
 
 /** Who had the last word. */
 const answeredBy = ({ tries }: DnsDecision): string => tries.at(-1)?.upstream ?? 'kt'
+
+function stateOf(entry: CacheEntry | undefined, now: number): CacheState {
+  if (!entry) return { state: 'none', rcode: null, ageS: null, leftS: null }
+  return {
+    state: now < entry.freshUntil ? 'fresh' : 'stale',
+    rcode: rcodeName(entry.rcode),
+    ageS: Math.floor((now - entry.storedAt) / 1000),
+    leftS: Math.max(0, Math.ceil((entry.freshUntil - now) / 1000)),
+  }
+}
 
 /** The RCODE for what is not answered by anybody; NOERROR for what is. */
 function refuse(view: QueryView): number {

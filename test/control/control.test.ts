@@ -8,6 +8,9 @@ import { type ControlFailure, connectControl } from '../../src/control/client.ts
 import { LineSplitter } from '../../src/control/lines.ts'
 import { MAX_LINE, type Status } from '../../src/control/protocol.ts'
 import { type ControlHandlers, serveControl } from '../../src/control/server.ts'
+import type { DnsLogEntry, WatchEvent } from '../../src/control/views.ts'
+import { watch } from '../../src/daemon/watch.ts'
+import { until } from '../support/until.ts'
 
 let folder: string
 before(() => {
@@ -31,8 +34,21 @@ const handlers: ControlHandlers = {
     throw new TypeError('a mistake')
   },
   'dns.query': ({ name, type }) => ({ name, type, rcode: 'NOERROR', records: [], rule: '', tries: [] }),
+  'dns.log': () => ({ entries: [] }),
+  'dns.trace': () => {
+    throw new Error('not asked here')
+  },
+  watch: ({ dns }, tell, caller) =>
+    watch({ status: () => ({ state: 'connected' }) as Status, dnsLog }, dns === true, tell, {
+      ...caller,
+      backlog: () => backlog,
+    }),
   flows: () => ({ flows: [], total: 0 }),
 }
+
+let backlog = 0
+const asked = [1, 2, 3].map((seq) => ({ seq, name: `n${seq}` }) as DnsLogEntry)
+const dnsLog = (since: number) => asked.filter(({ seq }) => seq > since)
 
 async function withServer(run: (path: string) => Promise<void>): Promise<void> {
   const path = join(folder, `${Math.floor(performance.now() * 1000)}.sock`)
@@ -107,4 +123,34 @@ test('lines are cut across chunks and characters, and bounded', () => {
   const lines = [...bytes].flatMap((byte) => splitter.push(Buffer.from([byte])))
   assert.deepEqual(lines, ['{"a":"ü"}', '{"b":1}'])
   assert.throws(() => splitter.push(Buffer.alloc(MAX_LINE + 1, 'x')), RangeError)
+})
+
+test('who watches is told each second, only of names asked from then on, and less while not reading', () =>
+  withServer(async (path) => {
+    const { client } = await connectControl(path)
+    const events: WatchEvent[] = []
+    client!.request('watch', { dns: true }, (event) => events.push(event)).catch(() => {})
+    await until('the first event', () => events.length > 0)
+    assert.deepEqual([events[0].state, events[0].dns.length], ['connected', 0])
+    backlog = 1 << 20
+    asked.push({ seq: 4, name: 'n4' } as DnsLogEntry)
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    assert.equal(events.length, 1)
+    backlog = 0
+    await until('the second event', () => events.length > 1)
+    assert.deepEqual(
+      events[1].dns.map(({ name }) => name),
+      ['n4'],
+    )
+    client!.close()
+  }))
+
+test('an operation that goes on hears that its caller has gone', async () => {
+  const gone = new AbortController()
+  const ended = watch({ status: () => ({}) as Status, dnsLog }, false, () => {}, {
+    signal: gone.signal,
+    backlog: () => 0,
+  })
+  gone.abort()
+  assert.deepEqual(await ended, {})
 })

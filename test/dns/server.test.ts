@@ -450,3 +450,38 @@ test('new answers for addresses are told, those of the cache are not', async () 
     [['10.96.0.10'], ['fd00:10:96::10']],
   )
 })
+
+test('a trace asks past the cache and tells what was planned, learned and asked', async () => {
+  const { clock, server, cluster, ask } = setUp()
+  const first = await server.trace('web.shop', 'A')
+  assert.equal(first.cache.state, 'none')
+  assert.deepEqual(
+    first.decision.plans!.map(({ rule, cluster }) => [rule, cluster]),
+    [['shop is a namespace', ['svc.cluster.local', 'shop.svc.cluster.local']]],
+  )
+  assert.deepEqual(
+    first.decision.tries.map(({ name, rcode, probe }) => [name, rcode, probe]),
+    [['web.shop.svc.cluster.local', 'NOERROR', undefined]],
+  )
+  assert.deepEqual(addresses(parse(first.answer)), ['10.96.0.10'])
+  await ask('web.shop')
+  await clock.advance(2000)
+  const questions = cluster.asked.length
+  const again = await server.trace('web.shop', 'A')
+  assert.deepEqual([again.cache.state, again.cache.rcode, again.cache.ageS], ['fresh', 'NOERROR', 2])
+  assert.equal(cluster.asked.length, questions + 1)
+
+  const learned = await server.trace('web.other', 'A')
+  assert.equal(learned.decision.plans!.length, 2)
+  assert.deepEqual(
+    learned.decision.plans![0].unknown!.map(({ kind, label }) => `${kind} ${label}`),
+    ['namespace other', 'service other'],
+  )
+  assert.equal(learned.decision.tries.filter(({ probe }) => probe).length, 2)
+  assert.equal(learned.decision.rule, learned.decision.plans![1].rule)
+
+  cluster.before = () => Promise.reject(new UpstreamError('timeout', 'no answer'))
+  const failed = await server.trace('db.shop', 'A')
+  assert.deepEqual([parse(failed.answer).header.rcode, failed.decision.tries[0].rcode], [2, 'timeout'])
+  assert.equal((await server.trace('localhost', 'A')).decision.tries.length, 0)
+})

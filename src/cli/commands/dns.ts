@@ -1,6 +1,9 @@
-// `kt dns status`, `kt dns query`: who answers names, and one answer with who was asked.
+// `kt dns status`, `query`, `trace`, `log`: who answers names, one answer with who was asked, each decision on the way of
+// one, and what programs asked last.
 import type { Command } from 'commander'
 import type { DnsAnswer, DnsStatus } from '../../control/protocol.ts'
+import type { DnsLogEntry } from '../../control/views.ts'
+import { traceLines } from '../dns-trace.ts'
 import { withEngine } from '../engine.ts'
 import { dim, EXIT, printFields, printJson } from '../output.ts'
 import { withClusterOptions } from './common.ts'
@@ -24,6 +27,30 @@ export function addDnsCommands(program: Command): void {
       else printAnswer(answer)
       if (answer.rcode !== 'NOERROR') process.exitCode = EXIT.failed
     })
+  withClusterOptions(dns.command('trace').description('each decision on the way of one question, asked past the cache'))
+    .argument('<name>', 'as a program would ask: web, web.shop, db-0.db.shop.svc, ...')
+    .argument('[type]', 'A, AAAA, SRV, PTR, TXT, ...', 'A')
+    .option('--json', 'one JSON object')
+    .action(async (name: string, type: string, options: { json?: boolean }) => {
+      const trace = await withEngine((engine) => engine.request('dns.trace', { name, type: type.toUpperCase() }))
+      if (options.json) printJson(trace)
+      else for (const line of traceLines(trace)) process.stdout.write(`${line}\n`)
+      if (trace.rcode !== 'NOERROR') process.exitCode = EXIT.failed
+    })
+  withClusterOptions(dns.command('log').description('what programs asked last, who answered and why'))
+    .option('--json', 'one JSON object')
+    .action(async (options: { json?: boolean }) => {
+      const log = await withEngine((engine) => engine.request('dns.log', {}))
+      if (options.json) printJson(log)
+      else printLog(log.entries)
+    })
+}
+
+function printLog(entries: DnsLogEntry[]): void {
+  const out = process.stdout
+  if (entries.length === 0) out.write('no program has asked kt for a name yet\n')
+  for (const { at, name, type, rcode, upstream, ms, rule } of entries)
+    out.write(`${at.slice(11, 23)}  ${type.padEnd(5)} ${name}  ${rcode}  ${upstream}, ${ms} ms  ${dim(out, rule)}\n`)
 }
 
 function printStatus(s: DnsStatus): void {

@@ -1,6 +1,6 @@
 // `kt flows`: what goes through kt now, whose it is and where it goes.
 import type { Command } from 'commander'
-import type { Flows } from '../../control/protocol.ts'
+import type { Flows } from '../../control/views.ts'
 import { withEngine } from '../engine.ts'
 import { flowsTable } from '../flows-table.ts'
 import { printJson } from '../output.ts'
