@@ -2,11 +2,13 @@
 import { Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
 import { VERSION } from '../control/version.ts'
+import { addCompletionCommands } from './commands/completion.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
+import { addHelpCommand } from './commands/help.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -35,6 +37,8 @@ addFlowsCommand(program)
 addLogsCommand(program)
 addVersionCommand(program)
 addConfigCommands(program)
+addCompletionCommands(program)
+addHelpCommand(program)
 heedConfiguration(program)
 for (const command of program.commands) inherit(command)
 

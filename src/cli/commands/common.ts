@@ -41,12 +41,13 @@ export function seconds(value: string): number {
   return number
 }
 
-/** One of `allowed`. */
+/** One of `allowed`, which completion offers. */
 export function oneOf<T extends string>(...allowed: T[]): (value: string) => T {
-  return (value) => {
+  const parse = (value: string) => {
     if (!(allowed as string[]).includes(value)) throw new InvalidArgumentError(`expected one of ${allowed.join(', ')}.`)
     return value as T
   }
+  return Object.assign(parse, { allowed })
 }
 
 /** An address range in CIDR notation; a bare address stands for itself. */

@@ -1,0 +1,25 @@
+export const connect = `Connecting
+
+\`sudo kt up\` brings the cluster's network to this machine; \`kt down\` takes it
+back. Without sudo, \`kt up\` asks sudo for the small part that needs root.
+
+What happens, step by step (each is shown as it ends):
+
+  cluster  reads your kubeconfig as kubectl does and asks the API server
+  ranges   finds out which addresses are pods' and services'
+  shadow   starts one small pod in the namespace (-n, or the context's)
+  tunnel   opens a port-forward to it, and SSH through that
+  machine  makes a network device with routes for these ranges
+  names    sends the cluster's names to the cluster's DNS
+
+After that every program reaches pods and services by address and by name.
+
+Good to know:
+  kt up --include CIDR  capture one range more; --exclude CIDR leaves one alone
+  kt up --foreground    stay in the terminal until Ctrl-C
+  kt status             what is connected, since when, and how it does
+  kt down               puts everything back, also what a killed kt left (sudo)
+
+When the line breaks kt reconnects by itself, with a new shadow if the old one
+is gone. Connections opened meanwhile wait.
+`
