@@ -19,5 +19,5 @@ The shadow does not start
 kt was killed, names do not work any more
   sudo kt down puts the machine back.
 The API server is not reached once connected
-  kt keeps it out of what it captures. Is it behind another VPN that is down?
+  It is never captured by kt. Is it behind another VPN that is down?
 `
