@@ -11,6 +11,7 @@ const programs = new Set([
   'src/cli/main.ts',
   'src/daemon/helper.ts',
   'src/daemon/engine.ts',
+  'src/daemon/holder.ts',
   'src/daemon/list.ts',
   'src/cluster/worker.ts',
   'src/shadow/agent.ts',

@@ -3,7 +3,7 @@ import { Api } from './api.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type { ClusterSelection } from './port.ts'
 
-export type NameKind = 'contexts' | 'namespaces' | 'services' | 'deployments' | 'pods'
+export type NameKind = 'contexts' | 'namespaces' | 'services' | 'deployments' | 'statefulsets' | 'pods'
 
 // More than anybody reads on a terminal.
 const MOST = '500'
@@ -22,6 +22,7 @@ export async function listNames(kind: NameKind, selection: ClusterSelection, env
       services: `/api/v1/namespaces/${namespace}/services`,
       pods: `/api/v1/namespaces/${namespace}/pods`,
       deployments: `/apis/apps/v1/namespaces/${namespace}/deployments`,
+      statefulsets: `/apis/apps/v1/namespaces/${namespace}/statefulsets`,
     }[kind]
     const { status, body } = await api.ask('GET', path, { query: { limit: MOST } })
     if (status !== 200) return kind === 'namespaces' ? api.kubeconfig.namespaces : []

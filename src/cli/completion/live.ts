@@ -26,9 +26,9 @@ export async function liveNames({ live, command, given }: Completion, current: s
     // What kt is connected to is what the words most likely mean, unless they say otherwise.
     const selection = kubeconfig || context ? chosen : { ...(await connectedTo()), ...defined(chosen) }
     if (live !== 'targets') return await list(live!, selection)
-    const [, prefix, kind] = /^((service|deployment|pod)\/)?/.exec(current)!
+    const [, prefix, kind] = /^((service|deployment|statefulset|pod)\/)?/.exec(current)!
     if (prefix) return (await list(`${kind}s`, selection)).map((name) => `${prefix}${name}`)
-    return [...(await list('services', selection)), 'service/', 'deployment/', 'pod/']
+    return [...(await list('services', selection)), 'service/', 'deployment/', 'statefulset/', 'pod/']
   } catch {
     return []
   }
