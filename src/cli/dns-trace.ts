@@ -37,7 +37,9 @@ function planned(
     step('', `to be learned first: ${unknown.join(', ')}`)
     return
   }
-  for (const name of cluster) step('', `the cluster is asked for ${name}`)
+  cluster.forEach((name, i) => {
+    step('', i === 0 ? `the cluster is asked for ${name}` : `and, if it has no such name, for ${name}`)
+  })
   if (local === 'only') step('', "this machine's own resolver is asked")
   if (local === 'after') step('', "this machine's own resolver is asked if the cluster says NXDOMAIN")
   if (local === 'never' && cluster.length === 0) step('', 'kt answers itself, nobody is asked')

@@ -10,6 +10,7 @@ import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
 import { addHelpCommand } from './commands/help.ts'
 import { addLogsCommand } from './commands/logs.ts'
+import { addMetricsCommand } from './commands/metrics.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -34,6 +35,7 @@ addStatusCommand(program)
 addForwardCommand(program)
 addDnsCommands(program)
 addFlowsCommand(program)
+addMetricsCommand(program)
 addLogsCommand(program)
 addVersionCommand(program)
 addConfigCommands(program)

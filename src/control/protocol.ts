@@ -204,6 +204,8 @@ export interface Operations {
   'dns.trace': [{ name: string; type: string }, DnsTrace]
   /** `waitMs`: how long to wait for names that have to be asked for. */
   flows: [{ waitMs?: number }, Flows]
+  /** Prometheus' text format. */
+  metrics: [Record<string, never>, { text: string }]
   /** Tells how kt does, each second until the caller goes; with `dns` also what programs ask from now on. */
   watch: [{ dns?: boolean }, Record<string, never>]
 }

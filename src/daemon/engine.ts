@@ -70,6 +70,7 @@ try {
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
       'dns.log': ({ since }) => ({ entries: session.dnsLog(since ?? 0) }),
       'dns.trace': ({ name, type }) => session.dnsTrace(name, type),
+      metrics: () => ({ text: session.metrics() }),
       watch: ({ dns }, tell, caller) => watch(session, dns === true, tell, caller),
       flows: ({ waitMs }) => session.flows(waitMs ?? 0),
     },

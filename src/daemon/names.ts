@@ -6,7 +6,7 @@ import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
 import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
-import type { ClusterNames, DnsServer, DnsUpstream } from '../dns/port.ts'
+import type { ClusterNames, DnsCounters, DnsServer, DnsUpstream } from '../dns/port.ts'
 import { describeAnswer, typeCode } from '../dns/records.ts'
 import { parseResolvConf } from '../dns/resolvconf.ts'
 import { createDnsServer } from '../dns/server.ts'
@@ -247,6 +247,10 @@ export class NameService {
       records: answers,
       ms,
     }
+  }
+
+  get counters(): Readonly<DnsCounters> {
+    return this.#server.counters
   }
 
   /** What programs asked after the entry `since`, oldest first. */

@@ -14,6 +14,7 @@ import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
 import { Link } from './link.ts'
 import type { Log } from './log.ts'
+import { metricsText } from './metrics.ts'
 import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
 import { Processes } from './processes.ts'
@@ -255,6 +256,18 @@ export class Session {
 
   dnsTrace(name: string, type: string): Promise<DnsTrace> {
     return this.#requireNames().trace(name, type)
+  }
+
+  /** Prometheus' text format. */
+  metrics(): string {
+    const { user, system } = process.cpuUsage()
+    return metricsText({
+      status: this.status(),
+      version: VERSION,
+      stack: this.#path?.stack.counters,
+      dns: this.#names?.counters,
+      cpuSeconds: (user + system) / 1e6,
+    })
   }
 
   /** Empty while connecting. */
