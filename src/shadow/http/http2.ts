@@ -1,0 +1,190 @@
+// One client connection that speaks HTTP/2 in the clear: its streams, each passed as a stream of a session with the side it
+// is for. What belongs to a connection (settings, pings, flow control, compression of headers) is each session's own.
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { Duplex } from 'node:stream'
+import type { HttpRouting } from './route.ts'
+import { dialSide, original, type Side, sideOf } from './sides.ts'
+import type { Wire } from './wire.ts'
+
+/** Windows large enough for a side behind a long line: a stream's and a session's. */
+const STREAM_WINDOW = 1024 * 1024
+const SESSION_WINDOW = 4 * 1024 * 1024
+/** For answers to be read that came before the end of their connection. */
+const LINGER_MS = 2000
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
+
+/** `open` is a connection to the original that is there already. Resolves when the client's session is over; never rejects. */
+export async function serveHttp2(client: Wire, routing: HttpRouting, open: Wire | undefined): Promise<void> {
+  // A server that listens nowhere makes sessions of the streams it is given.
+  const server = createServer({ settings: { initialWindowSize: STREAM_WINDOW } })
+  const socket = client.release()
+  await new Promise<void>((resolve) => {
+    server.on('session', (session) => {
+      session.setLocalWindowSize(SESSION_WINDOW)
+      const proxy = new Http2Proxy(session, routing, open)
+      session.on('error', () => {})
+      // Node leaves a session with open streams as it is when its peer has ended the connection.
+      socket.on('end', () => session.destroy())
+      session.on('close', () => {
+        proxy.close()
+        resolve()
+      })
+    })
+    socket.on('error', () => {})
+    socket.on('close', resolve)
+    server.emit('connection', socket)
+  })
+}
+
+class Http2Proxy {
+  readonly #routing: HttpRouting
+  /** Sessions that take new streams, and those being made. */
+  readonly #sides = new Map<Side, Promise<ClientHttp2Session | string | undefined>>()
+  readonly #sessions = new Set<ClientHttp2Session>()
+  #open: Wire | undefined
+  #closed = false
+
+  constructor(session: ServerHttp2Session, routing: HttpRouting, open: Wire | undefined) {
+    this.#routing = routing
+    this.#open = open
+    session.on('stream', (stream, headers, flags) => {
+      stream.on('error', () => {})
+      void this.#serve(stream, headers, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#open?.dismiss()
+    for (const session of this.#sessions) session.destroy()
+  }
+
+  async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ended: boolean): Promise<void> {
+    const side = sideOf(this.#routing, (name) => {
+      const value = headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    })
+    // Nobody there to take the version: this request is the original's.
+    const session = (await this.#session(side)) ?? (await this.#session(original))
+    if (stream.destroyed) return
+    if (typeof session !== 'object') return answerRefusal(stream, headers, session ?? 'nobody is there')
+    const before = headers['x-forwarded-for']
+    const address = `${this.#routing.origin.address}`
+    let request: ClientHttp2Stream
+    try {
+      request = session.request(
+        { ...headers, 'x-forwarded-for': before ? `${before}, ${address}` : address },
+        // With `waitForTrailers` a stream ends by its trailers only; a body that has ended already has none.
+        ended ? { endStream: true } : { endStream: false, waitForTrailers: true },
+      )
+    } catch {
+      stream.close(NGHTTP2_INTERNAL_ERROR)
+      return
+    }
+    join(stream, request, ended)
+  }
+
+  /** A session with that side, or why there is none. */
+  #session(side: Side): Promise<ClientHttp2Session | string | undefined> {
+    const known = this.#sides.get(side)
+    if (known) return known
+    const made = this.#connect(side)
+    this.#sides.set(side, made)
+    const forget = () => {
+      if (this.#sides.get(side) === made) this.#sides.delete(side)
+    }
+    void made.then((session) => {
+      // A refusal holds for those who waited for it.
+      if (session === undefined || typeof session === 'string' || session.destroyed) return forget()
+      session.on('goaway', forget)
+      session.on('close', forget)
+    })
+    return made
+  }
+
+  async #connect(side: Side): Promise<ClientHttp2Session | string | undefined> {
+    let stream: Duplex
+    if (side === original && this.#open && !this.#open.closed && !this.#open.ended) {
+      stream = this.#open.release()
+      this.#open = undefined
+    } else {
+      const dialled = await dialSide(this.#routing, side)
+      if (typeof dialled === 'string' || !dialled) return dialled
+      stream = dialled
+    }
+    const session = connect('http://kt.invalid', {
+      createConnection: () => stream,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+    })
+    session.on('error', () => {})
+    // As above; what has come whole is still passed on.
+    stream.on('end', () => {
+      session.close()
+      setTimeout(() => session.destroy(), LINGER_MS).unref()
+    })
+    this.#sessions.add(session)
+    session.on('close', () => this.#sessions.delete(session))
+    session.on('connect', () => session.setLocalWindowSize(SESSION_WINDOW))
+    if (this.#closed) session.destroy()
+    return session
+  }
+}
+
+/** Passes one stream: what the caller sends to `request`, the answer to `stream`, resets both ways. */
+function join(stream: ServerHttp2Stream, request: ClientHttp2Stream, ended: boolean): void {
+  let requestTrailers: IncomingHttpHeaders = {}
+  let answerTrailers: IncomingHttpHeaders = {}
+  stream.on('trailers', (trailers) => {
+    requestTrailers = trailers
+  })
+  request.on('wantTrailers', () => request.sendTrailers(requestTrailers))
+  request.on('headers', (headers) => {
+    if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders(headers)
+  })
+  request.on('response', (headers, flags) => {
+    if (stream.destroyed) return
+    if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
+      stream.respond(headers, { endStream: true, sendDate: false } as object)
+      return
+    }
+    stream.respond(headers, { waitForTrailers: true, sendDate: false } as object)
+    request.pipe(stream)
+  })
+  request.on('trailers', (trailers) => {
+    answerTrailers = trailers
+  })
+  stream.on('wantTrailers', () => stream.sendTrailers(answerTrailers))
+  request.on('error', () => {})
+  request.on('close', () => {
+    // An answer that has been passed on whole ends by itself.
+    if (stream.destroyed || (request.rstCode === NGHTTP2_NO_ERROR && stream.headersSent)) return
+    if (request.rstCode === NGHTTP2_NO_ERROR) answerRefusal(stream, {}, 'the server gave no answer')
+    else stream.close(request.rstCode)
+  })
+  stream.on('close', () => {
+    if (!request.destroyed) request.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode)
+  })
+  if (!ended) stream.pipe(request)
+}
+
+/** 502, or for gRPC what its libraries make of it: UNAVAILABLE (14). */
+function answerRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, message: string): void {
+  const text = `kt: ${message}`
+  if (headers['content-type']?.startsWith('application/grpc')) {
+    const status = { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '14' }
+    stream.respond({ ...status, 'grpc-message': encodeURI(text) }, { endStream: true })
+    return
+  }
+  stream.respond({ ':status': 502, 'content-type': 'text/plain; charset=utf-8' })
+  stream.end(`${text}\n`)
+}

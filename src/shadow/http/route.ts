@@ -1,0 +1,43 @@
+// Where a request goes: what the router needs to know of those who have claimed a version, and nothing of how they did.
+import type { Duplex } from 'node:stream'
+import type { Endpoint } from '../../wire/address.ts'
+
+/**
+ * Opens a connection to one side; the stream ends and is ended half by half (`allowHalfOpen`), and `destroy(error)` on it
+ * resets. Rejects with an Error whose `code` is ECONNREFUSED when that side refused, with anything else when it is not there.
+ */
+export type Dial = () => Promise<Duplex>
+
+/** One claimed version. Compared by identity: connections are used again only for the same object. */
+export interface Route {
+  readonly dial: Dial
+  /** For people: `kt-version: abc`. */
+  readonly name: string
+}
+
+/** A header's value by its lower-case name; several of one name come joined by `, `. */
+export type HeaderLookup = (name: string) => string | undefined
+
+/** One port of the agent with `http: true`, as the router sees it. */
+export interface HttpRouting {
+  /** Asked anew for each request. */
+  match(header: HeaderLookup): Route | undefined
+  original: Dial
+  /** The caller, as the pod saw it. */
+  origin: Endpoint
+}
+
+/** Which requests a claim is for. */
+export interface HeaderMatch {
+  /** Any case. */
+  readonly header: string
+  readonly value: string
+  /** True: a value that begins with `value` is enough. */
+  readonly prefix: boolean
+}
+
+/** Header names are compared without case, values with. */
+export function matches({ header, value, prefix }: HeaderMatch, lookup: HeaderLookup): boolean {
+  const found = lookup(header.toLowerCase())
+  return found !== undefined && (prefix ? found.startsWith(value) : found === value)
+}

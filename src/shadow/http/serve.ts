@@ -1,0 +1,70 @@
+// Serves a connection to a port of the agent that routes HTTP: tells by the first bytes what it speaks, and passes what is
+// not HTTP to the original. Nothing is gathered: bodies pass as they come.
+import type { Duplex } from 'node:stream'
+import { detect } from './detect.ts'
+import { serveHttp1 } from './http1.ts'
+import { serveHttp2 } from './http2.ts'
+import type { HttpRouting } from './route.ts'
+import { splice, Wire } from './wire.ts'
+
+/** A client that is silent so long may wait for the server to speak first (SMTP, MySQL), so the original is dialled. */
+const SILENT_MS = 300
+/** A beginning that may become a request line and stays unfinished so long belongs to something else. */
+const UNDECIDED_MS = 3000
+
+/** Owns `socket` (`allowHalfOpen`). Resolves when it is done with it; never rejects. */
+export async function serveHttp(socket: Duplex, routing: HttpRouting): Promise<void> {
+  const client = new Wire(socket)
+  try {
+    const first = await firstBytes(client, routing)
+    if (first.protocol === 'http1') await serveHttp1(client, routing, first.open)
+    else if (first.protocol === 'http2') await serveHttp2(client, routing, first.open)
+    else await splice(client, first.open ?? new Wire(await routing.original()))
+  } catch {
+    client.reset()
+  }
+}
+
+/** Reads until it is known what the client speaks, and leaves what was read in front. */
+async function firstBytes(
+  client: Wire,
+  routing: HttpRouting,
+): Promise<{ protocol: 'http1' | 'http2' | 'other'; open: Wire | undefined }> {
+  const held: Buffer[] = []
+  let open: Wire | undefined
+  const give = (protocol: 'http1' | 'http2' | 'other') => {
+    client.unread(Buffer.concat(held))
+    return { protocol, open }
+  }
+  try {
+    if ((await within(client.arrival(), SILENT_MS)) === 'late') {
+      open = new Wire(await routing.original())
+      // Whoever speaks first decides.
+      await Promise.race([client.arrival(), open.arrival()])
+      if (open.readable || open.ended) return give('other')
+    }
+    let text = ''
+    for (;;) {
+      if (held.length > 0 && (await within(client.arrival(), UNDECIDED_MS)) === 'late') return give('other')
+      const chunk = await client.read()
+      if (!chunk) return give('other')
+      held.push(chunk)
+      text += chunk.toString('latin1')
+      const protocol = detect(text)
+      if (protocol) return give(protocol)
+    }
+  } catch (error) {
+    open?.reset()
+    throw error
+  }
+}
+
+async function within(promise: Promise<void>, ms: number): Promise<'late' | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, ms, 'late')
+  })
+  const result = await Promise.race([promise, late])
+  clearTimeout(timer)
+  return result || undefined
+}

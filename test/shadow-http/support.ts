@@ -1,0 +1,88 @@
+// A router on loopback between real sockets, and sides for it to route to.
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { Dial, HttpRouting, Route } from '../../src/shadow/http/route.ts'
+import { matches } from '../../src/shadow/http/route.ts'
+import { serveHttp } from '../../src/shadow/http/serve.ts'
+import { IpAddress } from '../../src/wire/address.ts'
+
+export interface TestRoute {
+  /** Value of kt-version; with `*` at its end, a prefix. */
+  version: string
+  dial: Dial
+}
+
+/** Dials a port of loopback, as the agent dials. */
+export function dialPort(port: number): Dial {
+  return async () => {
+    const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+    await once(socket, 'connect')
+    return socket
+  }
+}
+
+/** Listens on a free port of loopback until `server` is closed. */
+export async function listen(server: Pick<Server, 'listen' | 'address' | 'once'>): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server as Server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+export interface TestRouter {
+  port: number
+  /** May be changed while it runs, as claims come and go. */
+  routes: TestRoute[]
+  /** Connections being served. */
+  serving: number
+  close(): void
+}
+
+export async function startRouter(original: Dial, ...routes: TestRoute[]): Promise<TestRouter> {
+  const made = new WeakMap<TestRoute, Route>()
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, async (socket) => {
+    sockets.add(socket)
+    const routing: HttpRouting = {
+      match(header) {
+        const found = router.routes.find(({ version }) =>
+          matches({ header: 'KT-Version', value: version.replace(/\*$/, ''), prefix: version.endsWith('*') }, header),
+        )
+        if (!found) return undefined
+        if (!made.has(found)) made.set(found, { dial: found.dial, name: `kt-version: ${found.version}` })
+        return made.get(found)
+      },
+      original,
+      origin: { address: IpAddress.parse('10.1.2.3'), port: 4567 },
+    }
+    router.serving++
+    await serveHttp(socket, routing)
+    router.serving--
+    sockets.delete(socket)
+  })
+  const router: TestRouter = {
+    port: await listen(server),
+    routes,
+    serving: 0,
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+  return router
+}
+
+/** A connection that sends `bytes` piece by piece and gives all that came back until its end. */
+export async function exchange(port: number, pieces: (string | Buffer)[], end = true): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
+  const got: Buffer[] = []
+  socket.on('data', (chunk) => got.push(chunk))
+  await once(socket, 'connect')
+  for (const piece of pieces) {
+    socket.write(piece)
+    if (pieces.length > 1) await new Promise((resolve) => setImmediate(resolve))
+  }
+  if (end) socket.end()
+  await once(socket, 'end')
+  socket.destroy()
+  return Buffer.concat(got).toString('latin1')
+}
