@@ -109,6 +109,7 @@ async function startSsh(): Promise<Contender> {
   )
   kubectl(['-n', namespace, 'wait', 'pod/kt-bs', '--for=condition=Ready', '--timeout=60s'])
   const laptop = 'bs'
+  setLine(laptop)
   const forward = await start(
     laptop,
     /Forwarding from/,
@@ -163,6 +164,7 @@ async function startSsh(): Promise<Contender> {
 
 async function startForward(): Promise<Contender> {
   const laptop = 'bf'
+  setLine(laptop)
   const host = '127.0.1.1'
   const pid = await start(
     laptop,
@@ -184,6 +186,7 @@ async function startForward(): Promise<Contender> {
 
 function startKt(name: string, ...options: string[]): Contender {
   const laptop = name === 'kt' ? 'bk' : 'bks'
+  setLine(laptop)
   inLaptop(laptop, kt, 'down')
   inLaptop(laptop, kt, 'up', '-n', namespace, ...options)
   undo.push(() => inLaptop(laptop, kt, 'down'))
@@ -212,6 +215,14 @@ function measure(c: Contender, only: string): Result {
 
 const median = (list: number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
 
+/** Makes a laptop's line what --wan says, before anything uses it. */
+function setLine(laptop: string): void {
+  if (!values.wan) return
+  inLaptop(laptop, 'true')
+  execFileSync(cluster, ['wan', '--as', laptop, ...values.wan.split(' ')])
+  undo.unshift(() => execFileSync(cluster, ['wan', '--as', laptop, 'off']))
+}
+
 async function main(): Promise<void> {
   const contenders: Contender[] = []
   for (const name of values.contenders.split(',')) {
@@ -221,12 +232,6 @@ async function main(): Promise<void> {
     else if (name === 'kt-sshd')
       contenders.push(startKt('kt-sshd', '--shadow', 'sshd', '--image', 'localhost/sshd-shadow:1'))
     else throw new Error(`unknown contender ${name}`)
-  }
-  if (values.wan) {
-    for (const c of contenders) {
-      execFileSync(cluster, ['wan', '--as', c.laptop, ...values.wan.split(' ')])
-      undo.unshift(() => execFileSync(cluster, ['wan', '--as', c.laptop, 'off']))
-    }
   }
   const tests = (values.only ?? 'down1,up1,down8,up8,echo,connect,newConnections,udp64').split(',')
   const figures = new Map<string, number[]>()

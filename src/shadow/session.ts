@@ -105,6 +105,7 @@ export class AgentSession {
         break
       case FrameType.probe: {
         const microseconds = body.length >= 4 ? body.readUInt32BE(0) : 0
+        this.#mux.flight.hurry() // it measures the line, not what stands in it
         if (microseconds > 0) this.#budget.roundTripMs = microseconds / 1000
         this.#frames?.send(FrameType.probed, id)
         break

@@ -68,7 +68,7 @@ export class AgentTunnel extends SshTunnel {
       }, timeoutMs)
       this.#greeted = (hello) => {
         clearTimeout(timer)
-        this.measured(this.now() - started)
+        this.measured(this.now() - started, true)
         this.info = {
           kind: 'agent',
           version: String(hello.agent),
@@ -97,7 +97,7 @@ export class AgentTunnel extends SshTunnel {
   #warmUp(rounds: number): void {
     const started = this.now()
     this.beat(() => {
-      this.measured(this.now() - started)
+      this.measured(this.now() - started, true)
       if (rounds > 0) this.#warmUp(rounds - 1)
     })
   }

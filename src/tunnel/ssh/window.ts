@@ -79,8 +79,9 @@ export class ReceiveWindow {
     const elapsed = now - this.#roundStart
     this.#roundStart = now
     this.#consumedInRound = 0
-    // A sender that uses a whole window in two round trips waits for us half the time or more.
-    const busy = 2 * this.#budget.roundTripMs + SLACK_MS
+    // Credit comes in halves, so a sender that waits for us uses a window in one to two round trips; and the kernel's TCP below
+    // does not open its own window while ours holds it back: with 2 here a fresh line stayed at 256 KiB for seconds.
+    const busy = 4 * this.#budget.roundTripMs + SLACK_MS
     this.#busyRounds = elapsed < busy ? this.#busyRounds + 1 : 0
     if (elapsed >= busy) this.#settled = true
     // Every round at first, as TCP's slow start; later one quick round may be chance.
