@@ -13,6 +13,7 @@ const programs = new Set([
   'src/daemon/engine.ts',
   'src/daemon/holder.ts',
   'src/daemon/list.ts',
+  'src/daemon/check.ts',
   'src/cluster/worker.ts',
   'src/shadow/agent.ts',
 ])

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
 import { VERSION } from '../control/version.ts'
+import { addCheckCommand } from './commands/check.ts'
 import { addCompletionCommands } from './commands/completion.ts'
 import { addConfigCommands } from './commands/config.ts'
 import { addDnsCommands } from './commands/dns.ts'
@@ -37,6 +38,7 @@ addDnsCommands(program)
 addFlowsCommand(program)
 addMetricsCommand(program)
 addLogsCommand(program)
+addCheckCommand(program)
 addVersionCommand(program)
 addConfigCommands(program)
 addCompletionCommands(program)

@@ -3,15 +3,28 @@ import type { V1SelfSubjectAccessReview } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
 import { clusterError } from './errors.ts'
 
+/** Something to do in the cluster. */
+export interface Right {
+  verb: string
+  /** API group; '' is the core's. */
+  group: string
+  resource: string
+  subresource?: string
+  /** Left out: in the whole cluster. */
+  namespace?: string
+}
+
 /** Throws ClusterError `forbidden` when a port-forward to pods of the namespace will be refused. */
 export async function checkPortForward(api: Api, namespace: string): Promise<void> {
+  const forward = { group: '', resource: 'pods', subresource: 'portforward', namespace }
   const [get, create] = await Promise.all([
-    may(api, namespace, 'get', 'pods', 'portforward'),
-    may(api, namespace, 'create', 'pods', 'portforward'),
+    may(api, { verb: 'get', ...forward }),
+    may(api, { verb: 'create', ...forward }),
   ])
-  if (!get) throw missing('get', namespace)
+  // Who may not even ask is let through: the attempt itself will tell.
+  if (get === false) throw missing('get', namespace)
   // A WebSocket begins with GET; from 1.35 on the API server wants `create` for it as well.
-  if (!create && (await minorVersion(api)) >= 35) throw missing('create', namespace)
+  if (create === false && (await minorVersion(api)) >= 35) throw missing('create', namespace)
 }
 
 function missing(verb: string, namespace: string) {
@@ -21,15 +34,16 @@ function missing(verb: string, namespace: string) {
   )
 }
 
-async function may(api: Api, namespace: string, verb: string, resource: string, subresource: string): Promise<boolean> {
+/** Undefined where the API server does not say. Throws ClusterError when it cannot be asked at all. */
+export async function may(api: Api, right: Right): Promise<boolean | undefined> {
   const body = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes: { namespace, verb, resource, subresource } },
+    spec: { resourceAttributes: right },
   }
   const answer = await api.ask('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { body })
-  // Who may not even ask is let through: the attempt itself will tell.
-  return answer.status >= 400 || (answer.body as V1SelfSubjectAccessReview).status?.allowed === true
+  if (answer.status >= 400) return undefined
+  return (answer.body as V1SelfSubjectAccessReview).status?.allowed === true
 }
 
 async function minorVersion(api: Api): Promise<number> {

@@ -29,7 +29,8 @@ export function withShadowOptions(command: Command): Command {
     )
 }
 
-function withPodOptions(command: Command): Command {
+/** What the pod is to be like. */
+export function withPodOptions(command: Command): Command {
   return command
     .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
     .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)

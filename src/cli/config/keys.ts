@@ -14,7 +14,7 @@ export interface Setting {
 }
 
 // About the call and not about the user's ways, or too easily forgotten.
-const never = new Set(['help', 'version', 'profile', 'force', 'dry-run', 'all'])
+const never = new Set(['help', 'version', 'profile', 'force', 'dry-run', 'all', 'check.shadow'])
 
 /** `dns query` as `dns.query`; the program itself is ''. */
 export function pathOf(command: Command): string {
@@ -34,6 +34,7 @@ export function settingsOf(command: Command): Setting[] {
   return command.options
     .filter((option) => option.long && !option.mandatory && !option.hidden && !never.has(flagOf(option)))
     .map((option) => ({ key: `${path}.${flagOf(option)}`, flag: flagOf(option), option }))
+    .filter(({ key }) => !never.has(key))
 }
 
 /** Those of all commands. */

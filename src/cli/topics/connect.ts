@@ -15,6 +15,7 @@ What happens, step by step (each is shown as it ends):
 After that every program reaches pods and services by address and by name.
 
 Good to know:
+  kt check              is this machine, and this cluster, ready?
   kt up --include CIDR  capture one range more; --exclude CIDR leaves one alone
   kt up --foreground    stay in the terminal until Ctrl-C
   kt status             what is connected, since when, and how it does

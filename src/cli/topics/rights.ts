@@ -12,6 +12,8 @@ Better, and not needed: list events (why a pod does not start), get pods/log,
 list servicecidrs.networking.k8s.io and nodes in the cluster (exact address
 ranges instead of guessed ones). docs/rights.md has them as manifests.
 
+\`kt check\` asks the API server for each of them and says what is missing.
+
 On this machine root is needed for the network device, its routes and the
 resolver only. A helper does these, takes nothing but declarative requests, and
 undoes them when kt ends. All the rest runs as you.

@@ -1,14 +1,14 @@
 export const troubleshooting = `Troubleshooting
 
-Begin with \`kt status\` and \`kt logs\`; KT_LOG=debug kt up writes more into the
-log.
+Begin with \`kt check\`: one line for each thing kt needs, with what to do. Then
+\`kt status\` and \`kt logs\`; KT_LOG=debug kt up writes more into the log.
 
 A name is not found
   kt dns query NAME shows who was asked and what came back. An address but no
   answer in a browser: it may use a resolver of its own (kt help dns).
 A name works, the connection hangs
   Is the address in one of the ranges of \`kt status\`? If not: --include CIDR.
-  A NetworkPolicy may keep the shadow out.
+  A NetworkPolicy may keep the shadow out: kt check --shadow tries.
 Connection refused at once
   The service refused it: no pod is ready, or nothing listens on the port.
 "the cluster's range ... meets the route ..."

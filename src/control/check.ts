@@ -1,0 +1,31 @@
+// What `kt check` asks of the program that does it, and the lines it prints: JSON, one a check, as each is done.
+import type { ShadowConfig } from './protocol.ts'
+
+export interface CheckRequest {
+  config: ShadowConfig
+  include: string[]
+  exclude: string[]
+  /** Make a shadow, try what only a running one can tell, and remove it. */
+  tryShadow: boolean
+  /** How root can be had: this is root, there is a sudo, neither. */
+  root: 'root' | 'sudo' | 'none'
+}
+
+export type CheckState = 'ok' | 'warning' | 'failed'
+
+export interface CheckLine {
+  group: 'machine' | 'cluster' | 'rights' | 'shadow'
+  /** Stable within its group. */
+  name: string
+  state: CheckState
+  /** What was found. */
+  result: string
+  /** What to do; empty when all is well. */
+  advice: string
+}
+
+/** The last line of the output. */
+export interface CheckEnd {
+  /** What was not tried, and what would try it. */
+  notTried: string[]
+}

@@ -1,0 +1,144 @@
+// From facts about this machine to lines: what was found, whether that will do, what to do. Pure.
+import type { CheckLine, CheckState } from '../../control/check.ts'
+import type { Status } from '../../control/protocol.ts'
+import { planNetwork } from '../../host/plan.ts'
+import { decideResolver, upstreamsOf } from '../../host/resolver.ts'
+import type { MachineFacts } from './machine-facts.ts'
+
+const line = (name: string, state: CheckState, result: string, advice = ''): CheckLine => ({
+  group: 'machine',
+  ...{ name, state, result, advice },
+})
+
+// package.json, engines.
+const OLDEST_NODE = [22, 18]
+const NEWEST_NODE_MAJOR = 25
+
+export function judgeMachine(facts: MachineFacts, status: Status | undefined): CheckLine[] {
+  return [
+    judgeNode(facts.node),
+    facts.addonError === undefined
+      ? line('addon', 'ok', 'loads')
+      : line(
+          'addon',
+          'failed',
+          `cannot be loaded: ${facts.addonError}`,
+          'run ./dev setup in the checkout (it needs a C compiler)',
+        ),
+    facts.nativeCiphers
+      ? line('ciphers', 'ok', "ssh2's native ones")
+      : line(
+          'ciphers',
+          'warning',
+          "ssh2's native ones are missing: kt runs at about two thirds of its speed",
+          'install a C++ compiler, make and Python 3, then: rm -rf node_modules && ./dev setup',
+        ),
+    judgeTun(facts.tun),
+    judgeRoot(facts.root),
+    facts.net
+      ? line('iproute2', 'ok', 'the command `ip` is there')
+      : line(
+          'iproute2',
+          'failed',
+          'the command `ip` is missing',
+          'install iproute2, for example: apt-get install iproute2',
+        ),
+    ...(facts.net ? [judgeNames(facts.net, status), ...judgeIpv6(facts.net)] : []),
+    judgeVpns(facts),
+    judgeLeftovers(facts.leftovers),
+  ]
+}
+
+function judgeNode(version: string): CheckLine {
+  const [major, minor] = version.split('.').map(Number)
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
+    return line(
+      'Node.js',
+      'failed',
+      `${version} is too old`,
+      `use ${OLDEST_NODE.join('.')} or newer; ./dev setup brings one`,
+    )
+  if (major > NEWEST_NODE_MAJOR)
+    return line(
+      'Node.js',
+      'warning',
+      `${version} is newer than kt knows, and slower`,
+      'use Node.js 24; ./dev setup brings it',
+    )
+  return line('Node.js', 'ok', version)
+}
+
+function judgeTun(tun: MachineFacts['tun']): CheckLine {
+  const container = 'in a container, start it with --device /dev/net/tun --cap-add NET_ADMIN'
+  if (tun === 'there') return line('/dev/net/tun', 'ok', 'is there')
+  if (tun === 'missing') return line('/dev/net/tun', 'failed', 'is not there', `load it (modprobe tun); ${container}`)
+  return line('/dev/net/tun', 'failed', 'is no device', `remove it, then modprobe tun; ${container}`)
+}
+
+function judgeRoot(root: MachineFacts['root']): CheckLine {
+  if (root === 'root') return line('root', 'ok', 'this is root')
+  if (root === 'sudo') return line('root', 'ok', 'by sudo, which `kt up` asks for')
+  return line('root', 'failed', 'this is not root, and there is no sudo', 'run `kt up` as root, or install sudo')
+}
+
+function judgeNames(net: NonNullable<MachineFacts['net']>, status: Status | undefined): CheckLine {
+  const name = 'DNS'
+  // While connected, resolv.conf says what kt made of it.
+  if (status?.state === 'connected') return line(name, 'ok', `by ${status.dns.mode}, while connected`)
+  const { mode, notes } = decideResolver('auto', net.resolver)
+  const how = mode === 'resolved' ? 'systemd-resolved is in charge' : '/etc/resolv.conf is in charge'
+  if (notes.length > 0)
+    return line(name, 'warning', notes.join('; '), 'start systemd-resolved if it should be in charge, or leave it so')
+  const { upstreams } = upstreamsOf(net.resolver, [])
+  if (upstreams.length === 0)
+    return line(
+      name,
+      'warning',
+      `${how}, and names no server`,
+      "names that are not the cluster's will not be found; check /etc/resolv.conf",
+    )
+  return line(name, 'ok', `${how}, asking ${upstreams.join(', ')}`)
+}
+
+function judgeIpv6({ ipv6 }: NonNullable<MachineFacts['net']>): CheckLine[] {
+  return ipv6 ? [] : [line('IPv6', 'ok', "switched off: the cluster's IPv6 addresses are left out")]
+}
+
+function judgeVpns({ vpns, rules }: MachineFacts): CheckLine {
+  const names = vpns.map(({ name, kind }) => `${name} (${kind})`).join(', ')
+  if (vpns.length === 0) return line('other VPNs', 'ok', 'none is up')
+  if (rules.length === 0) return line('other VPNs', 'ok', `${names}; no rules of their own`)
+  return line(
+    'other VPNs',
+    'warning',
+    `${names}, with rules that come before kt's routes (${rules.join('; ')})`,
+    'if `kt up` then says that a range still goes elsewhere: disconnect it, or --exclude that range',
+  )
+}
+
+function judgeLeftovers(found: string[]): CheckLine {
+  if (found.length === 0) return line('leftovers', 'ok', 'none')
+  return line(
+    'leftovers',
+    'failed',
+    `a kt that was killed left ${found.join(' and ')}`,
+    '`sudo kt down` puts the machine back',
+  )
+}
+
+/** Do the cluster's routes and addresses fit in between those that are there? */
+export function judgeRoutes(net: NonNullable<MachineFacts['net']>, routes: string[], addresses: string[]): CheckLine {
+  const name = 'routes'
+  const dns = { mode: 'none' as const, servers: [], domains: [] }
+  try {
+    const { notes } = planNetwork({ mtu: 1500, addresses, routes, dns }, net, { name: 'kt', ifindex: 0 })
+    const shadowed = notes.filter((note) => !note.startsWith('IPv6'))
+    return {
+      ...line(name, 'ok', shadowed.join('; ') || 'nothing here has the addresses of the cluster'),
+      group: 'cluster',
+    }
+  } catch (error) {
+    const { message, hint } = error as { message: string; hint?: string }
+    return { ...line(name, 'failed', message, hint ?? 'use --exclude with that range'), group: 'cluster' }
+  }
+}
