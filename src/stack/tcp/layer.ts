@@ -31,8 +31,10 @@ export class TcpLayer implements TcpHost {
   private readonly key = new FlowKey()
   private readonly segment = new Segment()
   private readonly listeners: Listener[] = []
-  private awake: Tcb[] = []
-  private flushing: Tcb[] = []
+  // Lists with counts of their own: to shorten an array gives its memory away, once a flush.
+  private awake: (Tcb | null)[] = []
+  private flushing: (Tcb | null)[] = []
+  private awakeCount = 0
 
   constructor(core: Core) {
     this.core = core
@@ -135,19 +137,21 @@ export class TcpLayer implements TcpHost {
   wake(tcb: Tcb): void {
     if (tcb.awake) return
     tcb.awake = true
-    this.awake.push(tcb)
+    this.awake[this.awakeCount++] = tcb
   }
 
   flush(now: number): void {
     const list = this.awake
+    const count = this.awakeCount
     this.awake = this.flushing
+    this.awakeCount = 0
     this.flushing = list
-    for (let i = 0; i < list.length; i++) {
-      const tcb = list[i]
+    for (let i = 0; i < count; i++) {
+      const tcb = list[i] as Tcb
+      list[i] = null // what is over must not be kept
       tcb.awake = false
       if (tcb.stateCode !== CLOSED) transmit(tcb, now)
     }
-    list.length = 0
   }
 
   forget(tcb: Tcb): void {
