@@ -1,9 +1,14 @@
 // The agent in the shadow pod, bundled to one file (scripts/build.ts) for a stock Node image: non-root, nothing written, nothing
-// but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600).
+// but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600; 0
+// never ends), KT_AGENT_PORTS (ports served for the cluster) and KT_AGENT_ANY_KEY=1 (`authorized` is not looked at): docs/agent-protocol.md.
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { formatEndpoint } from '../wire/address.ts'
+import { Claims } from './claims.ts'
 import { startPinger } from './ping.ts'
+import { servePorts } from './port-server.ts'
+import { type AgentPort, parsePorts } from './ports.ts'
 import { RelaySet } from './relay.ts'
 import { createAgentServer } from './server.ts'
 
@@ -11,7 +16,7 @@ const VERSION = '0.1.0'
 const { env } = process
 const folder = env.KT_AGENT_DIR ?? '/kt'
 const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
-const idleSeconds = number('KT_AGENT_IDLE_S', 600, 1, 86_400)
+const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
 const log = (line: string) => console.log(`${new Date().toISOString()} ${line}`)
 
 process.on('SIGTERM', () => end('SIGTERM'))
@@ -26,13 +31,17 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   let idle: NodeJS.Timeout | undefined
   const onSessions = (count: number) => {
     clearTimeout(idle)
-    idle = count > 0 ? undefined : setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
+    if (count > 0 || idleSeconds === 0) return
+    idle = setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
   }
+  const claims = new Claims(ports(), log)
+  const relays = new RelaySet()
   const agent = createAgentServer({
     version: VERSION,
     hostKey: read('host_key'),
-    authorized: read('authorized'),
-    relays: new RelaySet(),
+    authorized: env.KT_AGENT_ANY_KEY === '1' ? undefined : read('authorized'),
+    relays,
+    claims,
     pinger: helper,
     resolvConfPath: '/etc/resolv.conf',
     now: () => performance.now(),
@@ -45,6 +54,10 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   const bound = first ? (first.address() as { port: number }).port : port
   const second = await listen('::1', bound, agent.serve)
   if (!first && !second) end(`cannot listen on port ${port}`, 1)
+  // Last, so that who sees the pod's ports open can be sure that it can be reached.
+  await servePorts({ claims, relays, now: () => performance.now() }).catch((error: Error) => end(error.message, 1))
+  for (const { port, protocol, original } of claims.ports)
+    log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)
 })
 
@@ -57,6 +70,14 @@ function listen(host: string, port: number, serve: (socket: Socket) => void): Pr
     })
     server.listen(port, host, () => resolve(server))
   })
+}
+
+function ports(): AgentPort[] {
+  try {
+    return parsePorts(env.KT_AGENT_PORTS)
+  } catch (error) {
+    return end((error as Error).message, 2)
+  }
 }
 
 function read(name: string): string {

@@ -1,5 +1,5 @@
-// One TCP connection of the agent: dialled first, confirmed when connected, then bytes both ways with back pressure.
-import { connect, isIP, type Socket } from 'node:net'
+// One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 
@@ -8,37 +8,66 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(128 * 1024)
 /** Of all sessions together; more are refused as a shortage. */
 const MAX_RELAYS = 20_000
 
+/** The connections of one agent, of all its sessions. */
 export class RelaySet {
   readonly #relays = new Set<Relay>()
+  readonly #dialling = new Map<Relay, ChannelMux>()
 
   get size(): number {
     return this.#relays.size
   }
 
-  /** Serves a direct-tcpip request. */
+  /** Serves a direct-tcpip request: dialled first, confirmed when connected. */
   open(mux: ChannelMux, request: OpenRequest): void {
     const { destIP: host = '', destPort: port = 0 } = request.data
     if (isIP(host) === 0 || port < 1 || port > 65_535) {
       mux.refuse(request, OpenFailure.prohibited, 'only addresses can be dialled')
-    } else if (this.#relays.size >= MAX_RELAYS) {
-      mux.refuse(request, OpenFailure.shortage, 'too many connections')
-    } else {
-      const relay = new Relay(mux, request, host, port, () => this.#relays.delete(relay))
-      this.#relays.add(relay)
+      return
     }
+    if (this.#relays.size >= MAX_RELAYS) {
+      mux.refuse(request, OpenFailure.shortage, 'too many connections')
+      return
+    }
+    const relay = new Relay((error) => {
+      this.#relays.delete(relay)
+      if (this.#dialling.delete(relay) && error)
+        mux.refuse(request, OpenFailure.connectFailed, `${error.code ?? 'EIO'}: ${error.message}`)
+    })
+    this.#relays.add(relay)
+    this.#dialling.set(relay, mux)
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread: relay.onread })
+    relay.useSocket(socket)
+    socket.on('connect', () => {
+      this.#dialling.delete(relay)
+      relay.useChannel(mux.accept(request, relay))
+    })
+  }
+
+  /** Joins an accepted socket, paused, to a channel that is open; returns the channel's owner. */
+  join(socket: Socket, channel: Channel): ChannelHandler {
+    const relay = new Relay(() => this.#relays.delete(relay))
+    this.#relays.add(relay)
+    relay.useSocket(socket)
+    relay.useChannel(channel)
+    socket.on('data', (chunk: Buffer) => {
+      if (!relay.fromSocket(chunk, chunk.length)) socket.pause()
+    })
+    return relay
   }
 
   /** The session of `mux` is lost: connections that are being dialled have no channel yet to tell them. */
   lose(mux: ChannelMux): void {
-    for (const relay of [...this.#relays]) if (relay.mux === mux) relay.lose()
+    for (const [relay, of] of [...this.#dialling]) if (of === mux) relay.onClose('lost')
   }
 }
 
 class Relay implements ChannelHandler {
-  readonly mux: ChannelMux
-  readonly #request: OpenRequest
-  readonly #socket: Socket
-  readonly #over: () => void
+  readonly onread: OnReadOpts = {
+    buffer: READ_BUFFER,
+    callback: (bytes) => this.fromSocket(READ_BUFFER, bytes),
+  }
+  readonly #over: (error?: NodeJS.ErrnoException) => void
+  #socket!: Socket
   #channel: Channel | undefined
   /** Read from the socket and not taken by the channel. */
   #rest: Buffer | undefined
@@ -47,36 +76,39 @@ class Relay implements ChannelHandler {
   /** Bytes from the channel that the socket has not passed to the kernel. */
   #unwritten = 0
 
-  constructor(mux: ChannelMux, request: OpenRequest, host: string, port: number, over: () => void) {
-    this.mux = mux
-    this.#request = request
+  /** `over` is called once, with the socket's error if it had one. */
+  constructor(over: (error?: NodeJS.ErrnoException) => void) {
     this.#over = over
-    this.#socket = connect({
-      host,
-      port,
-      allowHalfOpen: true,
-      noDelay: true,
-      onread: { buffer: READ_BUFFER, callback: (bytes) => this.#fromSocket(bytes) },
-    })
-    this.#socket.on('connect', () => {
-      this.#channel = mux.accept(request, this)
-      this.#channel.use = 'returned'
-    })
-    this.#socket.on('end', () => {
+  }
+
+  useSocket(socket: Socket): void {
+    this.#socket = socket
+    socket.on('end', () => {
       this.#socketEnded = true
       if (!this.#rest) this.#channel?.end()
     })
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error))
-    this.#socket.on('close', () => this.#finish())
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (this.#done) return
+      this.#finish(error)
+      this.#channel?.reset()
+    })
+    socket.on('close', () => this.#finish())
   }
 
-  lose(): void {
-    if (this.#done) return
-    this.#finish()
-    this.#socket.resetAndDestroy()
+  useChannel(channel: Channel): void {
+    this.#channel = channel
+    channel.use = 'returned'
   }
 
-  // The channel's side.
+  /** Returns false when the socket must be read no further; it is resumed when the channel takes more. */
+  fromSocket(buffer: Buffer, bytes: number): boolean {
+    const channel = this.#channel
+    if (!channel) return true
+    const taken = channel.write(buffer, 0, bytes)
+    if (taken === bytes) return true
+    this.#rest = Buffer.from(buffer.subarray(taken, bytes))
+    return false
+  }
 
   onData(chunk: Buffer): void {
     this.#unwritten += chunk.length
@@ -108,17 +140,6 @@ class Relay implements ChannelHandler {
   onOpen(): void {}
   onRefused(): void {}
 
-  // The socket's side.
-
-  #fromSocket(bytes: number): boolean {
-    const channel = this.#channel
-    if (!channel) return true
-    const taken = channel.write(READ_BUFFER, 0, bytes)
-    if (taken === bytes) return true
-    this.#rest = Buffer.from(READ_BUFFER.subarray(taken, bytes))
-    return false
-  }
-
   readonly #written = (): void => {
     const left = this.#socket.writableLength
     const written = this.#unwritten - left
@@ -126,17 +147,10 @@ class Relay implements ChannelHandler {
     if (written > 0 && !this.#done) this.#channel?.consumed(written)
   }
 
-  #failed(error: NodeJS.ErrnoException): void {
-    if (this.#done) return
-    this.#finish()
-    if (this.#channel) this.#channel.reset()
-    else this.mux.refuse(this.#request, OpenFailure.connectFailed, `${error.code ?? 'EIO'}: ${error.message}`)
-  }
-
-  #finish(): void {
+  #finish(error?: NodeJS.ErrnoException): void {
     if (this.#done) return
     this.#done = true
     this.#rest = undefined
-    this.#over()
+    this.#over(error)
   }
 }

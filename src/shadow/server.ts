@@ -6,8 +6,8 @@ import { AgentSession, type SessionContext } from './session.ts'
 export interface AgentServerOptions extends SessionContext {
   /** Private host key, OpenSSH PEM. */
   hostKey: string
-  /** The public key that may connect, as in an authorized_keys file. */
-  authorized: string
+  /** The public key that may connect, as in an authorized_keys file. Undefined: any. */
+  authorized: string | undefined
   /** Called when the number of authenticated sessions changed. */
   onSessions: (count: number) => void
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import {
+  AGENT_ID,
   type AgentHello,
   CONTROL_CHANNEL,
   decodeAddress,
@@ -13,6 +14,8 @@ import {
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
+import { Claimant } from './claimant.ts'
+import type { Claims } from './claims.ts'
 import type { Pinger } from './ping.ts'
 import type { RelaySet } from './relay.ts'
 import { UdpFlows } from './udp.ts'
@@ -22,6 +25,7 @@ const SWEEP_MS = 30_000
 export interface SessionContext {
   version: string
   relays: RelaySet
+  claims: Claims
   pinger: Pinger | undefined
   now: () => number
   log: (line: string) => void
@@ -33,6 +37,7 @@ export class AgentSession {
   readonly #context: SessionContext
   readonly #budget: WindowBudget
   readonly #udp: UdpFlows
+  readonly #claimant: Claimant
   readonly #sweeper: NodeJS.Timeout
   #frames: FrameChannel | undefined
 
@@ -41,6 +46,11 @@ export class AgentSession {
     this.#budget = budget
     this.#mux = mux
     mux.onIncoming = (request) => this.#onOpen(request)
+    this.#claimant = new Claimant(
+      mux,
+      (type, id, ...parts) => this.#frames?.send(type, id, ...parts),
+      (type, id, ...parts) => this.#frames?.sendNow(type, id, ...parts),
+    )
     this.#udp = new UdpFlows(
       {
         onDatagram: (id, payload) => this.#frames?.sendNow(FrameType.udpData, id, payload),
@@ -60,6 +70,7 @@ export class AgentSession {
     clearInterval(this.#sweeper)
     this.#frames = undefined
     this.#context.relays.lose(this.#mux)
+    this.#context.claims.lose(this.#claimant)
     this.#udp.closeAll()
   }
 
@@ -78,6 +89,7 @@ export class AgentSession {
       onGone: (why) => {
         if (this.#frames === frames) this.#context.log(`control channel: ${why}`)
         this.#frames = undefined
+        this.#context.claims.lose(this.#claimant)
         this.#udp.closeAll()
       },
     })
@@ -87,6 +99,10 @@ export class AgentSession {
   }
 
   #onFrame(type: number, id: number, body: Buffer): void {
+    if (id >= AGENT_ID) {
+      this.#claimant.onFlowFrame(type, id, body)
+      return
+    }
     switch (type) {
       case FrameType.arrived:
         if (body.length >= 4) this.#mux.arrived(body.readUInt32BE(0))
@@ -118,6 +134,12 @@ export class AgentSession {
         else answer(false)
         break
       }
+      case FrameType.listen:
+        void this.#context.claims.claim(this.#claimant, id, body)
+        break
+      case FrameType.unlisten:
+        this.#context.claims.release(this.#claimant, id)
+        break
       case FrameType.hello:
         this.#greet(body)
         break

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import type { DialFailure, StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
+import type { DialFailure, IncomingStream, StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../src/wire/address.ts'
 
 export interface Subject {
@@ -37,8 +37,9 @@ export class Probe implements StreamHandler {
   #drained: (() => void) | undefined
   #waiters: [() => boolean, () => void][] = []
 
-  constructor(tunnel: Tunnel, target: Endpoint) {
-    this.stream = tunnel.openStream(target, origin, this)
+  /** Dials `target` through a tunnel, or takes what comes in. */
+  constructor(source: Tunnel | IncomingStream, target: Endpoint = origin) {
+    this.stream = 'accept' in source ? source.accept(this) : source.openStream(target, origin, this)
   }
 
   onOpen(): void {
@@ -102,7 +103,7 @@ export class Probe implements StreamHandler {
 }
 
 /** A TCP server on loopback for one test. */
-async function serve(
+export async function serve(
   onSocket: (socket: Socket) => void,
 ): Promise<{ endpoint: Endpoint; stop(): void; sockets: Set<Socket> }> {
   const sockets = new Set<Socket>()
@@ -123,7 +124,7 @@ async function serve(
   }
 }
 
-async function udpServer(
+export async function udpServer(
   answer: (socket: UdpSocket, payload: Buffer, port: number) => void,
 ): Promise<{ endpoint: Endpoint; stop(): void }> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 })
@@ -132,7 +133,7 @@ async function udpServer(
   return { endpoint: { address: loopback, port: socket.address().port }, stop: () => socket.close() }
 }
 
-const pattern = (length: number, seed: number): Buffer => {
+export const pattern = (length: number, seed: number): Buffer => {
   const bytes = Buffer.allocUnsafe(length)
   let state = seed + 1
   for (let i = 0; i < length; i++) {
@@ -142,7 +143,7 @@ const pattern = (length: number, seed: number): Buffer => {
   return bytes
 }
 
-const sha = (...chunks: Uint8Array[]) => {
+export const sha = (...chunks: Uint8Array[]) => {
   const hash = createHash('sha256')
   for (const chunk of chunks) hash.update(chunk)
   return hash.digest('hex')

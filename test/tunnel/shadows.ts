@@ -5,6 +5,9 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
+import { Claims } from '../../src/shadow/claims.ts'
+import { type PortServer, servePorts } from '../../src/shadow/port-server.ts'
+import type { AgentPort } from '../../src/shadow/ports.ts'
 import { RelaySet } from '../../src/shadow/relay.ts'
 import { type AgentServerOptions, createAgentServer } from '../../src/shadow/server.ts'
 
@@ -19,15 +22,21 @@ export interface Shadow {
   stop(): Promise<void>
 }
 
-export async function startAgent(options: Partial<AgentServerOptions> = {}): Promise<Shadow> {
+/** `ports`: what the agent serves for the cluster. */
+export async function startAgent(
+  options: Partial<AgentServerOptions> = {},
+  ports: readonly AgentPort[] = [],
+): Promise<Shadow> {
   const host = generateSshKeyPair('host')
   const client = generateSshKeyPair('client')
   const relays = new RelaySet()
+  const claims = new Claims(ports, () => {})
   const agent = createAgentServer({
     version: 'test',
     hostKey: host.privateKey,
     authorized: client.publicLine,
     relays,
+    claims,
     pinger: undefined,
     resolvConfPath: '/etc/resolv.conf',
     now: () => performance.now(),
@@ -35,6 +44,7 @@ export async function startAgent(options: Partial<AgentServerOptions> = {}): Pro
     onSessions: () => {},
     ...options,
   })
+  const served: PortServer = await servePorts({ claims, relays, now: () => performance.now() })
   const server = createServer({ pauseOnConnect: true, noDelay: true }, agent.serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
@@ -46,6 +56,7 @@ export async function startAgent(options: Partial<AgentServerOptions> = {}): Pro
     relays: () => relays.size,
     async stop() {
       agent.close()
+      served.close()
       await new Promise((resolve) => server.close(resolve))
     },
   }
@@ -108,7 +119,7 @@ UsePAM no
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

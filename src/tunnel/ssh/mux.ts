@@ -35,6 +35,8 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   tellArrived: (total: number) => void = () => {}
   bytesIn = 0
   bytesOut = 0
+  /** Counts the channel messages that have come: whether the other side says anything. */
+  heard = 0
   /**
    * For servers with large windows of fixed size (OpenSSH: 2 MiB): no more is in flight than such windows as ours would let
    * be, or eight uploads put 16 MiB in front of every other byte.
@@ -221,10 +223,12 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   // ChannelEvents: false means that the channel is not ours.
 
   onOpenRequest(request: OpenRequest): boolean {
+    this.heard++
     return this.onIncoming(request)
   }
 
   onConfirmed(confirmation: OpenConfirmation): boolean {
+    this.heard++
     const channel = this.#channels.get(confirmation.recipient)
     if (!channel) return confirmation.recipient >= FIRST_CHANNEL
     channel.open = true
@@ -246,6 +250,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onRefused(id: number, reason: number, description: string): boolean {
+    this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     this.#forget(channel)
@@ -254,6 +259,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onData(id: number, data: Buffer): boolean {
+    this.heard++
     if (id < FIRST_CHANNEL) return false
     const channel = this.#channels.get(id)
     const { slab } = this.#port.source
@@ -273,6 +279,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onWindow(id: number, bytes: number): boolean {
+    this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     channel.credit += bytes
@@ -287,6 +294,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onEof(id: number): boolean {
+    this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     if (channel.gotEof) return true
@@ -297,6 +305,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onClosed(id: number): boolean {
+    this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     this.#sendClose(channel)
@@ -307,6 +316,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   }
 
   onRequest(id: number, type: string, wantReply: boolean): boolean {
+    this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return id >= FIRST_CHANNEL
     if (type === RESET_REQUEST) channel.gotReset = true

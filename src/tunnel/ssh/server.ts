@@ -20,8 +20,8 @@ export interface ServerSession {
 export interface SshServerOptions {
   /** Private host key, OpenSSH PEM. */
   hostKey: string
-  /** The public key that may connect, as in an authorized_keys file. */
-  authorized: string
+  /** The public key that may connect, as in an authorized_keys file. Undefined: any key that the client proves to have. */
+  authorized: string | undefined
   now: () => number
   log: (line: string) => void
   onSession: (mux: ChannelMux, budget: WindowBudget) => ServerSession
@@ -39,9 +39,7 @@ const MAX_CONNECTIONS = 64
 
 /** Throws Error when a key cannot be read. */
 export function createSshServer(options: SshServerOptions): SshServer {
-  const parsed = keyParser.parseKey(options.authorized)
-  const authorized = Array.isArray(parsed) ? parsed[0] : parsed
-  if (authorized instanceof Error) throw new Error(`authorized: ${authorized.message}`)
+  const authorized = options.authorized === undefined ? undefined : readKey(options.authorized)
   const transports = new Map<SshSocket, Transport>()
 
   const server = new Server({ hostKeys: [options.hostKey], ident: 'kt_agent', keepaliveInterval: 0 } as never)
@@ -84,16 +82,27 @@ export function createSshServer(options: SshServerOptions): SshServer {
   }
 }
 
-function authenticate(context: AuthContext, authorized: ParsedKey): void {
+function readKey(text: string): ParsedKey {
+  const parsed = keyParser.parseKey(text)
+  const key = Array.isArray(parsed) ? parsed[0] : parsed
+  if (key instanceof Error) throw new Error(`authorized: ${key.message}`)
+  return key
+}
+
+function authenticate(context: AuthContext, authorized: ParsedKey | undefined): void {
   if (context.method === 'publickey' && mayEnter(context, authorized)) context.accept()
   else context.reject(['publickey'])
 }
 
-function mayEnter({ key, signature, blob, hashAlgo }: PublicKeyAuthContext, authorized: ParsedKey): boolean {
-  const expected = authorized.getPublicSSH()
-  const same =
-    key.algo === authorized.type && key.data.length === expected.length && timingSafeEqual(key.data, expected)
+function mayEnter(
+  { key, signature, blob, hashAlgo }: PublicKeyAuthContext,
+  authorized: ParsedKey | undefined,
+): boolean {
+  const shown = authorized ?? keyParser.parseKey(key.data)
+  if (Array.isArray(shown) || shown instanceof Error) return false
+  const expected = shown.getPublicSSH()
+  const same = key.algo === shown.type && key.data.length === expected.length && timingSafeEqual(key.data, expected)
   if (!same) return false
   // Without a signature the client only asks whether the key would do.
-  return signature === undefined || authorized.verify(blob!, signature, hashAlgo) === true
+  return signature === undefined || shown.verify(blob!, signature, hashAlgo) === true
 }

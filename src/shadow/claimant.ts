@@ -1,0 +1,157 @@
+// A session that may claim ports, as those who bring it connections see it: asked by opening a channel, and judged by whether it says
+// anything at all. A laptop that sleeps or is cut off is passed over until it speaks again, so that not every caller waits a second.
+import { AGENT_ID, FrameType } from '../tunnel/control.ts'
+import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
+import { type ChannelMux, OpenFailure } from '../tunnel/ssh/mux.ts'
+import type { Endpoint } from '../wire/address.ts'
+
+/** docs/agent-protocol.md: no answer within this, and the original serves. */
+export const ANSWER_MS = 1000
+
+/** What became of a question. One of these is called, once. */
+export interface Answers {
+  /** The claimant has taken the connection; returns who owns the channel from now on. */
+  taken(channel: Channel): ChannelHandler
+  /** Nobody serves it there: `ERRNO: words`. */
+  refused(words: string): void
+  /** The claimant is silent, gone, or has given up the port: the original serves. */
+  absent(): void
+}
+
+/** A flow of datagrams at the agent's end. */
+export interface ClaimedFlow {
+  onTaken(): void
+  onData(payload: Buffer): void
+  onClosed(): void
+}
+
+export type SendFrame = (type: number, id: number, ...parts: Uint8Array[]) => void
+
+export class Claimant {
+  readonly flows = new Map<number, ClaimedFlow>()
+  readonly #mux: ChannelMux
+  readonly #send: SendFrame
+  readonly #sendNow: SendFrame
+  #silentSince = -1
+  #poking = false
+  #nextFlow = AGENT_ID
+  #nextProbe = AGENT_ID
+
+  /** `sendNow` drops what finds no room. */
+  constructor(mux: ChannelMux, send: SendFrame, sendNow: SendFrame) {
+    this.#mux = mux
+    this.#send = send
+    this.#sendNow = sendNow
+  }
+
+  /** Nothing has come from it since it left a question unanswered. */
+  get silent(): boolean {
+    return this.#silentSince === this.#mux.heard
+  }
+
+  send(type: number, id: number, ...parts: Uint8Array[]): void {
+    this.#send(type, id, ...parts)
+  }
+
+  /** Brings it a connection to `port` from `origin`. */
+  ask(port: Endpoint, origin: Endpoint, answers: Answers): void {
+    const heard = this.#mux.heard
+    const over = (tell: () => void) => {
+      clearTimeout(timer)
+      channel.handler = ignore
+      tell()
+    }
+    const channel = this.#mux.openChannel(
+      'forwarded-tcpip',
+      {
+        ...ignore,
+        onOpen: () => {
+          clearTimeout(timer)
+          channel.handler = answers.taken(channel)
+        },
+        onRefused: (reason, words) =>
+          over(() => (reason === OpenFailure.connectFailed ? answers.refused(words) : answers.absent())),
+        onClose: () => over(() => answers.absent()),
+      },
+      {
+        destIP: port.address.toString(),
+        destPort: port.port,
+        srcIP: origin.address.toString(),
+        srcPort: origin.port,
+      },
+    )
+    const timer = setTimeout(() => {
+      this.#unanswered(heard)
+      channel.reset()
+      answers.absent()
+    }, ANSWER_MS)
+  }
+
+  /** Asks whether anybody is there. Resolves within a second. */
+  async probe(): Promise<boolean> {
+    const heard = this.#mux.heard
+    this.#send(FrameType.probe, this.#nextProbe)
+    this.#nextProbe = next(this.#nextProbe)
+    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
+    this.#unanswered(heard)
+    return !this.silent
+  }
+
+  /** To be called when something was sent that needs no answer: notices silence all the same. */
+  poke(): void {
+    if (this.#poking) return
+    this.#poking = true
+    void this.probe().then(() => {
+      this.#poking = false
+    })
+  }
+
+  /** Returns the flow's id. */
+  addFlow(flow: ClaimedFlow): number {
+    while (this.flows.has(this.#nextFlow)) this.#nextFlow = next(this.#nextFlow)
+    const id = this.#nextFlow
+    this.#nextFlow = next(id)
+    this.flows.set(id, flow)
+    return id
+  }
+
+  sendDatagram(id: number, payload: Uint8Array): void {
+    this.#sendNow(FrameType.udpData, id, payload)
+    this.poke()
+  }
+
+  /** A frame about one of its flows. */
+  onFlowFrame(type: number, id: number, body: Buffer): void {
+    const flow = this.flows.get(id)
+    if (type === FrameType.udpTaken) flow?.onTaken()
+    else if (type === FrameType.udpData) flow?.onData(body)
+    else if (type === FrameType.udpClose) {
+      this.flows.delete(id)
+      flow?.onClosed()
+    }
+  }
+
+  /** The session is gone. */
+  lose(): void {
+    const flows = [...this.flows.values()]
+    this.flows.clear()
+    for (const flow of flows) flow.onClosed()
+  }
+
+  #unanswered(heardThen: number): void {
+    if (this.#mux.heard === heardThen) this.#silentSince = heardThen
+  }
+}
+
+const ignore: ChannelHandler = {
+  onOpen() {},
+  onRefused() {},
+  onData() {},
+  onEnd() {},
+  onDrain() {},
+  onClose() {},
+}
+
+function next(id: number): number {
+  return id === 0xffffffff ? AGENT_ID : id + 1
+}

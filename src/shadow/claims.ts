@@ -1,0 +1,138 @@
+// Who has claimed which port of the agent. A port has one claimant, one with HTTP routing one for each match; a claimant that
+// does not answer any more loses its claim to the next who asks.
+import { FrameType, type ListenRequest } from '../tunnel/control.ts'
+import type { Claimant } from './claimant.ts'
+import type { AgentPort } from './ports.ts'
+
+export interface Claim {
+  readonly id: number
+  readonly claimant: Claimant
+  readonly port: AgentPort
+  readonly match: ListenRequest['match']
+}
+
+interface Entry extends Claim {
+  state: 'asked' | 'held' | 'over'
+}
+
+export class Claims {
+  readonly ports: readonly AgentPort[]
+  readonly #log: (line: string) => void
+  readonly #entries = new Set<Entry>()
+
+  constructor(ports: readonly AgentPort[], log: (line: string) => void) {
+    this.ports = ports
+    this.#log = log
+  }
+
+  /** Answers a LISTEN with one frame, at once or after the former holder was asked. */
+  async claim(claimant: Claimant, id: number, body: Buffer): Promise<void> {
+    const wanted = this.#read(body)
+    const failed = (words: string) => claimant.send(FrameType.listenFailed, id, Buffer.from(words))
+    if (typeof wanted === 'string') return failed(wanted)
+    const { port, match } = wanted
+    const name = nameOf(wanted)
+    for (const other of this.#entries)
+      if (other.claimant === claimant && other.port === port)
+        return failed(`EADDRINUSE: ${name} is claimed by this session`)
+    const entry: Entry = { id, claimant, port, match, state: 'asked' }
+    this.#entries.add(entry)
+    for (let holder = this.#holder(wanted); holder; holder = this.#holder(wanted)) {
+      if (await holder.claimant.probe()) {
+        if (entry.state === 'over') return
+        this.#end(entry)
+        return failed(`EADDRINUSE: ${name} is claimed by another client`)
+      }
+      if (entry.state === 'over') return
+      if (holder.state !== 'held') continue
+      this.#end(holder)
+      this.#log(`${name}: its claimant does not answer and loses it`)
+      holder.claimant.send(
+        FrameType.listenFailed,
+        holder.id,
+        Buffer.from(`EADDRINUSE: ${name} was claimed by another client`),
+      )
+    }
+    entry.state = 'held'
+    this.#log(`${name} is claimed`)
+    claimant.send(FrameType.listening, id)
+  }
+
+  release(claimant: Claimant, id: number): void {
+    for (const entry of this.#entries) if (entry.claimant === claimant && entry.id === id) this.#released(entry)
+  }
+
+  /** The session is gone. */
+  lose(claimant: Claimant): void {
+    for (const entry of this.#entries) if (entry.claimant === claimant) this.#released(entry)
+    claimant.lose()
+  }
+
+  /** The claims of a port whose claimants answer. */
+  *of(port: AgentPort): Iterable<Claim> {
+    for (const entry of this.#entries)
+      if (entry.port === port && entry.state === 'held' && !entry.claimant.silent) yield entry
+  }
+
+  /** The claimant of a port without HTTP routing, if it answers. */
+  holder(port: AgentPort): Claimant | undefined {
+    for (const { claimant } of this.of(port)) return claimant
+    return undefined
+  }
+
+  #holder({ port, match }: Wanted): Entry | undefined {
+    for (const entry of this.#entries)
+      if (entry.state === 'held' && entry.port === port && same(entry.match, match)) return entry
+    return undefined
+  }
+
+  #released(entry: Entry): void {
+    if (entry.state === 'held') this.#log(`${nameOf(entry)} is free`)
+    this.#end(entry)
+  }
+
+  #end(entry: Entry): void {
+    entry.state = 'over'
+    this.#entries.delete(entry)
+  }
+
+  #read(body: Buffer): Wanted | string {
+    let request: Partial<ListenRequest>
+    try {
+      request = JSON.parse(body.toString()) as Partial<ListenRequest>
+    } catch {
+      return 'EINVAL: this is not JSON'
+    }
+    const port = this.ports.find((one) => one.port === request.port && one.protocol === request.protocol)
+    if (!port) return `EADDRNOTAVAIL: the agent does not serve ${request.protocol} ${request.port}`
+    const { match } = request
+    if (port.http !== (match !== undefined))
+      return port.http
+        ? `EINVAL: ${port.protocol} ${port.port} is claimed by a header`
+        : `EINVAL: ${port.protocol} ${port.port} cannot be claimed by a header`
+    if (match && !(isText(match.header) && isText(match.value) && typeof match.prefix === 'boolean'))
+      return 'EINVAL: match needs header, value and prefix'
+    return { port, match }
+  }
+}
+
+type Wanted = Pick<Claim, 'port' | 'match'>
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length < 1024
+}
+
+function same(a: ListenRequest['match'], b: ListenRequest['match']): boolean {
+  return (
+    a?.header.toLowerCase() === b?.header.toLowerCase() &&
+    a?.value === b?.value &&
+    (a?.prefix ?? false) === (b?.prefix ?? false)
+  )
+}
+
+function nameOf({ port, match }: Wanted): string {
+  const what = match
+    ? ` with ${JSON.stringify(match.header)}: ${JSON.stringify(match.value)}${match.prefix ? ' and longer' : ''}`
+    : ''
+  return `${port.protocol} ${port.port}${what}`
+}

@@ -1,0 +1,101 @@
+// The agent's side towards the cluster: listens on its ports, and brings each connection to who has claimed it or to the original.
+import type { Server, Socket } from 'node:net'
+import type { Endpoint } from '../wire/address.ts'
+import type { Claim, Claims } from './claims.ts'
+import { dialClaimant } from './duplex.ts'
+import { matches, type Route } from './http/route.ts'
+import { serveHttp } from './http/serve.ts'
+import { dialOriginal, passToOriginal } from './original.ts'
+import { type AgentPort, listenTcp, listenUdp, plainEndpoint } from './ports.ts'
+import type { RelaySet } from './relay.ts'
+import { UdpPort } from './udp-port.ts'
+
+const SWEEP_MS = 30_000
+
+export interface PortServerOptions {
+  claims: Claims
+  relays: RelaySet
+  now: () => number
+}
+
+export interface PortServer {
+  close(): void
+}
+
+/** Listens on all ports of `claims`. Rejects with Error that names the port when it cannot on one of them. */
+export async function servePorts({ claims, relays, now }: PortServerOptions): Promise<PortServer> {
+  const servers: Server[] = []
+  const udp: UdpPort[] = []
+  const sweeper = setInterval(() => {
+    for (const port of udp) port.sweep()
+  }, SWEEP_MS)
+  sweeper.unref()
+  const close = () => {
+    clearInterval(sweeper)
+    for (const server of servers) server.close()
+    for (const port of udp) port.close()
+  }
+  for (const port of claims.ports) {
+    try {
+      if (port.protocol === 'UDP') udp.push(new UdpPort(port, await listenUdp(port.port), claims, now))
+      else servers.push(await listenTcp(port.port, (socket) => bring(socket, port, claims, relays)))
+    } catch (error) {
+      close()
+      throw new Error(`cannot listen on ${port.protocol} port ${port.port}: ${(error as Error).message}`)
+    }
+  }
+  return { close }
+}
+
+/** `socket` is paused: nothing is read of it before somebody has taken it. */
+function bring(socket: Socket, port: AgentPort, claims: Claims, relays: RelaySet): void {
+  if (port.http) {
+    void route(socket, port, claims)
+    return
+  }
+  const claimant = claims.holder(port)
+  if (!claimant) {
+    passToOriginal(socket, port.original)
+    return
+  }
+  // Until it has an owner.
+  const ignore = () => {}
+  socket.on('error', ignore)
+  const here: Endpoint = plainEndpoint(socket.localAddress, port.port)
+  claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), {
+    taken(channel) {
+      const owner = relays.join(socket, channel)
+      socket.resume()
+      return owner
+    },
+    refused: () => socket.resetAndDestroy(),
+    absent: () => passToOriginal(socket, port.original),
+  })
+}
+
+/** Each request on its own to who has claimed what it says. */
+function route(socket: Socket, port: AgentPort, claims: Claims): Promise<void> {
+  const here = plainEndpoint(socket.localAddress, port.port)
+  const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
+  // One object for each claim, since the router uses a connection again only for the same one.
+  const routes = new WeakMap<Claim, Route>()
+  const routeOf = (claim: Claim): Route => {
+    const known = routes.get(claim)
+    if (known) return known
+    const { header, value, prefix } = claim.match!
+    const made: Route = {
+      dial: () => dialClaimant(claim.claimant, here, origin),
+      name: `${header}: ${value}${prefix ? '*' : ''}`,
+    }
+    routes.set(claim, made)
+    return made
+  }
+  return serveHttp(socket, {
+    match(header) {
+      for (const claim of claims.of(port)) if (matches(claim.match!, header)) return routeOf(claim)
+      return undefined
+    },
+    original: () => dialOriginal(port.original),
+    origin,
+  })
+}
