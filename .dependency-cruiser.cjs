@@ -35,6 +35,7 @@ module.exports = {
     layer('cluster', 'wire', 'tunnel'),
     layer('control'),
     layer('cli', 'control'),
+    layer('dashboard', 'control'),
   ],
   options: {
     parser: 'swc',
@@ -42,6 +43,6 @@ module.exports = {
     exclude: { path: '(^|/)(dist|\\.node|native/build)/' },
     tsPreCompilationDeps: true,
     moduleSystems: ['es6', 'cjs'],
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'], exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+    enhancedResolveOptions: { extensions: ['.ts', '.tsx', '.js', '.json'], exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
   },
 }

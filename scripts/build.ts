@@ -1,6 +1,6 @@
 // Makes what runs outside development: bundles in dist/, and the addon in native/build. Fast enough to run each time.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -12,8 +12,8 @@ const cjsInterop = "import { createRequire as __cr } from 'node:module'; const r
 
 /** Programs of their own. Shared code goes into chunks; packages with addons stay in node_modules. */
 const programs = Object.fromEntries(
-  ['cli', 'daemon/helper', 'daemon/engine', 'daemon/holder', 'daemon/list', 'daemon/check', 'cluster/worker']
-    .map((name) => [name.split('/').at(-1)!, `src/${name}${name === 'cli' ? '/main' : ''}.ts`])
+  ['cli', 'daemon/helper', 'daemon/engine', 'daemon/holder', 'daemon/list', 'daemon/check', 'cluster/worker', 'dashboard']
+    .map((name) => [name.split('/').at(-1)!, `src/${name}${name === 'cli' || name === 'dashboard' ? '/main' : ''}.ts`])
     .filter(([, path]) => existsSync(path)),
 )
 
@@ -51,6 +51,35 @@ if (existsSync('src/shadow/agent.ts')) {
     logLevel: 'warning',
   })
 }
+
+// The dashboard's page, with all it needs: it works without a network.
+await build({
+  entryPoints: { page: 'src/dashboard/page/main.tsx' },
+  outdir: 'dist/dashboard',
+  bundle: true,
+  format: 'iife',
+  platform: 'browser',
+  target: ['chrome123', 'firefox120', 'safari17.5'],
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  minify: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+})
+await build({
+  entryPoints: ['src/dashboard/page/page.css'],
+  outdir: 'dist/dashboard',
+  bundle: true,
+  minify: true,
+  target: ['chrome123', 'firefox120', 'safari17.5'],
+  logLevel: 'warning',
+})
+for (const file of ['index.html', 'icon.svg']) copyFileSync(`src/dashboard/page/${file}`, `dist/dashboard/${file}`)
+// The terms of what is in the bundle go along with it.
+writeFileSync(
+  'dist/dashboard/LICENSES.txt',
+  ['preact', 'uplot'].map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8')}`).join('\n'),
+)
 
 if (existsSync('native/build.ts')) execFileSync(process.execPath, ['native/build.ts'], { stdio: 'inherit' })
 

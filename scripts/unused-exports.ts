@@ -5,10 +5,12 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { type ModuleItem, parseSync } from '@swc/core'
 
-const files = globSync('{src,test,bench,scripts,native}/**/*.ts')
+const files = globSync('{src,test,bench,scripts,native}/**/*.{ts,tsx}')
 // Programs, run and not imported.
 const programs = new Set([
   'src/cli/main.ts',
+  'src/dashboard/main.ts',
+  'src/dashboard/page/main.tsx',
   'src/daemon/helper.ts',
   'src/daemon/engine.ts',
   'src/daemon/holder.ts',
@@ -30,7 +32,7 @@ const wholes = new Set<string>()
 
 for (const file of files) {
   const text = readFileSync(file, 'utf8')
-  const { body } = parseSync(text, { syntax: 'typescript', target: 'es2022' })
+  const { body } = parseSync(text, { syntax: 'typescript', tsx: file.endsWith('.tsx'), target: 'es2022' })
   const exports = new Map<string, number>()
   modules.set(file, { exports, text })
   for (const item of body) collect(file, item, exports)

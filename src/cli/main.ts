@@ -5,6 +5,7 @@ import { VERSION } from '../control/version.ts'
 import { addCheckCommand } from './commands/check.ts'
 import { addCompletionCommands } from './commands/completion.ts'
 import { addConfigCommands } from './commands/config.ts'
+import { addDashboardCommand } from './commands/dashboard.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addFlowsCommand } from './commands/flows.ts'
@@ -35,6 +36,7 @@ addDownCommand(program)
 addStatusCommand(program)
 addForwardCommand(program)
 addDnsCommands(program)
+addDashboardCommand(program)
 addFlowsCommand(program)
 addMetricsCommand(program)
 addLogsCommand(program)

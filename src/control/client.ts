@@ -67,13 +67,16 @@ function clientOf(socket: net.Socket): ControlClient {
   const waiting = new Map<number, Waiting>()
   const splitter = new LineSplitter()
   let nextId = 1
-  const fail = () => {
-    const error = new ControlFailure({
+  let over = false
+  const lost = () =>
+    new ControlFailure({
       code: 'engine-lost',
       message: 'kt ended before it answered',
       hint: '`kt logs` shows its last words; `sudo kt down` puts the machine back',
     })
-    for (const one of waiting.values()) one.reject(error)
+  const fail = () => {
+    over = true
+    for (const one of waiting.values()) one.reject(lost())
     waiting.clear()
   }
   socket.on('data', (chunk) => {
@@ -95,6 +98,7 @@ function clientOf(socket: net.Socket): ControlClient {
   return {
     request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: EventOf<O>) => void) =>
       new Promise<Operations[O][1]>((resolve, reject) => {
+        if (over) return reject(lost())
         const id = nextId++
         waiting.set(id, {
           resolve: resolve as (value: unknown) => void,
@@ -104,6 +108,7 @@ function clientOf(socket: net.Socket): ControlClient {
         socket.write(`${JSON.stringify({ v: CONTROL_VERSION, id, op, args })}\n`)
       }),
     close: () => {
+      over = true
       socket.removeAllListeners('close')
       socket.on('error', () => {})
       socket.destroy()

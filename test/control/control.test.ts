@@ -155,3 +155,17 @@ test('an operation that goes on hears that its caller has gone', async () => {
   gone.abort()
   assert.deepEqual(await ended, {})
 })
+
+test('a client that stays is told when its engine has ended, however long ago', () =>
+  withServer(async (path) => {
+    const { client } = await connectControl(path)
+    await client!.request('status', {})
+    const ending = await serveControl(`${path}.ending`, handlers, () => {})
+    const { client: late } = await connectControl(`${path}.ending`)
+    ending.close()
+    const lost = (e: ControlFailure) => e.code === 'engine-lost'
+    // The first may be on its way when the socket closes, the second comes afterwards.
+    for (let i = 0; i < 2; i++) await assert.rejects(late!.request('status', {}), lost)
+    client!.close()
+    await assert.rejects(client!.request('status', {}), lost)
+  }))

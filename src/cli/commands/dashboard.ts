@@ -1,0 +1,52 @@
+// `kt dashboard`: starts the program that serves the page, as the calling user, and lives as long as it.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Command, InvalidArgumentError } from 'commander'
+import { controlSocket } from '../../control/paths.ts'
+import { type Caller, whoCalls } from '../caller.ts'
+import { CliError } from '../output.ts'
+import { withClusterOptions } from './common.ts'
+
+const folder = dirname(fileURLToPath(import.meta.url))
+
+export function addDashboardCommand(program: Command): void {
+  withClusterOptions(
+    program.command('dashboard').description('a page on 127.0.0.1: services, flows, names, who is connected'),
+  )
+    .option('--port <number>', 'port of 127.0.0.1 (default: one that is free)', portNumber, 0)
+    .option('--no-open', 'do not open a browser')
+    .action(async ({ port, open }: { port: number; open: boolean }) => {
+      process.exitCode = await serve(whoCalls(), { port, open })
+    })
+}
+
+/** Resolves to the program's exit code. */
+async function serve(caller: Caller, options: { port: number; open: boolean }): Promise<number> {
+  const script = [join(folder, 'dashboard.js'), join(folder, '../../dashboard/main.ts')].find((path) =>
+    existsSync(path),
+  )
+  if (!script) throw new CliError('the dashboard program is missing', 'run ./dev setup again')
+  const argument = JSON.stringify({ ...options, socket: controlSocket(caller.uid) })
+  // Under sudo it is the person's, not root's: it only speaks to the person's engine.
+  const identity = caller.sudo ? { uid: caller.uid, gid: caller.gid } : {}
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, argument], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    ...identity,
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) =>
+      reject(new CliError(`the dashboard cannot be started: ${error.message}`, 'run ./dev setup again')),
+    )
+    child.on('exit', (code) => resolve(code ?? 0))
+  })
+}
+
+function portNumber(value: string): number {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 0 || number > 65_535)
+    throw new InvalidArgumentError('expected a port number, 0 to 65535.')
+  return number
+}

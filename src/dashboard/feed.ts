@@ -1,0 +1,175 @@
+// Keeps asking the engine while pages look on, and tells them what is new. Without an engine it waits for one, so a page
+// that was opened too early comes alive with `kt up`.
+import { type ControlClient, ControlFailure, connectControl } from '../control/client.ts'
+import type { Status } from '../control/protocol.ts'
+import type { DnsLogEntry } from '../control/views.ts'
+import { FlowTable } from './flow-changes.ts'
+import type { Connection, Listed, Messages, Topic } from './model.ts'
+import { Samples } from './samples.ts'
+
+const TICK_MS = 1_000
+// Lists in the cluster: often enough that the process which asks for them stays (it ends after 10 s without a question).
+const LIST_MS = 8_000
+/** As many questions as the engine keeps. */
+const MOST_NAMES = 500
+
+export interface FeedDeps {
+  /** The engine's socket. */
+  socket: string
+  /** Called when a page must be told. */
+  tell<T extends Topic>(topic: T, message: Messages[T]): void
+  /** Is there a page? Without one only the curves go on. */
+  watched(): boolean
+  /** ms since 1970. */
+  now(): number
+}
+
+export class Feed {
+  readonly #deps: FeedDeps
+  readonly #samples = new Samples()
+  #flows = new FlowTable()
+  #connection: Connection = { engine: 'none', message: '', status: null }
+  #services: Messages['services'] = { data: null, error: null }
+  #team: Messages['team'] = { data: null, error: null }
+  #names: DnsLogEntry[] = []
+  #client: ControlClient | undefined
+  #timer: NodeJS.Timeout | undefined
+  #listedAt = 0
+  #closed = false
+
+  constructor(deps: FeedDeps) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    void this.#tick()
+  }
+
+  /** Everything, for a page that has just come. */
+  snapshot(): Messages {
+    return {
+      connection: this.#connection,
+      samples: { reset: true, samples: this.#samples.all() },
+      flows: this.#flows.all(),
+      services: this.#services,
+      team: this.#team,
+      names: { reset: true, entries: this.#names },
+    }
+  }
+
+  /** A page has come: what is only asked for when somebody looks is asked for now. */
+  wake(): void {
+    this.#listedAt = 0
+  }
+
+  /** A connection to the engine. Rejects with ControlFailure when there is none. */
+  async engine(): Promise<ControlClient> {
+    if (this.#client) return this.#client
+    const { client } = await connectControl(this.#deps.socket)
+    if (!client)
+      throw new ControlFailure({ code: 'not-connected', message: 'not connected', hint: '`sudo kt up` connects' })
+    this.#client = client
+    return client
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+    this.#drop()
+  }
+
+  async #tick(): Promise<void> {
+    await this.#look()
+    if (!this.#closed) this.#timer = setTimeout(() => void this.#tick(), TICK_MS)
+  }
+
+  async #look(): Promise<void> {
+    try {
+      this.#client ??= (await this.#connect()) ?? undefined
+      if (!this.#client) return
+      const status = await this.#client.request('status', {})
+      this.#connected(status)
+      if (!this.#deps.watched() || status.state === 'connecting' || status.state === 'disconnecting') return
+      this.#list()
+      const changes = this.#flows.update(await this.#client.request('flows', {}), this.#deps.now())
+      if (changes) this.#deps.tell('flows', changes)
+      const { entries } = await this.#client.request('dns.log', { since: this.#names.at(-1)?.seq })
+      if (entries.length === 0) return
+      this.#names = [...this.#names, ...entries].slice(-MOST_NAMES)
+      this.#deps.tell('names', { reset: false, entries })
+    } catch (error) {
+      this.#drop()
+      this.#lost({ engine: 'none', message: '', status: null }, error)
+    }
+  }
+
+  async #connect(): Promise<ControlClient | null> {
+    try {
+      const { client, stale } = await connectControl(this.#deps.socket)
+      if (client) return client
+      this.#lost({ engine: stale ? 'stale' : 'none', message: '', status: null })
+    } catch (error) {
+      const { message, hint } = error as ControlFailure
+      this.#lost({ engine: 'denied', message: `${message}; ${hint}`, status: null })
+    }
+    return null
+  }
+
+  #connected(status: Status): void {
+    this.#connection = { engine: 'up', message: '', status }
+    this.#deps.tell('connection', this.#connection)
+    const sample = this.#samples.add(status, this.#deps.now())
+    if (sample) this.#deps.tell('samples', { reset: false, samples: [sample] })
+  }
+
+  #lost(connection: Connection, error?: unknown): void {
+    // An engine that answers with an error is there; it is told as it says so.
+    if (error instanceof ControlFailure && error.code !== 'engine-lost')
+      connection = { ...connection, engine: 'denied', message: `${error.message}; ${error.hint}` }
+    const same = connection.engine === this.#connection.engine && connection.message === this.#connection.message
+    this.#connection = connection
+    if (same) return
+    this.#deps.tell('connection', connection)
+    const gap = this.#samples.gap(this.#deps.now())
+    if (gap) this.#deps.tell('samples', { reset: false, samples: [gap] })
+    this.#flows = new FlowTable()
+    this.#services = { data: null, error: null }
+    this.#team = { data: null, error: null }
+    this.#names = []
+    this.#listedAt = 0
+    this.#deps.tell('flows', this.#flows.all())
+    this.#deps.tell('services', this.#services)
+    this.#deps.tell('team', this.#team)
+    this.#deps.tell('names', { reset: true, entries: [] })
+  }
+
+  /** What takes a question to the cluster does not keep the rest waiting. */
+  #list(): void {
+    const now = this.#deps.now()
+    if (now - this.#listedAt < LIST_MS) return
+    this.#listedAt = now
+    const client = this.#client!
+    const ask = async <T>(question: Promise<T>, before: Listed<T>, take: (listed: Listed<T>) => void) => {
+      let listed: Listed<T>
+      try {
+        listed = { data: await question, error: null }
+      } catch (error) {
+        listed = { data: before.data, error: (error as Error).message }
+      }
+      if (this.#client === client && JSON.stringify(listed) !== JSON.stringify(before)) take(listed)
+    }
+    void ask(client.request('services', {}), this.#services, (listed) => {
+      this.#services = listed
+      this.#deps.tell('services', listed)
+    })
+    void ask(client.request('team', {}), this.#team, (listed) => {
+      this.#team = listed
+      this.#deps.tell('team', listed)
+    })
+  }
+
+  #drop(): void {
+    this.#client?.close()
+    this.#client = undefined
+  }
+}

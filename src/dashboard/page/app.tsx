@@ -1,0 +1,112 @@
+// The page's frame: who is connected to what, the way between the views, and what is said when there is nothing to show.
+import type { JSX } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import { act } from './act.ts'
+import { Dialog, type Question } from './dialog.tsx'
+import { Flows } from './flows.tsx'
+import { Names } from './names.tsx'
+import { Overview } from './overview.tsx'
+import { Services } from './services.tsx'
+import { type StateWords, stateWords } from './state.ts'
+import { useTopic } from './store.ts'
+import { ThemeButton } from './theme.tsx'
+
+const views = [
+  { path: '', title: 'Overview', view: Overview },
+  { path: 'services', title: 'Services', view: Services },
+  { path: 'flows', title: 'Flows', view: Flows },
+  { path: 'names', title: 'Names', view: Names },
+]
+
+export function App(): JSX.Element {
+  const connection = useTopic('connection')
+  const stream = useTopic('stream')
+  const path = useHash()
+  const [question, setQuestion] = useState<Question>()
+  const words = stateWords(stream, connection)
+  const { title, view: View } = views.find((one) => one.path === path) ?? views[0]
+  useEffect(() => {
+    document.title = `${title} · ${words.title} · kt`
+  }, [title, words.title])
+  return (
+    <>
+      <button type="button" class="skip" onClick={skip}>
+        Skip to the content
+      </button>
+      <header>
+        <span class="brand">
+          <img src="/icon.svg" alt="" width="26" height="26" /> kt
+        </span>
+        <nav aria-label="Views">
+          {views.map((one) => (
+            <a key={one.path} href={`#${one.path}`} aria-current={one.title === title ? 'page' : undefined}>
+              {one.title}
+            </a>
+          ))}
+        </nav>
+        <State words={words} />
+        <ThemeButton />
+        {words.live && (
+          <button type="button" onClick={() => setQuestion(disconnectQuestion(connection.status?.cluster ?? ''))}>
+            Disconnect
+          </button>
+        )}
+      </header>
+      <main id="main" tabIndex={-1}>
+        <h1 class="hidden">{title}</h1>
+        {words.live && connection.status ? <View /> : <NotConnected words={words} />}
+      </main>
+      {question && <Dialog question={question} onClose={() => setQuestion(undefined)} />}
+    </>
+  )
+}
+
+function State({ words }: { words: StateWords }): JSX.Element {
+  return (
+    <p class="state">
+      <span class={`dot ${words.kind}`} aria-hidden="true" />
+      <span role="status">{words.title}</span>
+    </p>
+  )
+}
+
+function NotConnected({ words }: { words: StateWords }): JSX.Element {
+  return (
+    <section class="nothing" aria-labelledby="nothing">
+      <h2 id="nothing">{words.title}</h2>
+      <p>{words.text}</p>
+      {words.command && (
+        <p>
+          <code class="command">{words.command}</code>
+        </p>
+      )}
+    </section>
+  )
+}
+
+function disconnectQuestion(cluster: string): Question {
+  return {
+    title: `Disconnect from ${cluster}?`,
+    text: 'Open connections to the cluster end, routes and names are put back as they were, and the shadow pod is removed.',
+    confirm: 'Disconnect',
+    run: async () => {
+      const outcome = await act('disconnect', {})
+      return outcome.ok ? undefined : `${outcome.message}; ${outcome.hint}`
+    },
+  }
+}
+
+/** A button and no link: the hash is the view's name. */
+function skip(): void {
+  document.getElementById('main')?.focus()
+}
+
+function useHash(): string {
+  const [hash, setHash] = useState(location.hash.slice(1))
+  useEffect(() => {
+    const changed = () => setHash(location.hash.slice(1))
+    addEventListener('hashchange', changed)
+    return () => removeEventListener('hashchange', changed)
+  }, [])
+  return hash
+}

@@ -1,0 +1,142 @@
+// The first view: what is connected, how it does, and who else is there.
+import type { ComponentChildren, JSX } from 'preact'
+import type { Status } from '../../control/protocol.ts'
+import type { Sample } from '../model.ts'
+import { Card } from './card.tsx'
+import { Chart, type Curve } from './chart.tsx'
+import { age, bytes, count, milliseconds, rate, time } from './format.ts'
+import { Held } from './held.tsx'
+import { useTopic } from './store.ts'
+
+const throughput: Curve[] = [
+  { label: 'Received', colour: 'accent', value: (sample) => sample.in },
+  { label: 'Sent', colour: 'second', value: (sample) => sample.out },
+]
+const roundTrip: Curve[] = [{ label: 'Round trip', colour: 'accent', value: (sample) => sample.roundTripMs }]
+
+export function Overview(): JSX.Element | null {
+  const { status } = useTopic('connection')
+  const samples = useTopic('samples')
+  if (!status) return null
+  const now: Sample = samples.at(-1) ?? { at: 0, in: null, out: null, roundTripMs: null }
+  return (
+    <div class="overview">
+      <Heading status={status} />
+      <Card title="Throughput">
+        <p class="figures">
+          <Figure name="Received" value={rate(now.in)} mark="accent" />
+          <Figure name="Sent" value={rate(now.out)} mark="second" />
+        </p>
+        <Chart
+          samples={samples}
+          curves={throughput}
+          least={10_000}
+          format={(value) => rate(value)}
+          summary={`Throughput of the last minutes; now ${rate(now.in)} received, ${rate(now.out)} sent`}
+        />
+      </Card>
+      <Card title="Round trip">
+        <p class="figures">
+          <Figure name="To the shadow and back" value={milliseconds(status.roundTripMs)} mark="accent" />
+        </p>
+        <Chart
+          samples={samples}
+          curves={roundTrip}
+          least={10}
+          format={milliseconds}
+          summary={`Round trip of the last minutes; now ${milliseconds(status.roundTripMs)}`}
+        />
+      </Card>
+      <Held held={status.exchanges} />
+      <People />
+      <Details status={status} />
+    </div>
+  )
+}
+
+function Heading({ status }: { status: Status }): JSX.Element {
+  return (
+    <section class="heading wide" aria-label="Connection">
+      <p class="cluster">
+        <strong>{status.cluster}</strong> <span class="muted">namespace</span> <strong>{status.namespace}</strong>
+      </p>
+      <p class="muted">
+        {status.state} for {age(Date.now() - Date.parse(status.since))}, since {time(status.since)} ·{' '}
+        {count(status.flows.tcp, 'TCP flow')}, {count(status.flows.udp, 'UDP flow')} · {bytes(status.bytes.in)}{' '}
+        received, {bytes(status.bytes.out)} sent
+        {status.reconnects > 0 && ` · ${count(status.reconnects, 'reconnect')}`}
+      </p>
+    </section>
+  )
+}
+
+function Figure({ name, value, mark }: { name: string; value: string; mark: string }): JSX.Element {
+  return (
+    <span class="figure">
+      <span class={`mark ${mark}`} aria-hidden="true" />
+      <span class="muted">{name}</span> <strong>{value}</strong>
+    </span>
+  )
+}
+
+function People(): JSX.Element {
+  const { data, error } = useTopic('team')
+  return (
+    <Card title="Connected people">
+      {error && <p class="bad">{error}</p>}
+      {data && data.connected.length === 0 && <p class="muted">Nobody that can be seen with your rights.</p>}
+      <ul class="list">
+        {data?.connected.map((person) => (
+          <li key={person.pod}>
+            <span>
+              <strong>{person.owner || 'unknown'}</strong>
+              {person.own && <span class="tag">this machine</span>}
+            </span>
+            <span class="muted">
+              {person.namespace} · {person.node} · since {time(person.since)}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Card>
+  )
+}
+
+function Details({ status }: { status: Status }): JSX.Element {
+  const { shadow, tun, dns } = status
+  const rows: [name: string, value: ComponentChildren][] = [
+    ['API server', status.server],
+    ['Context, user', `${status.context}, ${status.user}`],
+    ['Shadow', shadow ? `${shadow.pod} on ${shadow.node} (${shadow.kind}, ${shadow.image})` : 'none yet'],
+    ['Device', tun ? `${tun.name}, ${tun.addresses.join(', ')}, MTU ${tun.mtu}` : 'none yet'],
+    [
+      'Ranges',
+      status.ranges.map(({ cidr, kind, source, guessed }) => (
+        <span key={cidr} class="line">
+          {cidr} <span class="muted">{`${kind}, ${guessed ? 'guessed: ' : ''}${source}`}</span>
+        </span>
+      )),
+    ],
+    ['Routes', status.routes.join(', ')],
+    ['Names', `${dns.mode}, server ${dns.servers.join(', ')}`],
+    ['Memory of kt', bytes(status.memoryBytes)],
+  ]
+  return (
+    <section class="card wide" aria-labelledby="details">
+      <h2 id="details">Details</h2>
+      <dl>
+        {rows.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {status.notes.map((note) => (
+        <p key={note} class="note">
+          {note}
+        </p>
+      ))}
+    </section>
+  )
+}
