@@ -55,8 +55,7 @@ export function reachability(
   const routed = (address: string) => captured.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
   return ({ type, targets, ready, total }) => {
     if (type === 'ExternalName') return { reachable: null, why: 'an alias of a name outside of the cluster' }
-    if (ready === 0)
-      return { reachable: false, why: total ? `none of its ${total} endpoints is ready` : 'it has no endpoints' }
+    if (ready === 0) return { reachable: false, why: total ? 'no endpoint is ready' : 'it has no endpoints' }
     if (targets.length === 0) return { reachable: null, why: 'its endpoints cannot be seen' }
     const through = targets.filter(routed).length
     if (through === 0) return { reachable: false, why: 'its addresses are in no captured range; see --include' }

@@ -25,7 +25,7 @@ test('a service is reachable when its address is routed and an endpoint is ready
   assert.equal(told({ targets: ['fd00:96::7'] }), 'true: routed')
   assert.equal(told({ targets: ['10.96.0.7', 'fd00:97::7'] }), 'true: routed, but not all of its addresses')
   assert.equal(told({ targets: ['10.97.0.7'] }), 'false: its addresses are in no captured range; see --include')
-  assert.equal(told({ ready: 0, total: 3 }), 'false: none of its 3 endpoints is ready')
+  assert.equal(told({ ready: 0, total: 3 }), 'false: no endpoint is ready')
   assert.equal(told({ ready: 0, total: 0 }), 'false: it has no endpoints')
   assert.equal(told({ ready: null, total: null }), 'null: routed; whether endpoints are ready cannot be seen')
   assert.equal(told({ type: 'ExternalName', targets: [] }), 'null: an alias of a name outside of the cluster')

@@ -121,7 +121,7 @@ export function manyServices(count: number): ServiceReport[] {
       ready: broken ? 0 : (i % 3) + 1,
       total: (i % 3) + 1,
       reachable: !broken,
-      why: broken ? `none of its ${(i % 3) + 1} endpoints is ready` : 'routed',
+      why: broken ? 'no endpoint is ready' : 'routed',
     }
   })
 }

@@ -18,7 +18,7 @@ export function rate(value: number | null): string {
 
 export function milliseconds(value: number | null): string {
   if (value === null) return '–'
-  return value < 10
+  return value > 0 && value < 10
     ? `${value.toFixed(1)} ms`
     : value < 10_000
       ? `${Math.round(value)} ms`
@@ -34,11 +34,15 @@ export function age(ms: number): string {
   return `${Math.floor(s / 86_400)} d ${Math.floor((s % 86_400) / 3600)} h`
 }
 
+/** Time of day, `14:03:59`: as logs have it, whatever the browser's language. */
+export function clock(at: string | number): string {
+  return new Date(at).toTimeString().slice(0, 8)
+}
+
 /** Time of day; with the date when it was another day. */
-export function time(iso: string | number): string {
-  const at = new Date(iso)
-  const clock = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' })
-  return at.toDateString() === new Date().toDateString() ? clock : `${at.toLocaleDateString()} ${clock}`
+export function time(at: string | number): string {
+  const date = new Date(at)
+  return date.toDateString() === new Date().toDateString() ? clock(at) : `${date.toLocaleDateString()} ${clock(at)}`
 }
 
 export function count(n: number, one: string, many = `${one}s`): string {

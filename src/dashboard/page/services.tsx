@@ -16,24 +16,24 @@ const ports = ({ ports }: ServiceReport) =>
 const ready = ({ ready, total }: ServiceReport) => (ready === null ? '?' : `${ready} of ${total}`)
 
 const columns: Column<ServiceReport>[] = [
-  { key: 'name', title: 'Service', width: '22%', cell: (s) => <strong>{s.name}</strong>, order: (s) => s.name },
-  { key: 'namespace', title: 'Namespace', width: '14%', cell: (s) => s.namespace, order: (s) => s.namespace },
+  { key: 'name', title: 'Service', width: '19%', cell: (s) => <strong>{s.name}</strong>, order: (s) => s.name },
+  { key: 'namespace', title: 'Namespace', width: '13%', cell: (s) => s.namespace, order: (s) => s.namespace },
   {
     key: 'reach',
     title: 'From here',
-    width: '17%',
+    width: '27%',
     cell: (s) => (
       <span title={s.why}>
         <span class={`dot ${kinds[reach(s)]}`} aria-hidden="true" /> {reach(s)}
-        <span class="hidden">: {s.why}</span>
+        {s.why !== 'routed' && <span class="muted">: {s.why}</span>}
       </span>
     ),
     order: reach,
   },
-  { key: 'ready', title: 'Endpoints', width: '10%', numeric: true, cell: ready, order: (s) => s.ready ?? -1 },
-  { key: 'type', title: 'Type', width: '10%', cell: (s) => s.type, order: (s) => s.type },
-  { key: 'address', title: 'Address', width: '15%', cell: (s) => <code>{s.addresses.join(', ') || '–'}</code> },
-  { key: 'ports', title: 'Ports', width: '12%', cell: (s) => <code>{ports(s) || '–'}</code> },
+  { key: 'ready', title: 'Endpoints', width: '9%', numeric: true, cell: ready, order: (s) => s.ready ?? -1 },
+  { key: 'type', title: 'Type', width: '9%', cell: (s) => s.type, order: (s) => s.type },
+  { key: 'address', title: 'Address', width: '13%', cell: (s) => <code>{s.addresses.join(', ') || '–'}</code> },
+  { key: 'ports', title: 'Ports', width: '10%', cell: (s) => <code>{ports(s) || '–'}</code> },
 ]
 const text = (s: ServiceReport) =>
   [s.name, `${s.name}.${s.namespace}`, s.type, reach(s), ready(s), ...s.addresses, ports(s), s.why].join(' ')
@@ -50,7 +50,7 @@ export function Services(): JSX.Element {
       <div class="bar">
         <Filter
           label="Filter services"
-          hint="name, namespace, address, port, reachable…"
+          hint="name, namespace, address, reachable…"
           value={filter}
           onChange={setFilter}
         />

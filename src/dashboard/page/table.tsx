@@ -120,9 +120,11 @@ function Heading<R>({
           onClick={() => onSort({ key, descending: current ? !sorting.descending : numeric === true })}
         >
           {title}
-          <span aria-hidden="true" class="arrow">
-            {current ? (sorting.descending ? '↓' : '↑') : ''}
-          </span>
+          {current && (
+            <span aria-hidden="true" class="arrow">
+              {sorting.descending ? '↓' : '↑'}
+            </span>
+          )}
         </button>
       ) : (
         title

@@ -1,0 +1,29 @@
+// A dashboard before an engine's stand-in.
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Dashboard, serveDashboard } from '../../src/dashboard/server.ts'
+import { EngineDouble } from './double.ts'
+
+/** Made by the build, which the tests' runner does first. */
+export const page = join(dirname(fileURLToPath(import.meta.url)), '../../dist/dashboard')
+
+export interface Fixture extends AsyncDisposable {
+  engine: EngineDouble
+  dashboard: Dashboard
+}
+
+/** `prepare` says what the engine has when the dashboard looks first; with `start: false` it does not run yet. */
+export async function fixture(prepare: (engine: EngineDouble) => void = () => {}, start = true): Promise<Fixture> {
+  const engine = new EngineDouble()
+  prepare(engine)
+  if (start) await engine.start()
+  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, page })
+  return {
+    engine,
+    dashboard,
+    async [Symbol.asyncDispose]() {
+      dashboard.close()
+      await engine[Symbol.asyncDispose]()
+    },
+  }
+}

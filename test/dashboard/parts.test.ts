@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { FlowTable } from '../../src/dashboard/flow-changes.ts'
+import type { FlowChanges, FlowRow } from '../../src/dashboard/model.ts'
+import { Samples } from '../../src/dashboard/samples.ts'
+import { connectedStatus, manyFlows } from './double.ts'
+
+const listed = (count: number, round = 0) => ({ flows: manyFlows(count, round), total: count })
+
+test('flows that did not change are not told again, though they grow older', () => {
+  const table = new FlowTable()
+  assert.equal(table.update(listed(50), 1_000_000)?.changed.length, 50)
+  // A second later all ages are a second more; clocks tremble by some ms.
+  const aged = manyFlows(50).map((flow) => ({ ...flow, ageMs: flow.ageMs + 1003, idleMs: flow.idleMs + 997 }))
+  assert.equal(table.update({ flows: aged, total: 50 }, 1_001_000), undefined)
+  const moved = aged.map((flow) => (flow.id === 7 ? { ...flow, bytesIn: flow.bytesIn + 1 } : flow)).slice(0, 49)
+  const changes = table.update({ flows: moved, total: 49 }, 1_001_000)
+  assert.deepEqual([changes?.changed.map(({ id }) => id), changes?.gone, changes?.total], [[7], [50], 49])
+})
+
+test('who applies all changes has the same rows as who comes later and gets all', () => {
+  const lists = fc.array(
+    fc.uniqueArray(fc.record({ id: fc.nat(9), bytesIn: fc.nat(3), idleMs: fc.nat(5000) }), {
+      selector: ({ id }) => id,
+    }),
+  )
+  fc.assert(
+    fc.property(lists, (rounds) => {
+      const table = new FlowTable()
+      const page = new Map<number, FlowRow>()
+      const apply = (changes: FlowChanges | undefined, to: Map<number, FlowRow>) => {
+        for (const id of changes?.gone ?? []) to.delete(id)
+        for (const row of changes?.changed ?? []) to.set(row.id, row)
+      }
+      const [sample] = manyFlows(1)
+      let now = 0
+      for (const round of rounds)
+        apply(
+          table.update({ flows: round.map((flow) => ({ ...sample, ...flow })), total: round.length }, (now += 1000)),
+          page,
+        )
+      const late = new Map<number, FlowRow>()
+      apply(table.all(), late)
+      const byId = (rows: Map<number, FlowRow>) => [...rows].sort(([a], [b]) => a - b)
+      assert.deepEqual(byId(page), byId(late))
+    }),
+  )
+})
+
+test('curves have bytes a second, and a hole where kt was not connected', () => {
+  const samples = new Samples()
+  const at = (bytes: number, pid = 1) => ({ ...connectedStatus(), pid, bytes: { in: bytes, out: 2 * bytes } })
+  assert.equal(samples.add(at(5000), 1000), undefined)
+  assert.deepEqual(samples.add(at(6000), 3000), { at: 3000, in: 500, out: 1000, roundTripMs: 23.4 })
+  assert.deepEqual(samples.gap(4000), { at: 4000, in: null, out: null, roundTripMs: null })
+  assert.equal(samples.gap(5000), undefined)
+  // Another engine counts from zero: no point before its second answer.
+  assert.equal(samples.add(at(10, 2), 6000), undefined)
+  assert.equal(samples.add(at(10, 3), 7000), undefined)
+  assert.equal(samples.add(at(30, 3), 8000)?.in, 20)
+  for (let i = 0; i < 700; i++) samples.add(at(30, 3), 9000 + i)
+  assert.equal(samples.all().length, 600)
+})
