@@ -12,7 +12,16 @@ const cjsInterop = "import { createRequire as __cr } from 'node:module'; const r
 
 /** Programs of their own. Shared code goes into chunks; packages with addons stay in node_modules. */
 const programs = Object.fromEntries(
-  ['cli', 'daemon/helper', 'daemon/engine', 'daemon/holder', 'daemon/list', 'daemon/check', 'cluster/worker', 'dashboard']
+  [
+    'cli',
+    'daemon/helper',
+    'daemon/engine',
+    'daemon/holder',
+    'daemon/list',
+    'daemon/check',
+    'cluster/worker',
+    'dashboard',
+  ]
     .map((name) => [name.split('/').at(-1)!, `src/${name}${name === 'cli' || name === 'dashboard' ? '/main' : ''}.ts`])
     .filter(([, path]) => existsSync(path)),
 )
