@@ -3,7 +3,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Method, Reply, Request } from './messages.ts'
+import type {
+  BackEvent,
+  BackHandle,
+  ExchangeRequest,
+  HeldLease,
+  Leftover,
+  Recovered,
+  Restored,
+  RunRequest,
+} from './back-port.ts'
+import { type Method, making, type Reply, type Request } from './messages.ts'
 import {
   type ClusterClient,
   ClusterError,
@@ -42,6 +52,7 @@ interface Call {
   reject: (error: Error) => void
   progress?: Progress
   dialable?: (shadow: ShadowHandle) => void
+  event?: (event: BackEvent) => void
   /** Resolves when the call is over, either way. */
   settled: Promise<void>
 }
@@ -108,13 +119,66 @@ class WorkerClient implements ClusterClient {
     return this.#call('removeShadow', shadow)
   }
 
+  beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<BackHandle>(
+      'beginExchange',
+      [request, options],
+      { progress, dialable: hooks.dialable },
+      hooks.signal,
+    )
+  }
+
+  beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<BackHandle>('beginRun', [request, options], { progress, dialable: hooks.dialable }, hooks.signal)
+  }
+
+  switchExchange(handle: BackHandle, progress: Progress): Promise<void> {
+    return this.#call('switchExchange', handle, { progress })
+  }
+
+  renewLease(handle: BackHandle): Promise<void> {
+    return this.#call('renewLease', handle)
+  }
+
+  watchExchange(handle: BackHandle, onEvent: (event: BackEvent) => void, signal: AbortSignal): Promise<void> {
+    return this.#call('watchExchange', handle, { event: onEvent }, signal)
+  }
+
+  restoreExchange(handle: BackHandle, progress: Progress): Promise<Restored> {
+    return this.#call('restoreExchange', handle, { progress })
+  }
+
+  removeExchange(handle: BackHandle): Promise<void> {
+    return this.#call('removeExchange', handle)
+  }
+
+  replaceShadow(handle: BackHandle, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<BackHandle>('replaceShadow', handle, { progress, dialable: hooks.dialable }, hooks.signal)
+  }
+
+  leases(): Promise<HeldLease[]> {
+    return this.#call('leases')
+  }
+
+  recover(target: string, options: { force: boolean; holder: string }, progress: Progress): Promise<Recovered> {
+    return this.#call('recover', [target, options], { progress })
+  }
+
+  findLeftovers(progress: Progress): Promise<Leftover[]> {
+    return this.#call('findLeftovers', undefined, { progress })
+  }
+
+  removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress): Promise<Recovered[]> {
+    return this.#call('removeLeftovers', [leftovers, holder], { progress })
+  }
+
   async close(): Promise<void> {
     const worker = this.#worker
     if (!worker) return
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
     // A shadow in the making says itself when it is undone; the rest has nothing to undo.
     const undone = [...this.#calls].map(async ([id, call]) => {
-      if (call.method !== 'createShadow') return this.#take(id)?.reject(givenUp())
+      if (!making.has(call.method)) return this.#take(id)?.reject(givenUp())
       this.#send({ type: 'abort', id })
       await call.settled
     })
@@ -128,7 +192,7 @@ class WorkerClient implements ClusterClient {
   #call<T>(
     method: Method,
     argument?: unknown,
-    listeners: Pick<Call, 'progress' | 'dialable'> = {},
+    listeners: Pick<Call, 'progress' | 'dialable' | 'event'> = {},
     signal?: AbortSignal,
   ): Promise<T> {
     const id = ++this.#lastId
@@ -194,6 +258,9 @@ class WorkerClient implements ClusterClient {
         break
       case 'dialable':
         this.#calls.get(reply.id)?.dialable?.(reply.shadow)
+        break
+      case 'event':
+        this.#calls.get(reply.id)?.event?.(reply.event)
         break
       case 'result':
         this.#take(reply.id)?.resolve(reply.value)

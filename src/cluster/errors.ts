@@ -28,6 +28,9 @@ const hints: Record<ClusterErrorCode, string> = {
   'target-unknown': 'name it as [service/|deployment/|statefulset/|pod/]NAME, with -n for another namespace',
   'target-unfit': 'name another target or port',
   'not-ready': 'see why its pods are not ready: kubectl get pods',
+  held: 'ask them, or take it over with --force',
+  'taken-over': 'talk to them; nothing is left to put back here',
+  'name-taken': 'take another name',
   internal: 'run again with KT_LOG=debug and report it with the log',
 }
 

@@ -4,6 +4,13 @@ import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api } from './api.ts'
+import { beginExchange, beginRun } from './back/begin.ts'
+import type { BackContext } from './back/context.ts'
+import { removeExchange, renewLease, replaceShadow, restoreExchange, watchExchange } from './back/hold.ts'
+import { listLeases } from './back/lease.ts'
+import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
+import { switchExchange } from './back/switch.ts'
+import type { BackEvent, BackHandle, ExchangeRequest, Leftover, RunRequest } from './back-port.ts'
 import { clusterError } from './errors.ts'
 import { resolveForward } from './forward-target.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
@@ -85,14 +92,10 @@ export class LocalClusterClient implements ClusterClient {
   }
 
   async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {
-    const api = this.#connect()
-    const { namespace } = api.kubeconfig.identity
-    const { patienceMs } = this.#options
-    const agentBundle = () => readBundle(this.#options.agentBundle)
     const own = Promise.withResolvers<V1Pod | undefined>()
     this.#ownPod = own.promise
     try {
-      const dependencies = { api, namespace, suffix, agentBundle, patienceMs, onRunning: own.resolve }
+      const dependencies = { ...this.#back(), onRunning: own.resolve }
       return await createShadow(dependencies, options, progress, hooks)
     } finally {
       own.resolve(undefined) // where it never ran
@@ -127,10 +130,72 @@ export class LocalClusterClient implements ClusterClient {
     await removeShadow(this.#connect(), shadow)
   }
 
+  async beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
+    return beginExchange(this.#back(), request, options, progress, hooks)
+  }
+
+  async beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
+    return beginRun(this.#back(), request, options, progress, hooks)
+  }
+
+  async switchExchange(handle: BackHandle, progress: Progress): Promise<void> {
+    await switchExchange(this.#back(), handle, progress)
+  }
+
+  async renewLease(handle: BackHandle): Promise<void> {
+    await renewLease(this.#back(), handle)
+  }
+
+  async watchExchange(handle: BackHandle, onEvent: (event: BackEvent) => void, signal: AbortSignal): Promise<void> {
+    await watchExchange(this.#back(), handle, onEvent, signal)
+  }
+
+  async restoreExchange(handle: BackHandle, progress: Progress) {
+    return restoreExchange(this.#back(), handle, progress)
+  }
+
+  async removeExchange(handle: BackHandle): Promise<void> {
+    await removeExchange(this.#back(), handle)
+  }
+
+  async replaceShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks) {
+    return replaceShadow(this.#back(), handle, progress, hooks)
+  }
+
+  async leases() {
+    const { api, namespace } = this.#back()
+    return listLeases(api, namespace)
+  }
+
+  async recover(target: string, options: { force: boolean; holder: string }, progress: Progress) {
+    return recover(this.#back(), target, options, progress)
+  }
+
+  async findLeftovers(progress: Progress) {
+    return findLeftovers(this.#back(), progress)
+  }
+
+  async removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress) {
+    return removeLeftovers(this.#back(), leftovers, holder, progress)
+  }
+
   async close(): Promise<void> {
     const api = this.#api
     this.#api = undefined
     api?.close()
+  }
+
+  #back(): BackContext {
+    const api = this.#connect()
+    return {
+      api,
+      namespace: api.kubeconfig.identity.namespace,
+      suffix,
+      agentBundle: () => readBundle(this.#options.agentBundle),
+      patienceMs: this.#options.patienceMs,
+      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      now: () => performance.now(),
+    }
   }
 
   #connect(): Api {

@@ -1,7 +1,24 @@
 // What crosses the border between client.ts and worker.ts: JSON over Node's IPC channel.
+import type { BackEvent } from './back-port.ts'
 import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './port.ts'
 
 export type Method = Exclude<keyof ClusterClient, 'close'>
+
+/** What undoes itself when it is aborted, and says so only then. */
+export const making: ReadonlySet<Method> = new Set<Method>([
+  'createShadow',
+  'beginExchange',
+  'beginRun',
+  'replaceShadow',
+])
+
+/** What goes on when its caller has died. */
+export const ending: ReadonlySet<Method> = new Set<Method>([
+  'restoreExchange',
+  'removeExchange',
+  'recover',
+  'removeLeftovers',
+])
 
 /** To the worker. `open` comes first, once. */
 export type Request =
@@ -13,5 +30,6 @@ export type Request =
 export type Reply =
   | { type: 'progress'; id: number; step: string; detail: string }
   | { type: 'dialable'; id: number; shadow: ShadowHandle }
+  | { type: 'event'; id: number; event: BackEvent }
   | { type: 'result'; id: number; value?: unknown }
   | { type: 'error'; id: number; code: ClusterErrorCode; message: string; hint: string }

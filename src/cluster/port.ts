@@ -2,6 +2,11 @@
 // runs in a child process (src/cluster/worker.ts) that lives only while there is something to say to the API server;
 // src/cluster/client.ts starts it and speaks to it. Everything here crosses a process border: plain data only.
 
+import type { BackClient } from './back-port.ts'
+import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shadow-port.ts'
+
+export type { Progress, ShadowHandle, ShadowHooks, ShadowKind, ShadowOptions } from './shadow-port.ts'
+
 /** Which cluster, as whom. All optional: kubectl's defaults apply. */
 export interface ClusterSelection {
   kubeconfig?: string
@@ -35,41 +40,6 @@ export interface Ranges {
   notes: string[]
 }
 
-export type ShadowKind = 'agent' | 'sshd'
-
-export interface ShadowOptions {
-  kind: ShadowKind
-  image: string
-  nodeSelector: Record<string, string>
-  serviceAccount?: string
-  imagePullSecrets: string[]
-  labels: Record<string, string>
-  annotations: Record<string, string>
-  /** Requests and limits, `cpu=100m,memory=64Mi` parsed: applied as both. */
-  resources: Record<string, string>
-  /** Who is connected: `user@machine`, goes to an annotation. */
-  owner: string
-  readyTimeoutMs: number
-}
-
-/** A shadow and how to reach its SSH server. */
-export interface ShadowHandle {
-  namespace: string
-  job: string
-  /** The Job's, so that a later one of the same name is never taken for this. */
-  jobUid: string
-  pod: string
-  node: string
-  kind: ShadowKind
-  /** Port of the SSH server inside the pod. */
-  port: number
-  username: string
-  /** ed25519, OpenSSH PEM. In memory only. */
-  clientKey: string
-  /** The host key's public half in SSH wire format, base64: pinned. Undefined where the image makes its own (see hostKeyPolicy). */
-  hostKey: string | undefined
-}
-
 /** All that a WebSocket to the API server needs; fresh for every connection (tokens expire). */
 export interface PortForwardEndpoint {
   url: string
@@ -77,20 +47,6 @@ export interface PortForwardEndpoint {
   tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
   /** http(s):// or socks5:// URL, from the kubeconfig's proxy-url or the environment. */
   proxy?: string
-}
-
-/** Progress of a step, as it happens: `shadow: image is being pulled`. */
-export type Progress = (step: string, detail: string) => void
-
-export interface ShadowHooks {
-  /**
-   * The pod has a node: from now on a port-forward may succeed, some 0.4 s before the cluster says that it runs (the
-   * kubelet tells the API server late). So dial at once and again every 100 ms until it answers or createShadow
-   * rejects. Called once, and not at all when creation failed before.
-   */
-  dialable?: (shadow: ShadowHandle) => void
-  /** Gives up: the Job is removed, then createShadow rejects. */
-  signal?: AbortSignal
 }
 
 export interface ServiceSeen {
@@ -149,7 +105,7 @@ export interface ForwardTarget {
 }
 
 /** What the worker can do. Errors are ClusterError with a stable `code`. */
-export interface ClusterClient {
+export interface ClusterClient extends BackClient {
   identify(): Promise<ClusterIdentity>
   /** Where no pod can be seen, it waits for the shadow that is being made, whose own addresses are then the sample. */
   discoverRanges(): Promise<Ranges>
@@ -200,6 +156,9 @@ export type ClusterErrorCode =
   | 'target-unknown' // there is no such Service, Deployment, ...
   | 'target-unfit' // it is there, and cannot serve for what was asked
   | 'not-ready' // it has no ready pod now
+  | 'held' // exchanged by somebody else
+  | 'taken-over' // it is not ours any more
+  | 'name-taken' // an object of the name that is needed is there, and not kt's
   | 'internal'
 
 /** `message` says what and why in one line, `hint` what to do in one line. */

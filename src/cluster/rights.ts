@@ -1,7 +1,7 @@
 // Asks the API server what this user may do, where finding out by trying would come too late to be told well.
 import type { V1SelfSubjectAccessReview } from '@kubernetes/client-node'
-import type { Api } from './api.ts'
 import { clusterError } from './errors.ts'
+import type { ApiPort } from './follow.ts'
 
 /** Something to do in the cluster. */
 export interface Right {
@@ -15,7 +15,7 @@ export interface Right {
 }
 
 /** Throws ClusterError `forbidden` when a port-forward to pods of the namespace will be refused. */
-export async function checkPortForward(api: Api, namespace: string): Promise<void> {
+export async function checkPortForward(api: ApiPort, namespace: string): Promise<void> {
   const forward = { group: '', resource: 'pods', subresource: 'portforward', namespace }
   const [get, create] = await Promise.all([
     may(api, { verb: 'get', ...forward }),
@@ -35,7 +35,7 @@ function missing(verb: string, namespace: string) {
 }
 
 /** Undefined where the API server does not say. Throws ClusterError when it cannot be asked at all. */
-export async function may(api: Api, right: Right): Promise<boolean | undefined> {
+export async function may(api: ApiPort, right: Right): Promise<boolean | undefined> {
   const body = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
@@ -46,7 +46,7 @@ export async function may(api: Api, right: Right): Promise<boolean | undefined> 
   return (answer.body as V1SelfSubjectAccessReview).status?.allowed === true
 }
 
-async function minorVersion(api: Api): Promise<number> {
+async function minorVersion(api: ApiPort): Promise<number> {
   const { minor } = await api.get<{ minor: string }>('/version')
   return Number.parseInt(minor, 10)
 }

@@ -1,5 +1,7 @@
 // The Job and the Secret of a shadow, as objects for the API server. Pure: names and keys come in.
 import type { V1Container, V1Job, V1PodSpec, V1Secret } from '@kubernetes/client-node'
+import { ID_LABEL, MANAGED_LABELS } from './back/record.ts'
+import type { Serving } from './back-port.ts'
 import type { ShadowKind, ShadowOptions } from './port.ts'
 
 /** Port of the SSH server and the user to log in as. */
@@ -10,9 +12,8 @@ export const shadowLogin: Record<ShadowKind, { port: number; username: string }>
 
 export const CONTAINER = 'shadow'
 const labels = {
-  'app.kubernetes.io/name': 'kt',
+  ...MANAGED_LABELS,
   'app.kubernetes.io/component': 'shadow',
-  'app.kubernetes.io/managed-by': 'kt',
 }
 export const OWNER_ANNOTATION = 'kt/owner'
 
@@ -35,36 +36,40 @@ const noSidecarAnnotations = {
 // Room for an idle agent: a Job with less is refused by quotas that demand requests, one with more by those that are full.
 const defaultRequests = { cpu: '10m', memory: '64Mi' }
 
+// An agent that serves comes back after a crash or an eviction, however often.
+const SERVING_BACKOFF_LIMIT = 100_000
+
 /** The Job, suspended: its pod comes when `suspend` is set to false. */
-export function jobManifest(name: string, namespace: string, options: ShadowOptions): V1Job {
-  const common = { ...options.labels, ...labels, 'app.kubernetes.io/instance': name }
-  const owner = { [OWNER_ANNOTATION]: options.owner }
+export function jobManifest(name: string, namespace: string, options: ShadowOptions, serving?: Serving): V1Job {
+  const id = serving && { [ID_LABEL]: serving.id }
+  const common = { ...options.labels, ...labels, ...id, 'app.kubernetes.io/instance': name }
+  const owner = { ...serving?.annotations, [OWNER_ANNOTATION]: options.owner }
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
     metadata: { name, namespace, labels: common, annotations: { ...options.annotations, ...owner } },
     spec: {
       suspend: true,
-      backoffLimit: 0,
+      backoffLimit: serving ? SERVING_BACKOFF_LIMIT : 0,
       completions: 1,
       parallelism: 1,
       ttlSecondsAfterFinished: 60,
       activeDeadlineSeconds: options.kind === 'sshd' ? SSHD_DEADLINE_S : AGENT_START_DEADLINE_S,
       template: {
         metadata: {
-          labels: { ...common, ...noSidecarLabels },
+          labels: { ...common, ...serving?.podLabels, ...noSidecarLabels },
           annotations: { ...noSidecarAnnotations, ...options.annotations, ...owner },
         },
-        spec: podSpec(name, options),
+        spec: podSpec(name, options, serving),
       },
     },
   }
 }
 
-function podSpec(name: string, options: ShadowOptions): V1PodSpec {
+function podSpec(name: string, options: ShadowOptions, serving?: Serving): V1PodSpec {
   const agent = options.kind === 'agent'
   return {
-    restartPolicy: 'Never',
+    restartPolicy: serving ? 'OnFailure' : 'Never',
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 1,
@@ -81,27 +86,39 @@ function podSpec(name: string, options: ShadowOptions): V1PodSpec {
         fsGroup: 65532,
         seccompProfile: { type: 'RuntimeDefault' },
       }),
-      // Both are "safe" sysctls, admitted by Pod Security "restricted".
+      // All are "safe" sysctls, admitted by Pod Security "restricted".
       sysctls: [
         // Of 28,000 ports to one address all may be in TIME-WAIT after a minute of many short connections.
         { name: 'net.ipv4.ip_local_port_range', value: '1024 65535' },
         // Echo requests without a privilege (icmp(7)).
         { name: 'net.ipv4.ping_group_range', value: '0 2147483647' },
+        ...(serving?.ports.some(({ port }) => port < 1024) ? [lowPorts] : []),
       ],
     },
-    containers: [agent ? agentContainer(options) : sshdContainer(options)],
+    containers: [agent ? agentContainer(options, serving) : sshdContainer(options)],
     volumes: [{ name: 'kt', secret: { secretName: name, defaultMode: agent ? 0o440 : 0o400 } }],
   }
 }
 
-function agentContainer(options: ShadowOptions): V1Container {
-  const { port } = shadowLogin.agent
+// Decides for IPv6 as well.
+const lowPorts = { name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }
+
+function agentContainer(options: ShadowOptions, serving?: Serving): V1Container {
+  const port = serving?.sshPort ?? shadowLogin.agent.port
+  const common = container(options, port, '/kt')
+  const named = serving?.named.map((each) => ({ name: each.name, containerPort: each.port, protocol: each.protocol }))
   return {
-    ...container(options, port, '/kt'),
+    ...common,
+    ...(serving && {
+      ports: [{ name: 'kt-ssh', containerPort: port, protocol: 'TCP' }, ...named!],
+      readinessProbe: { tcpSocket: { port: serving.probe }, periodSeconds: 1, failureThreshold: 3 },
+    }),
     command: ['node', '/kt/agent.cjs'],
     env: [
       { name: 'KT_AGENT_PORT', value: String(port) },
-      { name: 'KT_AGENT_IDLE_S', value: String(AGENT_IDLE_S) },
+      { name: 'KT_AGENT_IDLE_S', value: String(serving?.idleSeconds ?? AGENT_IDLE_S) },
+      ...(serving ? [{ name: 'KT_AGENT_PORTS', value: JSON.stringify(serving.ports) }] : []),
+      ...Object.entries(serving?.env ?? {}).map(([name, value]) => ({ name, value })),
     ],
     securityContext: {
       allowPrivilegeEscalation: false,

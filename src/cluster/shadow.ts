@@ -1,8 +1,10 @@
 // Makes, watches and removes shadows (decision 4 of the design): a suspended Job, its Secret, then the release. Whoever
 // gives up or fails here leaves nothing behind in the cluster.
 import type { CoreV1Event, V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
-import { type Api, aborted } from './api.ts'
+import { aborted } from './api.ts'
+import type { Serving } from './back-port.ts'
 import { clusterError } from './errors.ts'
+import { type ApiPort, follow, MERGE } from './follow.ts'
 import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './port.ts'
 import { checkPortForward } from './rights.ts'
 import {
@@ -17,7 +19,7 @@ import { isHopeless, judgeEvent, judgePod, type PodVerdict } from './shadow-stat
 import { generateSshKeyPair } from './ssh-key.ts'
 
 export interface ShadowDependencies {
-  api: Api
+  api: ApiPort
   namespace: string
   /** Five letters or digits nobody can guess. */
   suffix: () => string
@@ -27,9 +29,10 @@ export interface ShadowDependencies {
   patienceMs?: [number, number]
   /** Told the pod as it is when its container runs. */
   onRunning?: (pod: V1Pod) => void
+  /** Told the Job, suspended as yet, and may refuse it. */
+  onJob?: (job: V1Job) => Promise<void>
 }
 
-const MERGE = 'application/merge-patch+json' // RFC 7386
 // The scheduler may be ahead of its node cache; the cluster-autoscaler looks every 10 s (--scan-interval).
 const PATIENCE_MS: [number, number] = [3_000, 15_000]
 const GONE_MS = 5_000
@@ -39,6 +42,7 @@ export async function createShadow(
   options: ShadowOptions,
   progress: Progress,
   hooks: ShadowHooks = {},
+  serving?: Serving,
 ): Promise<ShadowHandle> {
   const { api, namespace } = dependencies
   const name = `kt-shadow-${dependencies.suffix()}`
@@ -61,15 +65,17 @@ export async function createShadow(
     const right = checkPortForward(api, namespace)
     right.catch(() => {}) // looked at below; until then it must not count as unhandled
     // What changes the cluster is never cut off in the middle: half done, nobody could know what to undo.
-    const request = { body: jobManifest(name, namespace, options), doing: `creating the Job ${name}` }
+    const request = { body: jobManifest(name, namespace, options, serving), doing: `creating the Job ${name}` }
     job = (await api.send<V1Job>('POST', jobPath(namespace), request)).body
     throwIfAborted(hooks.signal)
+    await dependencies.onJob?.(job)
     const handle = {
       namespace,
       job: name,
       jobUid: job.metadata!.uid!,
       kind: options.kind,
       ...shadowLogin[options.kind],
+      ...(serving && { port: serving.sshPort }),
       clientKey: client.privateKey,
       hostKey: host?.publicKey,
     }
@@ -97,7 +103,7 @@ export async function createShadow(
   }
 }
 
-async function release(api: Api, job: V1Job, files: ShadowFiles): Promise<never> {
+async function release(api: ApiPort, job: V1Job, files: ShadowFiles): Promise<never> {
   const { name, namespace } = job.metadata!
   const secret = { body: secretManifest(job, files), doing: `creating the Secret ${name}` }
   await api.send('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)
@@ -190,23 +196,7 @@ async function waitForPod(
   }
 }
 
-// A watch that is begun again whenever the API server ends it.
-async function follow<T>(
-  api: Api,
-  path: string,
-  query: Record<string, string>,
-  signal: AbortSignal,
-  each: (type: string, object: T) => unknown,
-): Promise<void> {
-  while (!signal.aborted) {
-    for await (const { type, object } of api.watch<T>(path, query, signal)) {
-      if (signal.aborted) return
-      if (type !== 'BOOKMARK') each(type, object)
-    }
-  }
-}
-
-async function withLog(api: Api, pod: V1Pod, { error, hasLog }: PodVerdict): Promise<ClusterError> {
+async function withLog(api: ApiPort, pod: V1Pod, { error, hasLog }: PodVerdict): Promise<ClusterError> {
   if (!hasLog || !error) return error!
   const { name, namespace } = pod.metadata!
   try {
@@ -227,7 +217,7 @@ function noNode(words: string): string {
 
 /** `running` from the container's state, `gone` when nobody will bring this pod back. */
 export async function shadowState(
-  api: Api,
+  api: ApiPort,
   shadow: ShadowHandle,
 ): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }> {
   try {
@@ -241,7 +231,7 @@ export async function shadowState(
 }
 
 /** For sshd: the deadline counts from the Job's start, so it is set to what has passed and half an hour more. */
-export async function prolongShadow(api: Api, shadow: ShadowHandle): Promise<void> {
+export async function prolongShadow(api: ApiPort, shadow: ShadowHandle): Promise<void> {
   if (shadow.kind !== 'sshd') return
   const path = jobPath(shadow.namespace, shadow.job)
   const { body: job, serverTime } = await api.send<V1Job>('GET', path)
@@ -257,7 +247,7 @@ export async function prolongShadow(api: Api, shadow: ShadowHandle): Promise<voi
  * Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
  * to a Job of this name that is another one.
  */
-export async function removeShadow(api: Api, shadow: ShadowHandle): Promise<void> {
+export async function removeShadow(api: ApiPort, shadow: ShadowHandle): Promise<void> {
   const { namespace, job, jobUid, pod } = shadow
   if (!(await removeJob(api, namespace, job, jobUid))) return
   // The garbage collector does these too, a little later and without our rights: so a refusal is no error.
@@ -269,7 +259,7 @@ export async function removeShadow(api: Api, shadow: ShadowHandle): Promise<void
   await podGone(api, namespace, pod)
 }
 
-async function podGone(api: Api, namespace: string, pod: string): Promise<void> {
+async function podGone(api: ApiPort, namespace: string, pod: string): Promise<void> {
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), GONE_MS)
   try {
@@ -287,7 +277,7 @@ async function podGone(api: Api, namespace: string, pod: string): Promise<void> 
 }
 
 // What failed first is what the user hears of; an API server that is away now finds the Job's deadline later.
-async function undo(api: Api, namespace: string, name: string, uid: string | undefined): Promise<void> {
+async function undo(api: ApiPort, namespace: string, name: string, uid: string | undefined): Promise<void> {
   for (let tries = 0; tries < 3; tries++) {
     try {
       await removeJob(api, namespace, name, uid)
@@ -297,7 +287,12 @@ async function undo(api: Api, namespace: string, name: string, uid: string | und
 }
 
 // False when the Job there is not ours.
-async function removeJob(api: Api, namespace: string, name: string, uid: string | undefined): Promise<boolean> {
+export async function removeJob(
+  api: ApiPort,
+  namespace: string,
+  name: string,
+  uid: string | undefined,
+): Promise<boolean> {
   if (uid === undefined) {
     // Its creation was never answered: whether it is there, and ours, must be asked.
     const { status, body } = await api.ask('GET', jobPath(namespace, name))
@@ -311,7 +306,7 @@ async function removeJob(api: Api, namespace: string, name: string, uid: string 
   return true
 }
 
-function jobPath(namespace: string, name?: string): string {
+export function jobPath(namespace: string, name?: string): string {
   return `/apis/batch/v1/namespaces/${namespace}/jobs${name ? `/${name}` : ''}`
 }
 

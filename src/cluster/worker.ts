@@ -1,9 +1,18 @@
 // The child process that speaks to the API server; client.ts starts it. It ends when its channel closes, whatever became
 // of the parent, and takes a shadow that is not finished with it.
+
+import type { BackHandle, ExchangeRequest, Leftover, RunRequest } from './back-port.ts'
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
-import type { Method, Reply, Request } from './messages.ts'
-import { ClusterError, type ForwardRequest, type ShadowHandle, type ShadowOptions } from './port.ts'
+import { ending, type Method, making, type Reply, type Request } from './messages.ts'
+import {
+  ClusterError,
+  type ForwardRequest,
+  type Progress,
+  type ShadowHandle,
+  type ShadowHooks,
+  type ShadowOptions,
+} from './port.ts'
 
 // Time for the removal of a Job whose creation was cut short.
 const LAST_WORDS_MS = 8_000
@@ -20,6 +29,9 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
   try {
     if (!client) throw new Error('called before it was opened')
     const shadow = argument as ShadowHandle
+    const handle = argument as BackHandle
+    const progress: Progress = (step, detail) => tell({ type: 'progress', id, step, detail })
+    const hooks: ShadowHooks = { signal, dialable: (handle) => tell({ type: 'dialable', id, shadow: handle }) }
     const act = {
       identify: () => client!.identify(),
       discoverRanges: () => client!.discoverRanges(),
@@ -31,12 +43,19 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       shadowState: () => client!.shadowState(shadow),
       prolongShadow: () => client!.prolongShadow(shadow),
       removeShadow: () => client!.removeShadow(shadow),
-      createShadow: () =>
-        client!.createShadow(
-          argument as ShadowOptions,
-          (step, detail) => tell({ type: 'progress', id, step, detail }),
-          { signal, dialable: (handle) => tell({ type: 'dialable', id, shadow: handle }) },
-        ),
+      createShadow: () => client!.createShadow(argument as ShadowOptions, progress, hooks),
+      beginExchange: () => client!.beginExchange(...(argument as [ExchangeRequest, ShadowOptions]), progress, hooks),
+      beginRun: () => client!.beginRun(...(argument as [RunRequest, ShadowOptions]), progress, hooks),
+      switchExchange: () => client!.switchExchange(handle, progress),
+      renewLease: () => client!.renewLease(handle),
+      watchExchange: () => client!.watchExchange(handle, (event) => tell({ type: 'event', id, event }), signal),
+      restoreExchange: () => client!.restoreExchange(handle, progress),
+      removeExchange: () => client!.removeExchange(handle),
+      replaceShadow: () => client!.replaceShadow(handle, progress, hooks),
+      leases: () => client!.leases(),
+      recover: () => client!.recover(...(argument as [string, { force: boolean; holder: string }]), progress),
+      findLeftovers: () => client!.findLeftovers(progress),
+      removeLeftovers: () => client!.removeLeftovers(...(argument as [Leftover[], string]), progress),
     }[method]
     tell({ type: 'result', id, value: await act() })
   } catch (error) {
@@ -65,8 +84,9 @@ process.on('message', (request: Request) => {
 async function finish(): Promise<never> {
   setTimeout(() => process.exit(1), LAST_WORDS_MS)
   for (const { abort } of calls.values()) abort.abort()
-  // Only a shadow in the making has something to undo.
-  await Promise.all([...calls.values()].filter(({ method }) => method === 'createShadow').map(({ done }) => done))
+  // What is being made has something to undo; what is being put back shall not stop half-way.
+  const waitFor = ({ method }: { method: Method }) => making.has(method) || ending.has(method)
+  await Promise.all([...calls.values()].filter(waitFor).map(({ done }) => done))
   process.exit(0)
 }
 

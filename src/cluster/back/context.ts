@@ -1,0 +1,120 @@
+// What the calls of the way back share: the API server, time, and names of objects.
+import type { V1ObjectMeta, V1Pod, V1Service } from '@kubernetes/client-node'
+import type { BackHandle } from '../back-port.ts'
+import { clusterError, fromStatus } from '../errors.ts'
+import { type ApiPort, MERGE } from '../follow.ts'
+import type { Progress } from '../port.ts'
+import type { ShadowDependencies } from '../shadow.ts'
+import { type BackRecord, ID_LABEL, MANAGED_LABELS, type MergePatch } from './record.ts'
+import { find, servicePath } from './resolve.ts'
+
+export interface BackContext extends ShadowDependencies {
+  sleep(ms: number): Promise<void>
+  /** Monotonic, ms. */
+  now(): number
+}
+
+/** What the annotation of what is changed says. */
+export function recordOf(handle: BackHandle): BackRecord {
+  const { kind, mode, id, holder, since, lease, original, selector, written, workload } = handle
+  return {
+    version: 1,
+    kind,
+    mode,
+    id,
+    target: targetOf(handle),
+    holder,
+    since,
+    lease: lease.name,
+    ...(original && { original: original.name }),
+    ...(mode === 'selector' && { selector, written }),
+    ...(workload && { workload: { kind: workload.kind, name: workload.name }, replicas: workload.replicas }),
+  }
+}
+
+export function targetOf(handle: Pick<BackHandle, 'service' | 'workload'>): string {
+  return handle.service ?? `${handle.workload?.kind.toLowerCase()}/${handle.workload?.name}`
+}
+
+/**
+ * Changes an object by what `plan` makes of it as it is now, and again when somebody was faster. Undefined when the object
+ * is not there; otherwise what the plan was.
+ */
+export async function change<T, P extends { patch: MergePatch | undefined }>(
+  api: ApiPort,
+  path: string,
+  doing: string,
+  plan: (object: T) => P,
+): Promise<P | undefined> {
+  for (;;) {
+    const object = await find<T>(api, path)
+    if (!object) return undefined
+    const planned = plan(object)
+    if (!planned.patch) return planned
+    try {
+      await api.send('PATCH', path, { body: planned.patch, contentType: MERGE, doing })
+      return planned
+    } catch (error) {
+      if (!isConflict(error)) throw error
+    }
+  }
+}
+
+/** The resourceVersion that was sent is not the newest. */
+function isConflict(error: unknown): boolean {
+  return /the object has been modified/.test((error as Error).message)
+}
+
+/**
+ * Deletes what belongs to the exchange `id` and was made by kt; anything else of that name stays. True when it was deleted.
+ */
+export async function deleteOwn(context: BackContext, path: string, id: string, what: string): Promise<boolean> {
+  for (;;) {
+    const object = await find<{ metadata?: V1ObjectMeta }>(context.api, path)
+    if (!object?.metadata || !belongsTo(object, id)) return false
+    const { uid, resourceVersion } = object.metadata
+    const body = { preconditions: { uid, resourceVersion }, propagationPolicy: 'Background' }
+    const answer = await context.api.ask('DELETE', path, { body })
+    if (answer.status === 409) continue
+    if (answer.status === 404) return false
+    if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `deleting ${what}`)
+    return true
+  }
+}
+
+/** Made by kt for this exchange. */
+export function belongsTo(object: { metadata?: V1ObjectMeta }, id: string): boolean {
+  return isOurs(object) && object.metadata?.labels?.[ID_LABEL] === id
+}
+
+/** Made by kt. */
+export function isOurs({ metadata }: { metadata?: V1ObjectMeta }): boolean {
+  return Object.entries(MANAGED_LABELS).every(([key, value]) => metadata?.labels?.[key] === value)
+}
+
+export function readService(context: BackContext, name: string): Promise<V1Service | undefined> {
+  return find<V1Service>(context.api, servicePath(context.namespace, name))
+}
+
+/** Resolves when the kubelet says that the agent listens. */
+export async function waitForReady(
+  context: BackContext,
+  pod: string,
+  timeoutMs: number,
+  progress: Progress,
+): Promise<void> {
+  const { api, namespace } = context
+  const end = context.now() + timeoutMs
+  for (let tries = 0; ; tries++) {
+    const found = await find<V1Pod>(api, `/api/v1/namespaces/${namespace}/pods/${pod}`)
+    if (!found) throw clusterError('gone', `the shadow's pod ${pod} is not there any more`)
+    if (found.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')) return
+    if (context.now() > end)
+      throw clusterError(
+        'timeout',
+        `the shadow's pod ${pod} is not ready after ${timeoutMs / 1000} s: its agent does not listen`,
+      )
+    if (tries === 20) progress('endpoints', `waits until ${pod} is ready`)
+    await context.sleep(100)
+  }
+}

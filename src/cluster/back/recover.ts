@@ -1,0 +1,128 @@
+// `kt recover` and `kt clean`: from any machine, without the client that made it. Whoever may be alive is watched first, for
+// longer than two renewals of a lease; clocks are not asked.
+import type { Leftover, Recovered } from '../back-port.ts'
+import { clusterError } from '../errors.ts'
+import type { ClusterError, Progress } from '../port.ts'
+import { parseTarget } from '../target.ts'
+import type { BackContext } from './context.ts'
+import { unchanged, WATCH_MS } from './lease.ts'
+import { personOf } from './record.ts'
+import { actionsOf, type Remains, removeRemains, survey } from './remains.ts'
+import { find, resolveTarget, servicePath, workloadPath } from './resolve.ts'
+
+export async function recover(
+  context: BackContext,
+  text: string,
+  { force, holder }: { force: boolean; holder: string },
+  progress: Progress,
+): Promise<Recovered> {
+  const all = await survey(context)
+  const names = await namesOf(context, text, all)
+  const meant = all.filter(
+    ({ target, service, kind }) => kind !== 'run' && (names.has(target) || (service && names.has(service))),
+  )
+  // A run's Service is not put back: it goes.
+  const runs = all.filter(({ target, kind }) => kind === 'run' && names.has(target))
+  const ours = [...meant, ...runs]
+  if (!force) {
+    const alive = await livingOf(context, ours, progress)
+    if (alive)
+      throw clusterError(
+        'held',
+        `${text} is held by ${personOf(alive.holder)} since ${alive.since}, who is there: the lease was renewed while we watched`,
+        'ask them to leave it, or use --force',
+      )
+  }
+  const total: Recovered = { restored: [], kept: [], removed: [], holder: undefined }
+  for (const remains of ours) {
+    // With force the lease may be renewed between looking and taking.
+    const one = await removeRemains(context, force ? withoutVersion(remains) : remains, holder, progress)
+    total.restored.push(...one.restored)
+    total.kept.push(...one.kept)
+    total.removed.push(...one.removed)
+    total.holder ??= one.holder
+  }
+  return total
+}
+
+export async function findLeftovers(context: BackContext, progress: Progress): Promise<Leftover[]> {
+  const all = await survey(context)
+  const leases = all.flatMap(({ lease }) => lease ?? [])
+  if (leases.length > 0)
+    progress('watch', `${leases.length} lease${leases.length > 1 ? 's' : ''}, for ${WATCH_MS / 1000} s`)
+  const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
+  const dead = all.filter(({ lease }) => !lease || still.has(lease.lease))
+  return dead.map((remains) => ({
+    id: remains.id,
+    kind: remains.kind,
+    namespace: context.namespace,
+    target: remains.target,
+    holder: remains.holder && personOf(remains.holder),
+    reason: remains.lease
+      ? `its lease ${remains.lease.lease} was not renewed in the ${WATCH_MS / 1000} s we watched it; its holder renews it every 5 s`
+      : 'no lease holds it',
+    actions: actionsOf(remains),
+    lease: remains.lease && {
+      name: remains.lease.lease,
+      uid: remains.lease.leaseUid,
+      resourceVersion: remains.lease.resourceVersion,
+    },
+  }))
+}
+
+export async function removeLeftovers(
+  context: BackContext,
+  leftovers: Leftover[],
+  holder: string,
+  progress: Progress,
+): Promise<Recovered[]> {
+  const all = await survey(context)
+  const done: Recovered[] = []
+  for (const leftover of leftovers) {
+    const remains = all.find(({ id }) => id === leftover.id)
+    // Gone since, or its lease has come back, or was renewed: alive.
+    if (!remains || remains.lease?.resourceVersion !== leftover.lease?.resourceVersion) continue
+    try {
+      done.push(await removeRemains(context, remains, holder, progress))
+    } catch (error) {
+      if ((error as ClusterError).code !== 'held') throw error
+      progress('clean', `${leftover.target}: ${(error as Error).message}, and is left alone`)
+    }
+  }
+  return done
+}
+
+/** How records may call what the user names. Throws `target-unknown` where neither it nor anything left of it is there. */
+async function namesOf(context: BackContext, text: string, all: Remains[]): Promise<Set<string>> {
+  const { api, namespace } = context
+  const { kind, name } = parseTarget(text)
+  const names = new Set([kind && kind !== 'service' ? `${kind}/${name}` : name])
+  if (kind === undefined || kind === 'service') {
+    if (all.some(({ target, service }) => target === name || service === name)) return names
+    if (await find(api, servicePath(namespace, name))) return names
+    throw clusterError(
+      'target-unknown',
+      `there is no Service ${JSON.stringify(name)} in namespace ${namespace}, and nothing of kt for it`,
+    )
+  }
+  // A workload is known by its own record, or by the Service that leads to it.
+  const workload = all.find((each) => each.workload?.name === name && each.workload.kind.toLowerCase() === kind)
+  if (workload) return names.add(workload.target)
+  if (kind !== 'pod') {
+    const object = await find(api, workloadPath(namespace, kind === 'deployment' ? 'Deployment' : 'StatefulSet', name))
+    if (object && names.size > 0 && all.some(({ target }) => names.has(target))) return names
+  }
+  return names.add((await resolveTarget(api, namespace, text, 'selector')).target)
+}
+
+async function livingOf(context: BackContext, ours: Remains[], progress: Progress) {
+  const leases = ours.flatMap(({ lease }) => lease ?? [])
+  if (leases.length === 0) return undefined
+  progress('watch', `whether ${personOf(leases[0].holder)} renews the lease, ${WATCH_MS / 1000} s`)
+  const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
+  return leases.find(({ lease }) => !still.has(lease))
+}
+
+function withoutVersion(remains: Remains): Remains {
+  return { ...remains, lease: remains.lease && { ...remains.lease, resourceVersion: '' } }
+}

@@ -1,0 +1,187 @@
+// Everything of kt's way back that lies in a namespace, put together by exchange, and how one exchange is put back and
+// removed by somebody who did not make it. Restore before delete, always.
+import type { V1Deployment, V1Job, V1JobList, V1Service } from '@kubernetes/client-node'
+import type { BackKind, HeldLease, Recovered, Restored } from '../back-port.ts'
+import type { ClusterError, Progress } from '../port.ts'
+import { jobPath, removeJob } from '../shadow.ts'
+import { type BackContext, belongsTo, deleteOwn, isOurs } from './context.ts'
+import { deleteLease, listLeases, takeLease } from './lease.ts'
+import { type BackRecord, ID_LABEL, MANAGED_SELECTOR, personOf, readRecord } from './record.ts'
+import { servicePath, type Workload, workloadPath } from './resolve.ts'
+import { restoreService, restoreWorkload } from './restore.ts'
+
+/** What there is of one exchange, mesh or run. */
+export interface Remains {
+  id: string
+  kind: BackKind
+  target: string
+  /** As far as it is known: from what was changed, else from the lease. */
+  record: BackRecord | undefined
+  holder: string | undefined
+  /** The one it names, whoever holds it now. */
+  lease: HeldLease | undefined
+  /** Changed by it: the Service's name. */
+  service: string | undefined
+  workload: { kind: Workload['kind']; name: string } | undefined
+  /** Made by it. */
+  services: string[]
+  jobs: string[]
+}
+
+export async function survey(context: BackContext): Promise<Remains[]> {
+  const { api, namespace } = context
+  const found = new Map<string, Remains>()
+  const of = (id: string): Remains => {
+    const there = found.get(id)
+    if (there) return there
+    const fresh: Remains = {
+      id,
+      kind: 'exchange',
+      target: '',
+      record: undefined,
+      holder: undefined,
+      lease: undefined,
+      service: undefined,
+      workload: undefined,
+      services: [],
+      jobs: [],
+    }
+    found.set(id, fresh)
+    return fresh
+  }
+  const learn = (remains: Remains, record: BackRecord) => {
+    remains.record ??= record
+    remains.kind = record.kind
+    remains.target = record.target
+    remains.holder ??= record.holder
+  }
+  const { items: services } = await api.get<{ items: V1Service[] }>(servicePath(namespace))
+  for (const service of services) {
+    const record = readRecord(service.metadata?.annotations)
+    const { name, labels } = service.metadata!
+    if (record) learn(of(record.id), record)
+    if (!isOurs(service)) {
+      if (record) of(record.id).service = name!
+      continue
+    }
+    const id = labels?.[ID_LABEL]
+    if (id) of(id).services.push(name!)
+  }
+  for (const kind of ['Deployment', 'StatefulSet'] as const)
+    for (const object of await listIfAllowed<V1Deployment>(context, workloadPath(namespace, kind))) {
+      const record = readRecord(object.metadata?.annotations)
+      if (!record) continue
+      learn(of(record.id), record)
+      of(record.id).workload = { kind, name: object.metadata!.name! }
+    }
+  const { items: jobs } = await api.get<V1JobList>(jobPath(namespace), { labelSelector: MANAGED_SELECTOR })
+  for (const job of jobs) {
+    const id = job.metadata?.labels?.[ID_LABEL]
+    if (!id) continue // the shadow of a kt up, which ends by itself
+    const remains = of(id)
+    remains.jobs.push(job.metadata!.name!)
+    remains.target ||= job.metadata?.annotations?.['kt/target'] ?? ''
+    remains.holder ??= job.metadata?.annotations?.['kt/holder']
+    if (!remains.record) remains.kind = (job.metadata?.annotations?.['kt/kind'] as BackKind) ?? 'exchange'
+  }
+  // Last: what began since has its lease and none of the above; what ended since has gone in the other order.
+  const leases = await listLeases(context.api, namespace)
+  for (const lease of leases) {
+    const remains = of(lease.id)
+    remains.kind = lease.kind
+    remains.target ||= lease.target
+    remains.holder ??= lease.holder
+  }
+  for (const remains of found.values())
+    remains.lease = leases.find(({ lease, id }) => id === remains.id || lease === remains.record?.lease)
+  return [...found.values()]
+}
+
+async function listIfAllowed<T>({ api }: BackContext, path: string): Promise<T[]> {
+  try {
+    return (await api.get<{ items: T[] }>(path)).items
+  } catch (error) {
+    if ((error as ClusterError).code !== 'forbidden') throw error
+    return []
+  }
+}
+
+/** What removing it will do, for people, in that order. */
+export function actionsOf(remains: Remains): string[] {
+  const { service, workload, record, services, jobs, lease, kind } = remains
+  return [
+    ...(service && kind !== 'run' ? [`put back the selector of Service ${service}`] : []),
+    ...(workload ? [`scale ${workload.kind} ${workload.name} back to ${record?.replicas ?? 1} if it is at 0`] : []),
+    ...jobs.map((name) => `delete Job ${name}`),
+    ...services.map((name) => `delete Service ${name}`),
+    ...(lease ? [`delete Lease ${lease.lease}`] : []),
+  ]
+}
+
+/**
+ * Takes the lease first, so that neither its holder nor anybody else does anything meanwhile. Throws `held` when it is no
+ * longer as `remains` has it.
+ */
+export async function removeRemains(
+  context: BackContext,
+  remains: Remains,
+  holder: string,
+  progress: Progress,
+): Promise<Recovered> {
+  const { api, namespace } = context
+  const { id, kind, target, lease, record } = remains
+  const name = lease?.lease ?? record?.lease
+  const mine: Omit<BackRecord, 'since'> = {
+    version: 1,
+    kind,
+    mode: record?.mode ?? 'selector',
+    id,
+    target,
+    holder,
+    lease: name ?? '',
+  }
+  if (name) await takeLease(api, namespace, mine, lease !== undefined, lease?.resourceVersion)
+  const { restored, kept } = await putBack(context, remains, progress)
+  const removed: string[] = []
+  for (const job of remains.jobs) if (await deleteJob(context, job, id)) removed.push(`Job ${job}`)
+  for (const service of remains.services)
+    if (await deleteOwn(context, servicePath(namespace, service), id, `Service ${service}`))
+      removed.push(`Service ${service}`)
+  if (name) {
+    await deleteLease(api, namespace, name, holder)
+    removed.push(`Lease ${name}`)
+  }
+  progress('clean', `${target || id}: ${[...restored, ...removed].join(', ') || 'nothing was left'}`)
+  return { restored, kept, removed, holder: remains.holder && personOf(remains.holder) }
+}
+
+async function putBack(
+  context: BackContext,
+  { service, workload, record, kind }: Remains,
+  progress: Progress,
+): Promise<Restored> {
+  if (record && workload) return restoreWorkload(context, workload, serviceOf(record), record, progress)
+  if (record && service && kind !== 'run') return restoreService(context, service, record, progress)
+  return { restored: [], kept: [] }
+}
+
+/** Puts back what somebody else's record says, and ends their shadow: for whoever takes over. */
+export async function endOther(context: BackContext, remains: Remains, progress: Progress): Promise<void> {
+  await putBack(context, remains, progress)
+  // Nodes follow the endpoints a moment later.
+  await context.sleep(NODES_FOLLOW_MS)
+  for (const job of remains.jobs) await deleteJob(context, job, remains.id)
+}
+
+const NODES_FOLLOW_MS = 1_000
+
+async function deleteJob(context: BackContext, name: string, id: string): Promise<boolean> {
+  const { api, namespace } = context
+  const { status, body } = await api.ask('GET', jobPath(namespace, name))
+  if (status !== 200 || !belongsTo(body as V1Job, id)) return false
+  return await removeJob(api, namespace, name, (body as V1Job).metadata!.uid)
+}
+
+function serviceOf({ target }: BackRecord): string | undefined {
+  return target.includes('/') ? undefined : target
+}

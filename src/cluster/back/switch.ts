@@ -1,0 +1,84 @@
+// The moment of an exchange: from now on requests come here. The shadow is ready before anything leads to it.
+import type { V1Deployment, V1Service } from '@kubernetes/client-node'
+import type { BackHandle } from '../back-port.ts'
+import { clusterError } from '../errors.ts'
+import type { Progress } from '../port.ts'
+import { type BackContext, change, recordOf, waitForReady } from './context.ts'
+import { waitForEndpoints, waitOrBelieve } from './endpoints.ts'
+import { held } from './lease.ts'
+import { labelText, type MergePatch, RECORD_ANNOTATION, readRecord, sameLabels, switchPatch } from './record.ts'
+import { find, servicePath, workloadPath } from './resolve.ts'
+
+const READY_MS = 30_000
+const ENDPOINTS_MS = 30_000
+const SCALE_DOWN_MS = 60_000
+const LOOK_MS = 500
+
+export async function switchExchange(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
+  const { api, namespace } = context
+  const { mode, service, shadow } = handle
+  await waitForReady(context, shadow.pod, READY_MS, progress)
+  if (mode === 'selector') await switchService(context, handle)
+  if (mode === 'scale') await scaleDown(context, handle, progress)
+  if (!service) return
+  const ours = (name: string) => name.startsWith(`${shadow.job}-`)
+  const arrived = (ready: string[]) => ready.some(ours) && (mode === 'run' || ready.every(ours))
+  const late = `the endpoints of Service ${service} do not lead to the shadow ${shadow.pod} after ${ENDPOINTS_MS / 1000} s`
+  await waitOrBelieve(waitForEndpoints(api, namespace, service, arrived, ENDPOINTS_MS, late), context.sleep)
+  progress('service', `${service} leads to ${shadow.pod}`)
+}
+
+async function switchService(context: BackContext, handle: BackHandle): Promise<void> {
+  const { api, namespace } = context
+  const name = handle.service!
+  const planned = await change(
+    api,
+    servicePath(namespace, name),
+    `leading the Service ${name} here`,
+    (service: V1Service) => {
+      const there = readRecord(service.metadata?.annotations)
+      if (there && there.id !== handle.id) throw held(there, name)
+      const now = service.spec?.selector ?? {}
+      // Somebody changed it since: the second Service, and so the shadow, would lead elsewhere than it does now.
+      if (!sameLabels(now, handle.selector) && !sameLabels(now, handle.written))
+        throw clusterError(
+          'admission',
+          `the selector of Service ${name} is ${labelText(now)} now, and was ${labelText(handle.selector)} when kt looked`,
+          'run the command again',
+        )
+      return { patch: switchPatch(service, recordOf(handle)) }
+    },
+  )
+  if (!planned) throw clusterError('target-unknown', `the Service ${name} is not there any more`)
+}
+
+async function scaleDown(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
+  const { api, namespace } = context
+  const { kind, name } = handle.workload!
+  const path = workloadPath(namespace, kind, name)
+  const planned = await change(
+    api,
+    path,
+    `scaling ${kind} ${name} to 0`,
+    (object: V1Deployment): { patch: MergePatch | undefined } => {
+      const there = readRecord(object.metadata?.annotations)
+      if (there && there.id !== handle.id) throw held(there, name)
+      const now = object.spec?.replicas ?? 1
+      if (there && now === 0) return { patch: undefined }
+      // The number it has now, which somebody may have changed since the beginning, is the one to go back to.
+      const replicas = there?.replicas ?? now
+      const annotations = { [RECORD_ANNOTATION]: JSON.stringify({ ...recordOf(handle), replicas }) }
+      return {
+        patch: { metadata: { resourceVersion: object.metadata?.resourceVersion, annotations }, spec: { replicas: 0 } },
+      }
+    },
+  )
+  if (!planned) throw clusterError('target-unknown', `the ${kind} ${name} is not there any more`)
+  progress('scale', `${kind} ${name} goes to 0`)
+  for (const end = context.now() + SCALE_DOWN_MS; context.now() < end; await context.sleep(LOOK_MS)) {
+    const object = await find<V1Deployment>(api, path)
+    if (!object || (object.spec?.replicas ?? 1) > 0 || (object.status?.replicas ?? 0) === 0) return
+    // With a Service, its endpoints say so sooner: pods that end are none.
+    if (handle.service) return
+  }
+}
