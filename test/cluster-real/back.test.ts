@@ -52,7 +52,11 @@ describe('exchange on a real cluster', { skip }, () => {
     const stop = new AbortController()
     const told = Promise.withResolvers<void>()
     await cluster.switchExchange(handle, silent)
-    const watching = cluster.watchExchange(handle, (event) => (events.push(event), told.resolve()), stop.signal)
+    const onEvent = (event: BackEvent) => {
+      events.push(event)
+      told.resolve()
+    }
+    const watching = cluster.watchExchange(handle, onEvent, stop.signal)
     const apply = JSON.stringify({ spec: { selector: { app: 'web', tier: 'front' } } })
     kubectl('-n', namespace, 'patch', 'service/web', '--field-manager=gitops', '--type=merge', '-p', apply)
     await told.promise
