@@ -1,7 +1,7 @@
 // What is said over the control socket: one JSON object a line, requests with an id, answers with the same id, events
 // without one. Versioned, so that an old engine and a new command line tell each other apart instead of guessing.
 
-import type { DnsLogEntry, DnsTrace, Flows, WatchEvent } from './views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, WatchEvent } from './views.ts'
 
 /** Raised when a request or answer changes its meaning. */
 export const CONTROL_VERSION = 1
@@ -204,6 +204,8 @@ export interface Operations {
   'dns.trace': [{ name: string; type: string }, DnsTrace]
   /** `waitMs`: how long to wait for names that have to be asked for. */
   flows: [{ waitMs?: number }, Flows]
+  /** Tells the packets of programs until the caller goes; with `filter` those of one service, pod or address. */
+  capture: [{ filter?: string }, Record<string, never>]
   /** Prometheus' text format. */
   metrics: [Record<string, never>, { text: string }]
   /** Tells how kt does, each second until the caller goes; with `dns` also what programs ask from now on. */
@@ -213,6 +215,7 @@ export type Operation = keyof Operations
 
 /** What an operation tells before its result: steps, where nothing else is said here. */
 interface OperationEvents {
+  capture: CaptureEvent
   watch: WatchEvent
 }
 export type EventOf<O extends Operation> = O extends keyof OperationEvents ? OperationEvents[O] : Progress

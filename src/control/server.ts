@@ -29,6 +29,7 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
   'dns.log': z.strictObject({ since: z.number().int().min(0).optional() }),
   'dns.trace': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
+  capture: z.strictObject({ filter: z.string().min(1).max(255).optional() }),
   metrics: empty,
   watch: z.strictObject({ dns: z.boolean().optional() }),
   flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),

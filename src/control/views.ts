@@ -86,3 +86,14 @@ export interface WatchEvent {
   /** What programs have asked since the event before. */
   dns: DnsLogEntry[]
 }
+
+/**
+ * A piece of a capture in pcapng, base64. `header` begins every file; `names` go into every file, before the packets
+ * that come after them; `packets` are `count` packets, with `dropped` lost in front of them.
+ */
+export interface CaptureEvent {
+  kind: 'header' | 'names' | 'packets'
+  data: string
+  count: number
+  dropped: number
+}

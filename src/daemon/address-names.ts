@@ -24,10 +24,16 @@ export class AddressNames {
   // Both in the order in which they were learned.
   readonly #names = new Map<string, string>()
   readonly #asked = new Map<string, number>()
+  readonly #own = new Map<string, string>()
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(options: AddressNamesOptions) {
     this.#options = options
+  }
+
+  /** Names an address of kt itself. */
+  add(address: IpAddress, name: string): void {
+    this.#own.set(address.toString(), name)
   }
 
   /** Takes note of an answer to a question for addresses. */
@@ -37,7 +43,8 @@ export class AddressNames {
 
   /** As a program in the cluster would write it: `web.shop`, `db-0.db.shop`. Undefined if it is not known. */
   nameOf(address: IpAddress): string | undefined {
-    return this.#names.get(address.toString())
+    const text = address.toString()
+    return this.#own.get(text) ?? this.#names.get(text)
   }
 
   /** Asks for the names that are not known, as many at a time as is polite. `settled` waits for what is under way. */
@@ -46,7 +53,11 @@ export class AddressNames {
     for (const address of addresses) {
       if (this.#underWay.size >= MOST_ASKED) return
       const text = address.toString()
-      if (this.#names.has(text) || (this.#asked.get(text) ?? Number.NEGATIVE_INFINITY) > now - ASK_AGAIN_MS) continue
+      if (
+        this.nameOf(address) !== undefined ||
+        (this.#asked.get(text) ?? Number.NEGATIVE_INFINITY) > now - ASK_AGAIN_MS
+      )
+        continue
       this.#put(this.#asked, text, now)
       const answer = this.#options.ask(reverseName(address)).then(
         (message) => {

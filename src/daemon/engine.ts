@@ -6,6 +6,7 @@ import { controlSocket, logFile } from '../control/paths.ts'
 import type { Progress, UpConfig } from '../control/protocol.ts'
 import { type ControlServer, serveControl, toControlError } from '../control/server.ts'
 import { attachTun } from '../tun/native.ts'
+import { withTap } from '../tun/tap.ts'
 import { hasNativeCiphers } from '../tunnel/index.ts'
 import { connectHelper } from './host-client.ts'
 import { openLog } from './log.ts'
@@ -36,7 +37,7 @@ const report = (line: object) => {
   if (!ready) host.report(line)
 }
 const session = new Session(config, {
-  device: attachTun(TUN_FD),
+  device: withTap(attachTun(TUN_FD)),
   host,
   log,
   progress: (p) => report({ type: 'progress', ...p }),
@@ -70,6 +71,7 @@ try {
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
       'dns.log': ({ since }) => ({ entries: session.dnsLog(since ?? 0) }),
       'dns.trace': ({ name, type }) => session.dnsTrace(name, type),
+      capture: ({ filter }, tell, caller) => session.capture(filter, tell, caller),
       metrics: () => ({ text: session.metrics() }),
       watch: ({ dns }, tell, caller) => watch(session, dns === true, tell, caller),
       flows: ({ waitMs }) => session.flows(waitMs ?? 0),

@@ -3,6 +3,7 @@
 import { hostname } from 'node:os'
 import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
 import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
+import { addressesIn } from '../dns/answers.ts'
 import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
@@ -106,6 +107,7 @@ export class NameService {
   /** Serves port 53 of `address` on the stack, UDP and TCP. */
   listen(path: DataPath, address: IpAddress): void {
     const endpoint = { address, port: DNS_PORT }
+    this.addresses.add(address, 'kt-dns')
     path.stack.listenUdp(endpoint, (buffer, start, end, reply) => {
       this.#server.handle(buffer, start, end, 'udp', (answer) => {
         reply(answer)
@@ -247,6 +249,23 @@ export class NameService {
       records: answers,
       ms,
     }
+  }
+
+  /** The addresses of a service or pod, named as a program would name it; an address is itself. By their text. */
+  async addressesOf(target: string): Promise<Map<string, IpAddress>> {
+    const found = new Map<string, IpAddress>()
+    const own = IpAddress.tryParse(target)
+    if (own) return found.set(own.toString(), own)
+    const name = target.replace(/^(service|pod)\//, '')
+    for (const type of ['A', 'AAAA']) {
+      const { answer } = await this.#server.ask(name, type).catch(() => ({ answer: new Uint8Array(0) }))
+      addressesIn(answer, (_, address) => found.set(address.toString(), address))
+    }
+    if (found.size > 0) return found
+    throw Object.assign(new Error(`${name} has no address`), {
+      code: 'unknown-name',
+      hint: `name it as a program would: web, web.shop, db-0.db.shop, or an address; \`kt dns trace ${name}\` shows who was asked`,
+    })
   }
 
   get counters(): Readonly<DnsCounters> {

@@ -2,12 +2,19 @@
 // looks, what was found is kept with the flow, and /proc is read in short slices so that packets are not kept waiting.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { TcpFlow, UdpFlow } from '../stack/api.ts'
+import type { Endpoint } from '../wire/address.ts'
 import { connectedKey, kernelText, portKey, readSockets } from './sockets.ts'
 
 export interface Owner {
   pid: number
   name: string
+}
+
+/** What a flow is to this file: `remote` is the program's end, as in the stack. */
+export interface SocketPair {
+  readonly protocol: 'tcp' | 'udp'
+  readonly local: Endpoint
+  readonly remote: Endpoint
 }
 
 // Longest time in one turn of the event loop, ms.
@@ -16,97 +23,118 @@ const SLICE_MS = 4
 const ASK_AGAIN_MS = 5_000
 /** Processes that were found to own flows and are looked at first. */
 const MOST_KNOWN = 64
+// `findAtOnce` takes at most this part of the time, over this many ms.
+const AT_ONCE_SHARE = 0.2
+const AT_ONCE_MS = 1_000
 
-type Flow = TcpFlow | UdpFlow
+type Inodes = (flow: SocketPair) => string | undefined
+type Wanted = Map<string, SocketPair[]>
 
 export class Processes {
   readonly #proc: string
-  readonly #owners = new WeakMap<Flow, Owner>()
-  readonly #missed = new WeakMap<Flow, number>()
+  readonly #owners = new WeakMap<SocketPair, Owner>()
+  readonly #missed = new WeakMap<SocketPair, number>()
   // Newest last.
   readonly #known = new Set<string>()
   #busy: Promise<void> = Promise.resolve()
+  // Milliseconds that `findAtOnce` may take, as of a time.
+  #credit = AT_ONCE_SHARE * AT_ONCE_MS
+  #creditAt = 0
 
   /** `proc`: where procfs is mounted. */
   constructor(proc = '/proc') {
     this.#proc = proc
   }
 
-  /** What was found by `find`. */
-  ownerOf(flow: Flow): Owner | undefined {
+  /** What was found before. */
+  ownerOf(flow: SocketPair): Owner | undefined {
     return this.#owners.get(flow)
   }
 
   /** Looks for the owners of flows that have none yet. Never rejects. */
-  find(flows: Iterable<Flow>): Promise<void> {
+  find(flows: Iterable<SocketPair>): Promise<void> {
     const wanted = [...flows]
     this.#busy = this.#busy.then(() => this.#find(wanted)).catch(() => {})
     return this.#busy
   }
 
-  async #find(flows: Flow[]): Promise<void> {
+  /**
+   * Looks for the owner of a flow in this turn, while its program waits to be connected and cannot end: for programs
+   * that live for milliseconds. Gives up after a slice, and does nothing when it has taken its share of the time.
+   */
+  findAtOnce(flow: SocketPair): void {
+    const began = performance.now()
+    this.#credit = Math.min(AT_ONCE_SHARE * AT_ONCE_MS, this.#credit + AT_ONCE_SHARE * (began - this.#creditAt))
+    this.#creditAt = began
+    if (this.#credit <= 0) return
+    try {
+      const read = (table: string) => readOr(() => readFileSync(`${this.#proc}/net/${table}`, 'latin1'), '')
+      const texts = new Map([flow.protocol, `${flow.protocol}6`].map((table) => [table, read(table)]))
+      const search = this.#search(this.#wanted([flow], inodesOf(texts)))
+      while (!search.next().done && performance.now() < began + SLICE_MS);
+    } finally {
+      this.#credit -= performance.now() - began
+    }
+  }
+
+  async #find(flows: SocketPair[]): Promise<void> {
     const now = performance.now()
-    const wanted = flows.filter(
+    const open = flows.filter(
       (flow) => !this.#owners.has(flow) && now - (this.#missed.get(flow) ?? Number.NEGATIVE_INFINITY) >= ASK_AGAIN_MS,
     )
-    if (wanted.length === 0) return
-    const inodes = await this.#inodes(wanted)
-    const byLink = new Map<string, Flow[]>()
-    for (const flow of wanted) {
-      const inode = inodes(flow)
-      this.#missed.set(flow, now)
+    if (open.length === 0) return
+    const texts = new Map<string, string>()
+    for (const protocol of new Set(open.map((flow) => flow.protocol)))
+      for (const table of [protocol, `${protocol}6`])
+        texts.set(table, await readFile(`${this.#proc}/net/${table}`, 'latin1').catch(() => ''))
+    for (const flow of open) this.#missed.set(flow, now)
+    const search = this.#search(this.#wanted(open, inodesOf(texts)))
+    for (let until = performance.now() + SLICE_MS; !search.next().done; ) {
+      if (performance.now() < until) continue
+      await new Promise((resolve) => setImmediate(resolve))
+      until = performance.now() + SLICE_MS
+    }
+  }
+
+  /** The flows by what /proc/PID/fd shows for their sockets. */
+  #wanted(flows: SocketPair[], inodeOf: Inodes): Wanted {
+    const wanted: Wanted = new Map()
+    for (const flow of flows) {
+      const inode = inodeOf(flow)
       if (inode === undefined) continue
       const link = `socket:[${inode}]`
-      const others = byLink.get(link)
+      const others = wanted.get(link)
       if (others) others.push(flow)
-      else byLink.set(link, [flow])
+      else wanted.set(link, [flow])
     }
-    await this.#scan(byLink)
+    return wanted
   }
 
-  /** A function from a flow to its socket's inode. The program's end is the flow's `remote`. */
-  async #inodes(flows: Flow[]): Promise<(flow: Flow) => string | undefined> {
-    const tables = { tcp: new Map<string, string>(), udp: new Map<string, string>() }
-    for (const protocol of ['tcp', 'udp'] as const) {
-      if (!flows.some((flow) => flow.protocol === protocol)) continue
-      for (const table of [protocol, `${protocol}6`]) {
-        const text = await readFile(`${this.#proc}/net/${table}`, 'latin1').catch(() => '')
-        readSockets(text, tables[protocol], protocol === 'udp')
-      }
-    }
-    return (flow) => {
-      const program = kernelText(flow.remote)
-      const table = tables[flow.protocol]
-      return (
-        table.get(connectedKey(program, kernelText(flow.local))) ??
-        (flow.protocol === 'udp' ? table.get(portKey(program.slice(-4))) : undefined)
-      )
-    }
-  }
-
-  /** Goes through the processes until every link has an owner: known owners first, then the youngest. */
-  async #scan(links: Map<string, Flow[]>): Promise<void> {
+  /** Goes through the processes until every flow has an owner, known owners first, then the youngest; yields often. */
+  *#search(wanted: Wanted): Generator<void> {
+    if (wanted.size === 0) return
     const known = [...this.#known].reverse()
-    const rest = readdirSync(this.#proc).filter((name) => /^\d+$/.test(name) && !this.#known.has(name))
-    let until = performance.now() + SLICE_MS
+    const rest = list(this.#proc).filter((name) => /^\d+$/.test(name) && !this.#known.has(name))
     for (const pid of [...known, ...rest.sort((a, b) => Number(b) - Number(a))]) {
-      if (links.size === 0) return
       let owner: Owner | undefined
       for (const fd of list(`${this.#proc}/${pid}/fd`)) {
-        if (performance.now() > until) {
-          await new Promise((resolve) => setImmediate(resolve))
-          until = performance.now() + SLICE_MS
+        const link = readOr(() => readlinkSync(`${this.#proc}/${pid}/fd/${fd}`), '')
+        const flows = wanted.get(link)
+        if (flows) {
+          owner ??= {
+            pid: Number(pid),
+            name: readOr(() => readFileSync(`${this.#proc}/${pid}/comm`, 'utf8'), '').trim(),
+          }
+          for (const flow of flows) this.#owners.set(flow, owner)
+          wanted.delete(link)
+          if (wanted.size === 0) break
         }
-        const link = linkOf(`${this.#proc}/${pid}/fd/${fd}`)
-        const flows = links.get(link)
-        if (!flows) continue
-        owner ??= { pid: Number(pid), name: this.#nameOf(pid) }
-        for (const flow of flows) this.#owners.set(flow, owner)
-        links.delete(link)
-        if (links.size === 0) break
+        yield
       }
       if (owner) this.#remember(pid)
       else this.#known.delete(pid)
+      if (wanted.size === 0) return
+      yield
     }
   }
 
@@ -115,29 +143,32 @@ export class Processes {
     this.#known.add(pid)
     if (this.#known.size > MOST_KNOWN) this.#known.delete(this.#known.keys().next().value!)
   }
+}
 
-  #nameOf(pid: string): string {
-    try {
-      return readFileSync(`${this.#proc}/${pid}/comm`, 'utf8').trim()
-    } catch {
-      return ''
-    }
+/** From a flow to its socket's inode; `texts` are the kernel's tables by their names. */
+function inodesOf(texts: ReadonlyMap<string, string>): Inodes {
+  const tables = { tcp: new Map<string, string>(), udp: new Map<string, string>() }
+  for (const [name, text] of texts) {
+    const protocol = name.startsWith('udp') ? 'udp' : 'tcp'
+    readSockets(text, tables[protocol], protocol === 'udp')
+  }
+  return ({ protocol, local, remote }) => {
+    const program = kernelText(remote)
+    const table = tables[protocol]
+    return (
+      table.get(connectedKey(program, kernelText(local))) ??
+      (protocol === 'udp' ? table.get(portKey(program.slice(-4))) : undefined)
+    )
   }
 }
 
-/** Empty for a process that has ended, or that is another user's. */
-function list(path: string): string[] {
+/** A process that has ended, or is another user's, has nothing to read. */
+function readOr<T>(read: () => T, otherwise: T): T {
   try {
-    return readdirSync(path)
+    return read()
   } catch {
-    return []
+    return otherwise
   }
 }
 
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path)
-  } catch {
-    return '' // closed meanwhile
-  }
-}
+const list = (path: string): string[] => readOr(() => readdirSync(path), [])

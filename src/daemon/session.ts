@@ -3,12 +3,14 @@
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
 import type { DnsAnswer, DnsStatus, Progress, ServiceReports, Status, Team, UpConfig } from '../control/protocol.ts'
+import type { ControlCaller } from '../control/server.ts'
 import { VERSION } from '../control/version.ts'
-import type { DnsLogEntry, DnsTrace, Flows } from '../control/views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows } from '../control/views.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
-import type { TunDevice } from '../tun/port.ts'
+import type { TappedDevice } from '../tun/tap.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { IpAddress } from '../wire/address.ts'
+import { capture } from './capture.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
 import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
@@ -27,7 +29,7 @@ const PROLONG_EVERY_MS = 5 * 60_000
 const MTU = 1500
 
 export interface SessionDeps {
-  device: TunDevice
+  device: TappedDevice
   host: HostClient
   log: Log
   /** Steps for the person who waits. */
@@ -256,6 +258,22 @@ export class Session {
 
   dnsTrace(name: string, type: string): Promise<DnsTrace> {
     return this.#requireNames().trace(name, type)
+  }
+
+  /** Packets of programs, until the caller goes; rejects if nothing is called `filter`. */
+  async capture(filter: string | undefined, tell: (event: CaptureEvent) => void, caller: ControlCaller) {
+    const addresses = filter === undefined ? undefined : await this.#requireNames().addressesOf(filter)
+    return capture(
+      {
+        device: this.#deps.device,
+        application: `kt ${VERSION}`,
+        names: this.#names?.addresses,
+        processes: this.#processes,
+        addresses,
+      },
+      tell,
+      caller,
+    )
   }
 
   /** Prometheus' text format. */

@@ -38,6 +38,7 @@ const handlers: ControlHandlers = {
   'dns.trace': () => {
     throw new Error('not asked here')
   },
+  capture: () => ({}),
   metrics: () => ({ text: '' }),
   watch: ({ dns }, tell, caller) =>
     watch({ status: () => ({ state: 'connected' }) as Status, dnsLog }, dns === true, tell, {
