@@ -1,0 +1,122 @@
+// Every session shown in the documents, run as it stands on a laptop of a real cluster, as the person `dev`: each command
+// must end with 0 and print what the document says.
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { assertShown, consoleSteps, holds, type Step } from '../support/console.ts'
+import { realCluster } from '../support/machine.ts'
+import { until } from '../support/until.ts'
+
+const cluster = realCluster()
+const skip = 'missing' in cluster ? cluster.missing : false
+const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const LAPTOP = 'doc'
+const DEADLINE_MS = 60_000
+
+// sudo looks for programs in places of its own, where an installed kt would be.
+const shell = `cd; export PATH=${checkout}/bin:$PATH NO_COLOR=1
+sudo() { if [ "$1" = kt ]; then shift; command sudo ${checkout}/bin/kt "$@"; else command sudo "$@"; fi; }
+`
+
+class Running {
+  readonly step: Step
+  readonly child: ChildProcess
+  said = ''
+  readonly exit: Promise<number | null>
+  over = false
+
+  constructor(step: Step) {
+    this.step = step
+    // A process group of its own, so that ^C reaches all of it, as in a terminal.
+    const held = holds(step.command)
+      ? `exec setsid -w sh -c 'echo "pid $$"; exec ${step.command.replaceAll("'", `'\\''`)}'`
+      : step.command
+    const words = ['laptop', '--as', LAPTOP, 'su', '-', 'dev', '-s', '/bin/bash', '-c', shell + held]
+    this.child = spawn((cluster as { program: string }).program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const output of [this.child.stdout!, this.child.stderr!])
+      output.setEncoding('utf8').on('data', (text: string) => {
+        this.said += text
+      })
+    this.exit = new Promise((resolve) => {
+      this.child.once('close', (code) => {
+        this.over = true
+        resolve(code)
+      })
+    })
+  }
+
+  /** What it has said, without the line that tells its pid. */
+  get shown(): string {
+    return this.said.replace(/^pid \d+\n/m, '')
+  }
+
+  interrupt(): void {
+    process.kill(-Number(/^pid (\d+)$/m.exec(this.said)?.[1]), 'SIGINT')
+  }
+
+  end(): void {
+    try {
+      this.interrupt()
+    } catch {
+      this.child.kill()
+    }
+  }
+}
+
+for (const file of globSync('docs/*.md', { cwd: checkout }).sort()) {
+  const steps = consoleSteps(readFileSync(join(checkout, file), 'utf8'))
+  if (steps.length === 0) continue
+  test(`${file}: ${steps.length} commands`, { skip, timeout: 600_000 }, async () => {
+    const left: Running[] = []
+    const clean = async () => void (await new Running({ command: 'sudo kt down', line: 0, expected: [] }).exit)
+    await clean()
+    after(async () => {
+      for (const running of left) if (!running.over) running.end()
+      await clean()
+    })
+    const held: [Running, number][] = []
+    const interrupt = async (before: number) => {
+      for (const [running, shownAlready] of held.splice(0)) {
+        if (running.step.interruptedBefore !== before) {
+          held.push([running, shownAlready])
+          continue
+        }
+        running.interrupt()
+        assert.equal(await running.exit, 0, `${file}:${running.step.line}: ${running.said}`)
+        assertShown(running.step, running.step.afterInterrupt ?? [], running.shown.slice(shownAlready), file)
+      }
+    }
+    for (const [index, step] of steps.entries()) {
+      await interrupt(index)
+      const running = new Running(step)
+      left.push(running)
+      const shows = () => assertShown(step, step.expected, running.shown, file)
+      if (holds(step.command) || step.command.endsWith('&')) {
+        await until(
+          `${file}:${step.line}: ${step.command} shows what the document says`,
+          () => {
+            if (running.over) shows()
+            try {
+              if (running.shown) shows()
+              return running.shown !== '' || step.expected.length === 0
+            } catch {
+              return undefined
+            }
+          },
+          DEADLINE_MS,
+        ).catch((error: Error) => {
+          throw new Error(`${error.message}; it said:\n${running.said}`)
+        })
+        if (holds(step.command)) held.push([running, running.shown.length])
+        continue
+      }
+      const code = await running.exit
+      assert.equal(code, 0, `${file}:${step.line}: $ ${step.command}\n${running.said}`)
+      shows()
+    }
+    await interrupt(steps.length)
+  })
+}
