@@ -13,14 +13,17 @@ import { RelaySet } from './relay.ts'
 import { createAgentServer } from './server.ts'
 
 const VERSION = '0.1.0'
+/** What is open after this ends with the agent. Less than a pod's usual grace period. */
+const DRAIN_MS = 10_000
 const { env } = process
 const folder = env.KT_AGENT_DIR ?? '/kt'
 const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
 const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
 const log = (line: string) => console.log(`${new Date().toISOString()} ${line}`)
 
-process.on('SIGTERM', () => end('SIGTERM'))
-process.on('SIGINT', () => end('SIGINT'))
+/** Ends connections that the agent serves for the cluster; set once it does. */
+let drain = () => Promise.resolve()
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void drain().then(() => end(signal)))
 process.on('uncaughtException', (error) => {
   log(`internal error: ${error.stack ?? error.message}`)
   process.exit(1)
@@ -55,7 +58,10 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   const second = await listen('::1', bound, agent.serve)
   if (!first && !second) end(`cannot listen on port ${port}`, 1)
   // Last, so that who sees the pod's ports open can be sure that it can be reached.
-  await servePorts({ claims, relays, now: () => performance.now() }).catch((error: Error) => end(error.message, 1))
+  const served = await servePorts({ claims, relays, now: () => performance.now() }).catch((error: Error) =>
+    end(error.message, 1),
+  )
+  drain = () => served.drain(DRAIN_MS)
   for (const { port, protocol, original } of claims.ports)
     log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)

@@ -5,7 +5,7 @@ import type { Claim, Claims } from './claims.ts'
 import { dialClaimant } from './duplex.ts'
 import { matches, type Route } from './http/route.ts'
 import { serveHttp } from './http/serve.ts'
-import { dialOriginal, passToOriginal } from './original.ts'
+import { dialOriginal, Passing } from './passing.ts'
 import { type AgentPort, listenTcp, listenUdp, plainEndpoint } from './ports.ts'
 import type { RelaySet } from './relay.ts'
 import { UdpPort } from './udp-port.ts'
@@ -19,6 +19,8 @@ export interface PortServerOptions {
 }
 
 export interface PortServer {
+  /** Before the agent ends: see Passing.drain. */
+  drain(timeoutMs: number): Promise<void>
   close(): void
 }
 
@@ -26,6 +28,7 @@ export interface PortServer {
 export async function servePorts({ claims, relays, now }: PortServerOptions): Promise<PortServer> {
   const servers: Server[] = []
   const udp: UdpPort[] = []
+  const passing = new Passing(now)
   const sweeper = setInterval(() => {
     for (const port of udp) port.sweep()
   }, SWEEP_MS)
@@ -38,24 +41,31 @@ export async function servePorts({ claims, relays, now }: PortServerOptions): Pr
   for (const port of claims.ports) {
     try {
       if (port.protocol === 'UDP') udp.push(new UdpPort(port, await listenUdp(port.port), claims, now))
-      else servers.push(await listenTcp(port.port, (socket) => bring(socket, port, claims, relays)))
+      else servers.push(await listenTcp(port.port, (socket) => bring(socket, port, { claims, relays, passing })))
     } catch (error) {
       close()
       throw new Error(`cannot listen on ${port.protocol} port ${port.port}: ${(error as Error).message}`)
     }
   }
-  return { close }
+  return { close, drain: (timeoutMs) => passing.drain(timeoutMs) }
+}
+
+interface Ways {
+  claims: Claims
+  relays: RelaySet
+  passing: Passing
 }
 
 /** `socket` is paused: nothing is read of it before somebody has taken it. */
-function bring(socket: Socket, port: AgentPort, claims: Claims, relays: RelaySet): void {
+function bring(socket: Socket, port: AgentPort, { claims, relays, passing }: Ways): void {
   if (port.http) {
+    passing.count(socket)
     void route(socket, port, claims)
     return
   }
   const claimant = claims.holder(port)
   if (!claimant) {
-    passToOriginal(socket, port.original)
+    passing.join(socket, port.original)
     return
   }
   // Until it has an owner.
@@ -64,12 +74,13 @@ function bring(socket: Socket, port: AgentPort, claims: Claims, relays: RelaySet
   const here: Endpoint = plainEndpoint(socket.localAddress, port.port)
   claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), {
     taken(channel) {
+      passing.count(socket)
       const owner = relays.join(socket, channel)
       socket.resume()
       return owner
     },
     refused: () => socket.resetAndDestroy(),
-    absent: () => passToOriginal(socket, port.original),
+    absent: () => passing.join(socket, port.original),
   })
 }
 

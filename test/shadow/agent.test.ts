@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
+import { Caller } from '../tunnel/listen-compliance.ts'
+import { freePort } from '../tunnel/shadows.ts'
 
 const root = join(import.meta.dirname, '../..')
 const host = generateSshKeyPair('host')
@@ -73,6 +75,11 @@ const open = async (port: number) =>
   })
 
 describe('agent', () => {
+  let pods: Server
+  beforeEach(() => {
+    pods = createServer({ allowHalfOpen: true })
+  })
+
   it('needs nothing but its one file, serves, and ends at once on SIGTERM', async () => {
     assert.deepEqual(readdirSync(folder).sort(), ['agent.cjs', 'authorized', 'host_key'])
     const agent = await run()
@@ -130,9 +137,78 @@ describe('agent', () => {
     assert.equal(await agent.exited, 0)
   })
 
+  it('lets anybody with a key in where told so, who has to prove it', async () => {
+    const agent = await run({ KT_AGENT_ANY_KEY: '1', KT_AGENT_IDLE_S: '0' })
+    const tunnel = await connectTunnel({
+      kind: 'agent',
+      username: 'kt',
+      clientKey: generateSshKeyPair('stranger').privateKey,
+      hostKey: host.publicKey,
+      transport: await openTcp('127.0.0.1', agent.port),
+    })
+    await tunnel.close()
+    agent.child.kill('SIGTERM')
+    assert.equal(await agent.exited, 0)
+    assert.doesNotMatch(agent.output(), /no client/)
+  })
+
+  it('serves the ports it was started with, and ends on SIGTERM when nobody waits for an answer', async () => {
+    let answer: () => void = () => {}
+    const asked = new Promise<void>((resolve) => {
+      pods.on('connection', (socket) => {
+        socket.on('data', (chunk) => {
+          if (chunk.toString() === 'quick') socket.write('answer')
+          else {
+            answer = () => socket.end('late answer')
+            resolve()
+          }
+        })
+        socket.on('end', () => socket.end())
+      })
+    })
+    await new Promise<void>((resolve) => pods.listen(0, '127.0.0.1', resolve))
+    const original = { host: '127.0.0.1', port: (pods.address() as AddressInfo).port }
+    const port = await freePort()
+    const agent = await run({ KT_AGENT_PORTS: JSON.stringify([{ port, protocol: 'TCP', http: false, original }]) })
+    const [idle, waiting] = [new Caller(port), new Caller(port)]
+    idle.socket.write('quick')
+    await idle.until(6)
+    waiting.socket.write('slow')
+    await asked
+    agent.child.kill('SIGTERM')
+    await idle.ended
+    idle.socket.end()
+    await idle.closed
+    assert.equal(idle.error, undefined)
+    assert.equal(waiting.socket.destroyed, false)
+    answer()
+    await waiting.ended
+    waiting.socket.end()
+    await waiting.closed
+    assert.equal(waiting.text, 'late answer')
+    assert.equal(waiting.error, undefined)
+    assert.equal(await agent.exited, 0)
+    pods.close()
+  })
+
+  it('says which port it cannot have', async () => {
+    await new Promise<void>((resolve) => pods.listen(0, '::', resolve))
+    const { port } = pods.address() as AddressInfo
+    const taken = JSON.stringify([{ port, protocol: 'TCP' }])
+    await assert.rejects(
+      run({ KT_AGENT_PORTS: taken }),
+      new RegExp(`ended with 1: .*cannot listen on TCP port ${port}: .*EADDRINUSE`, 's'),
+    )
+    pods.close()
+  })
+
   it('says what is missing', async () => {
     await assert.rejects(run({ KT_AGENT_DIR: '/nowhere' }), /cannot read host_key/)
     await assert.rejects(run({ KT_AGENT_PORT: 'x' }), /KT_AGENT_PORT must be a number/)
+    await assert.rejects(
+      run({ KT_AGENT_PORTS: '[{"port":0}]' }),
+      /ended with 2: .*KT_AGENT_PORTS\[0\]: port must be a number/s,
+    )
   })
 })
 

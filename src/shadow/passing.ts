@@ -1,0 +1,128 @@
+// The connections that the agent serves for the cluster without a client: counted, and when the pod is to end, ended where nobody
+// waits for an answer, so that no request fails for it.
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import type { Endpoint } from '../wire/address.ts'
+
+/** An original that has been quiet so long after its last bytes has answered. */
+const QUIET_MS = 5
+const CHECK_MS = 10
+
+export class Passing {
+  readonly #pairs = new Set<Pair>()
+  readonly #now: () => number
+  #others = 0
+  #drained: (() => void) | undefined
+  #checks: NodeJS.Timeout | undefined
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** Joins an accepted socket to a new connection to `original`; without one, or when it cannot be reached, it is reset. */
+  join(socket: Socket, original: Endpoint | undefined): void {
+    if (!original) {
+      socket.resetAndDestroy()
+      return
+    }
+    const pair = new Pair(socket, connect(options(original)), this.#now, () => {
+      this.#pairs.delete(pair)
+      this.#check()
+    })
+    this.#pairs.add(pair)
+  }
+
+  /** Counts a connection until it is over. */
+  count(socket: Socket): void {
+    this.#others++
+    socket.once('close', () => {
+      this.#others--
+      this.#check()
+    })
+  }
+
+  /** Ends connections as they become idle. Resolves when there are none, or after `timeoutMs`. New ones are served. */
+  async drain(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#drained?.(), timeoutMs)
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+      this.#checks = setInterval(() => this.#check(), CHECK_MS)
+      this.#check()
+    })
+    clearInterval(this.#checks)
+    clearTimeout(timer)
+  }
+
+  #check(): void {
+    if (!this.#drained) return
+    for (const pair of this.#pairs) pair.endIfIdle()
+    if (this.#pairs.size === 0 && this.#others === 0) this.#drained()
+  }
+}
+
+/** A connection of its own to `original`. Rejects with what the kernel said, or when there is none. */
+export function dialOriginal(original: Endpoint | undefined): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    if (!original) {
+      reject(new Error('there is no original'))
+      return
+    }
+    const socket = connect(options(original))
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      resolve(socket)
+    })
+  })
+}
+
+function options({ address, port }: Endpoint): TcpNetConnectOpts {
+  return { host: address.toString(), port, allowHalfOpen: true, noDelay: true }
+}
+
+class Pair {
+  readonly #caller: Socket
+  readonly #onward: Socket
+  readonly #now: () => number
+  #lastAnswer = 0
+  #waiting = false
+
+  constructor(caller: Socket, onward: Socket, now: () => number, over: () => void) {
+    this.#caller = caller
+    this.#onward = onward
+    this.#now = now
+    let open = 2
+    const closed = () => {
+      if (--open === 0) over()
+    }
+    follow(caller, onward, closed)
+    follow(onward, caller, closed)
+    onward.on('connect', () => {
+      caller.on('data', () => {
+        this.#waiting = true
+      })
+      onward.on('data', () => {
+        this.#waiting = false
+        this.#lastAnswer = now()
+      })
+      caller.pipe(onward)
+      onward.pipe(caller)
+    })
+  }
+
+  /** FIN to both sides if the last to speak was the original, or nobody did. */
+  endIfIdle(): void {
+    if (this.#waiting || this.#onward.connecting || this.#now() - this.#lastAnswer < QUIET_MS) return
+    if (this.#caller.writableLength > 0) return
+    this.#caller.end()
+    this.#onward.end()
+  }
+}
+
+/** Resets `other` when `socket` ends otherwise than by FIN in both directions. */
+function follow(socket: Socket, other: Socket, closed: () => void): void {
+  socket.on('error', () => other.resetAndDestroy())
+  socket.on('close', () => {
+    if (!(socket.readableEnded && socket.writableFinished)) other.resetAndDestroy()
+    closed()
+  })
+}
