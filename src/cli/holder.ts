@@ -1,17 +1,96 @@
 // Starts a holder and stays with it: shows its steps and what it says, hands Ctrl-C on, and waits until it has put
 // everything back. The holder has a session of its own, so that no Ctrl-C reaches it but through here.
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import type { HolderCommand, HolderConfig, HolderLine } from '../control/holder.ts'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { Caller } from './caller.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
+import { programFile } from './programs.ts'
 
-/** Resolves when the holder has ended after it was told to; rejects with CliError when it failed. */
-export async function hold(config: HolderConfig, caller: Caller): Promise<void> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', holderScript()], {
+export interface HoldWords {
+  /** Said after the holder's own line: how it ends. */
+  ending: string
+  /** Goes on when this command has ended. */
+  background?: boolean
+}
+
+/**
+ * Resolves when the holder has ended after it was told to, or, in the background, when it holds. Rejects with CliError
+ * when it failed.
+ */
+export async function hold(config: HoldConfig, caller: Caller, words: HoldWords): Promise<void> {
+  const holder = start(config, caller)
+  let interrupted = 0
+  let ready = false
+  let told = false
+  let failed: CliError | undefined
+  const interrupt = () => {
+    if (interrupted++ === 0) process.stderr.write(`${dim(process.stderr, 'ending; everything is put back')}\n`)
+    else if (interrupted === 2) process.stderr.write(`${dim(process.stderr, 'waiting for nothing more')}\n`)
+    const end: HolderCommand = { op: 'end' }
+    holder.child.stdin.write(`${JSON.stringify(end)}\n`)
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const signal of signals) process.on(signal, interrupt)
+  const inBackground = Promise.withResolvers<void>()
+  holder.onLine((line) => {
+    switch (line.type) {
+      case 'progress':
+        printProgress(line)
+        break
+      case 'notice':
+        told = true
+        process.stderr.write(`${line.message}\n`)
+        break
+      case 'failed':
+        failed ??= new CliError(line.message, line.hint)
+        break
+      case 'ready':
+        ready = true
+        process.stderr.write(`${bold(process.stderr, `${line.message} ${words.ending}`)}\n`)
+        if (words.background && interrupted === 0) inBackground.resolve()
+    }
+  })
+  try {
+    await Promise.race([holder.ended, inBackground.promise])
+  } finally {
+    for (const signal of signals) process.off(signal, interrupt)
+    holder.letGo()
+  }
+  if (failed) throw failed
+  if (!ready && interrupted > 0)
+    throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
+  // Another command (`kt leave`) may have ended it; it has said so then.
+  if (interrupted === 0 && !words.background && !told)
+    throw new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
+}
+
+/** A task of the holder's: resolves to the line with its result. Rejects with CliError. */
+export async function runTask(config: TaskConfig, caller: Caller): Promise<HolderLine> {
+  const holder = start(config, caller)
+  let result: HolderLine | undefined
+  holder.onLine((line) => {
+    if (line.type === 'progress') printProgress(line)
+    else result = line
+  })
+  await holder.ended
+  if (!result) throw new CliError('the task ended without a result', '`kt logs` may say why')
+  if (result.type === 'failed') throw new CliError(result.message, result.hint)
+  return result
+}
+
+interface Holder {
+  child: ChildProcessByStdio<Writable, Readable, null>
+  onLine(callback: (line: HolderLine) => void): void
+  /** Its output is closed; rejects where it could not be started. */
+  ended: Promise<void>
+  /** It goes on alone, and this process need not wait for it. */
+  letGo(): void
+}
+
+function start(config: HolderConfig, caller: Caller): Holder {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', programFile('holder')], {
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
     // Under sudo it is still the person's kubeconfig, and nothing here needs root.
@@ -20,52 +99,25 @@ export async function hold(config: HolderConfig, caller: Caller): Promise<void> 
   })
   child.stdin.on('error', () => {}) // its end is seen on its output
   child.stdin.write(`${JSON.stringify(config)}\n`)
-  const exited = new Promise<void>((resolve, reject) => {
+  const ended = new Promise<void>((resolve, reject) => {
     child.once('error', (error) =>
       reject(new CliError(`the holder cannot be started: ${error.message}`, 'run ./dev setup again')),
     )
     child.once('close', () => resolve())
   })
-
-  let interrupted = 0
-  let ready = false
-  let failed: CliError | undefined
-  const interrupt = () => {
-    if (interrupted++ === 0) process.stderr.write(`${dim(process.stderr, 'ending; everything is put back')}\n`)
-    const end: HolderCommand = { op: 'end' }
-    child.stdin.write(`${JSON.stringify(end)}\n`)
+  return {
+    child,
+    onLine: (callback) => {
+      const splitter = new LineSplitter()
+      child.stdout.on('data', (chunk: Buffer) => {
+        for (const text of splitter.push(chunk)) callback(JSON.parse(text) as HolderLine)
+      })
+    },
+    ended,
+    letGo: () => {
+      child.stdin.destroy()
+      child.stdout.destroy()
+      child.unref()
+    },
   }
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, interrupt)
-  const splitter = new LineSplitter()
-  child.stdout.on('data', (chunk: Buffer) => {
-    for (const text of splitter.push(chunk)) {
-      const line = JSON.parse(text) as HolderLine
-      if (line.type === 'progress') printProgress(line)
-      else if (line.type === 'notice') process.stderr.write(`${line.message}\n`)
-      else if (line.type === 'failed') failed = new CliError(line.message, line.hint)
-      else {
-        ready = true
-        process.stderr.write(`${bold(process.stderr, line.message)}\n`)
-      }
-    }
-  })
-  try {
-    await exited
-  } finally {
-    for (const signal of signals) process.off(signal, interrupt)
-  }
-  if (interrupted === 0)
-    throw (
-      failed ?? new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
-    )
-  if (!ready) throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
-  if (failed) throw failed
-}
-
-function holderScript(): string {
-  const folder = dirname(fileURLToPath(import.meta.url))
-  const script = [join(folder, 'holder.js'), join(folder, '../daemon/holder.ts')].find((path) => existsSync(path))
-  if (!script) throw new CliError('the holder program is missing', 'run ./dev setup again')
-  return script
 }

@@ -8,11 +8,14 @@ import { addConfigCommands } from './commands/config.ts'
 import { addDashboardCommand } from './commands/dashboard.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
+import { addExchangeCommand, addRunCommand } from './commands/exchange.ts'
 import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
 import { addHelpCommand } from './commands/help.ts'
+import { addLeaveCommand } from './commands/leave.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMetricsCommand } from './commands/metrics.ts'
+import { addCleanCommand, addRecoverCommand } from './commands/recover.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -34,7 +37,12 @@ const program = new Command('kt')
 addUpCommand(program)
 addDownCommand(program)
 addStatusCommand(program)
+addExchangeCommand(program)
+addRunCommand(program)
 addForwardCommand(program)
+addLeaveCommand(program)
+addRecoverCommand(program)
+addCleanCommand(program)
 addDnsCommands(program)
 addDashboardCommand(program)
 addFlowsCommand(program)

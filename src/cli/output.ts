@@ -52,6 +52,7 @@ export function printJson(value: unknown): void {
 /** Aligned `name  value` rows on stdout; rows without a value are left out. */
 export function printFields(fields: [name: string, value: string | undefined][]): void {
   const shown = fields.filter(([, value]) => value !== undefined && value !== '')
+  if (shown.length === 0) return
   const width = Math.max(...shown.map(([name]) => name.length))
   for (const [name, value] of shown) {
     const lines = value!.split('\n')

@@ -1,5 +1,6 @@
 // What a command that holds the terminal (exchange, mesh, run, forward) and its holder process say to each other: the
-// configuration as the first line of the holder's input, then commands; events as lines of its output.
+// configuration as the first line of the holder's input, then commands; events as lines of its output. A task
+// (recover, clean) is asked and answered the same way.
 import type { ControlError, Progress, ShadowConfig } from './protocol.ts'
 
 /** `kt forward`. */
@@ -12,9 +13,74 @@ export interface ForwardConfig extends ShadowConfig {
   remote?: string
 }
 
-export type HolderConfig = ForwardConfig
+/** `kt exchange`, `kt run`. */
+export interface BackConfig extends ShadowConfig {
+  kind: 'exchange' | 'run'
+  /** `[KIND/]NAME`; of `run` the new Service's name. */
+  target: string
+  mode: 'selector' | 'scale'
+  ports: ExposedPort[]
+  /** Takes over what somebody else holds. */
+  force: boolean
+  /** Tells the local program who connected. */
+  proxyProtocol?: 'v1' | 'v2'
+  /** Whether something must listen here before it begins. */
+  check: boolean
+  /** Goes on when the command has ended. */
+  background: boolean
+}
 
-/** Lines after the first. The end of the input means `end` too, unless the holder is to go on in the background. */
+/** A port of the Service and the port of this machine that it comes to. */
+export interface ExposedPort {
+  local: number
+  remote: number
+  protocol?: 'TCP' | 'UDP'
+}
+
+/** `kt recover`. */
+export interface RecoverConfig extends ClusterConfig {
+  kind: 'recover'
+  target: string
+  force: boolean
+}
+
+/** `kt clean`. */
+export interface CleanConfig extends ClusterConfig {
+  kind: 'clean'
+  dryRun: boolean
+}
+
+type ClusterConfig = Pick<ShadowConfig, 'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env'>
+
+export type HoldConfig = ForwardConfig | BackConfig
+export type TaskConfig = RecoverConfig | CleanConfig
+export type HolderConfig = HoldConfig | TaskConfig
+
+/** Of `kt recover` and, one each, of `kt clean`. */
+export interface PutBack {
+  target: string
+  /** `Service web: selector` */
+  restored: string[]
+  /** What somebody else changed meanwhile, and was therefore kept. */
+  kept: string[]
+  /** `Job kt-shadow-x` */
+  removed: string[]
+  holder: string | null
+}
+
+/** What a dead client left in the cluster. */
+export interface LeftBehind {
+  kind: string
+  target: string
+  namespace: string
+  holder: string | null
+  /** Why it is believed dead. */
+  reason: string
+  /** What cleaning does, in that order. */
+  actions: string[]
+}
+
+/** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */
 export type HolderCommand = { op: 'end' }
 
 export type HolderLine =
@@ -23,5 +89,8 @@ export type HolderLine =
   | { type: 'ready'; message: string }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
+  /** A task's result. */
+  | { type: 'recovered'; result: PutBack }
+  | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }
   /** It could not begin, or had to end; everything is put back when the output closes. */
   | ({ type: 'failed' } & ControlError)

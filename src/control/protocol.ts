@@ -189,6 +189,10 @@ export interface Progress {
 export interface Operations {
   status: [Record<string, never>, Status]
   down: [Record<string, never>, { notes: string[] }]
+  /** Of a holder: what it holds. */
+  held: [Record<string, never>, Held]
+  /** Of a holder: puts back what it holds, then ends. */
+  leave: [Record<string, never>, { notes: string[] }]
   /** Is this the cluster and namespace we are connected to? */
   same: [
     Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>,

@@ -17,6 +17,8 @@ const empty = z.strictObject({})
 const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   status: empty,
   down: empty,
+  held: empty,
+  leave: empty,
   same: z.strictObject({
     kubeconfig: z.string().optional(),
     context: z.string().optional(),
@@ -60,7 +62,7 @@ export interface ControlServer {
 /** Listens on `path`, replacing a socket that a dead engine left. Rejects when it cannot. */
 export async function serveControl(
   path: string,
-  handlers: ControlHandlers,
+  handlers: Partial<ControlHandlers>,
   log: (line: string) => void,
 ): Promise<ControlServer> {
   rmSync(path, { force: true })
@@ -103,7 +105,7 @@ export async function serveControl(
 
 async function answer(
   line: string,
-  handlers: ControlHandlers,
+  handlers: Partial<ControlHandlers>,
   send: (r: Response) => void,
   caller: ControlCaller,
   log: (line: string) => void,

@@ -19,7 +19,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true }))
 
 const logged: string[] = []
-const handlers: ControlHandlers = {
+const handlers: Partial<ControlHandlers> = {
   status: () => ({ state: 'connected' }) as Status,
   down: (_, progress) => {
     progress({ step: 'shadow', state: 'done', detail: 'removed', ms: 1 })

@@ -13,6 +13,7 @@ export interface Holding {
   said(): string
   /** Waits until it has said something; rejects when it ends before. */
   saysSoon(pattern: RegExp, deadlineMs?: number): Promise<RegExpExecArray>
+  /** Does nothing once it has ended. */
   signal(name: NodeJS.Signals): void
   /** Exit code, or null where a signal ended it. */
   readonly exit: Promise<number | null>
@@ -53,7 +54,9 @@ export async function startHolding(program: string, name: string, args: string[]
     pid,
     said: () => said,
     saysSoon,
-    signal: (signal) => void process.kill(pid, signal),
+    signal: (signal) => {
+      if (!over) process.kill(pid, signal)
+    },
     exit,
   }
 }

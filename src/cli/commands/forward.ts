@@ -12,7 +12,8 @@ export function addForwardCommand(program: Command): void {
     .argument('<ports>', 'LOCAL[:REMOTE]; LOCAL 0 is any free port, REMOTE a number or name', portPair)
   withShadowOptions(command).action(async (target: string, ports: PortPair, options: ShadowFlags) => {
     const caller = whoCalls()
-    await hold({ ...shadowConfig(options, caller), kind: 'forward', target, ...ports }, caller)
+    const config = { ...shadowConfig(options, caller), kind: 'forward' as const, target, ...ports }
+    await hold(config, caller, { ending: 'Ctrl-C ends it.' })
   })
 }
 

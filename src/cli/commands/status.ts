@@ -1,6 +1,8 @@
 // `kt status`: what is connected, since when, through what.
 import type { Command } from 'commander'
-import type { Status } from '../../control/protocol.ts'
+import { heldHere } from '../../control/holders.ts'
+import type { Held, Status } from '../../control/protocol.ts'
+import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
 import { bold, CliError, EXIT, formatAge, formatBytes, green, printFields, printJson, yellow } from '../output.ts'
 import { withClusterOptions } from './common.ts'
@@ -9,17 +11,19 @@ export function addStatusCommand(program: Command): void {
   withClusterOptions(program.command('status').description('what is connected, since when, and how it does'))
     .option('--json', 'one JSON object')
     .action(async (options: { json?: boolean }) => {
+      const exchanges = await heldHere(whoCalls().uid, process.env)
       try {
-        const status = await withEngine((engine) => engine.request('status', {}))
+        const status = { ...(await withEngine((engine) => engine.request('status', {}))), exchanges }
         if (options.json) printJson(status)
         else printStatus(status)
         if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
       } catch (error) {
         if (options.json && error instanceof CliError && error.exitCode === EXIT.notConnected) {
-          printJson({ state: 'disconnected', message: error.message })
+          printJson({ state: 'disconnected', message: error.message, exchanges })
           process.exitCode = EXIT.notConnected
           return
         }
+        printExchanges(exchanges)
         throw error
       }
     })
@@ -43,4 +47,20 @@ function printStatus(s: Status): void {
     ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
     ['notes', s.notes.join('\n')],
   ])
+  printExchanges(s.exchanges)
+}
+
+function printExchanges(exchanges: Held[]): void {
+  printFields(exchanges.map((one) => [one.kind, describe(one)]))
+}
+
+function describe(one: Held): string {
+  const out = process.stdout
+  const ports = one.ports.map(({ local, remote }) => `${remote} -> localhost:${local}`).join(', ')
+  const { total, open, refused } = one.connections
+  const colour = one.state === 'active' ? green : yellow
+  return [
+    `${bold(out, `${one.target}.${one.namespace}`)}  ${ports}${one.version ? `, version ${one.version}` : ''}`,
+    `${colour(out, one.state)} for ${formatAge(Date.now() - Date.parse(one.since))}, ${total} connections (${open} open${refused ? `, ${refused} refused here` : ''}), ${formatBytes(one.bytes.in)} received, ${formatBytes(one.bytes.out)} sent${one.background ? ', in the background' : ''}`,
+  ].join('\n')
 }

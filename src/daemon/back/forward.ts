@@ -4,12 +4,11 @@ import type { Socket } from 'node:net'
 import { createClusterClient } from '../../cluster/client.ts'
 import type { ClusterClient, ForwardRequest, ForwardTarget, ShadowHandle } from '../../cluster/port.ts'
 import type { ForwardConfig } from '../../control/holder.ts'
-import type { Progress } from '../../control/protocol.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
 import { IpAddress } from '../../wire/address.ts'
 import { Link } from '../link.ts'
-import type { Log } from '../log.ts'
 import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
+import { type HolderDeps, type Holding, Steps } from './holding.ts'
 import { type LocalPort, listenLocal } from './listen-local.ts'
 import { Complaints } from './once.ts'
 import { Splice } from './splice.ts'
@@ -21,20 +20,14 @@ const LOOK_AGAIN_MS = 500
 const FRESH_MS = 5_000
 const PROLONG_EVERY_MS = 5 * 60_000
 
-export interface HolderDeps {
-  log: Log
-  progress(p: Progress): void
-  /** A line for the terminal. */
-  notice(line: string): void
-}
-
-export class Forward {
+export class Forward implements Holding {
   readonly #config: ForwardConfig
   readonly #deps: HolderDeps
   readonly #cluster: ClusterClient
   readonly #closing = new AbortController()
   readonly #line: ShadowLine
   readonly #complaints: Complaints
+  readonly #steps: Steps
   readonly #counters = { bytesIn: 0, bytesOut: 0 }
   readonly #splices = new Set<Splice>()
   #shadow: ShadowHandle | undefined
@@ -46,6 +39,7 @@ export class Forward {
   constructor(config: ForwardConfig, deps: HolderDeps) {
     this.#config = config
     this.#deps = deps
+    this.#steps = new Steps(deps)
     const { kubeconfig, context, namespace } = config
     this.#cluster = createClusterClient({ kubeconfig, context, namespace })
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
@@ -60,14 +54,15 @@ export class Forward {
     const connecting = this.#connectShadow()
     connecting.catch(() => {})
     const words = await this.#firstLook()
-    this.#done('target', words, began)
+    this.#steps.done('target', words, performance.now() - began)
     const [shadow, tunnel] = await connecting
     this.#startLink(shadow, tunnel)
     const { port } = this.#local
-    return `localhost:${port} leads to ${words}. Ctrl-C ends it.`
+    return `localhost:${port} leads to ${words}.`
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<string[]> {
+    const notes: string[] = []
     this.#closing.abort()
     clearInterval(this.#prolong)
     this.#local?.close()
@@ -78,10 +73,15 @@ export class Forward {
       await this.#cluster
         .removeShadow(shadow)
         .catch((error: Error) =>
-          this.#deps.notice(`the shadow ${shadow.job} could not be removed (it ends by itself): ${error.message}`),
+          notes.push(`the shadow ${shadow.job} could not be removed (it ends by itself): ${error.message}`),
         )
     await this.#cluster.close()
+    return notes
   }
+
+  hurry(): void {} // nothing is waited for
+
+  status(): undefined {}
 
   /** A target without a ready pod is waited for, not refused: it may be starting. */
   async #firstLook(): Promise<string> {
@@ -90,7 +90,7 @@ export class Forward {
       return `${found.name} in ${found.namespace}, port ${found.port}${found.pod ? ` (now ${found.pod})` : ''}`
     } catch (error) {
       if ((error as { code?: string }).code !== 'not-ready') throw error
-      this.#deps.progress({ step: 'target', state: 'note', detail: (error as Error).message, ms: 0 })
+      this.#steps.note('target', (error as Error).message)
       return this.#config.target
     }
   }
@@ -103,12 +103,11 @@ export class Forward {
         dialable(shadow)
         return shadow
       }
-      const progress = (_: string, detail: string) =>
-        this.#deps.progress({ step: 'shadow', state: 'running', detail, ms: 0 })
+      const progress = (_: string, detail: string) => this.#steps.running('shadow', detail)
       const hooks = { dialable: noted, signal: this.#closing.signal }
       return this.#cluster.createShadow(shadowOptions(this.#config), progress, hooks).then(noted)
     })
-    this.#done('shadow', `${connected[0].pod} on ${connected[0].node}`, began)
+    this.#steps.done('shadow', `${connected[0].pod} on ${connected[0].node}`, performance.now() - began)
     return connected
   }
 
@@ -255,11 +254,5 @@ export class Forward {
       const there = { address: IpAddress.parse(target.address), port: target.port }
       splice.attach(tunnel.openStream(there, origin, splice), false)
     })
-  }
-
-  #done(step: string, detail: string, began: number): void {
-    const ms = performance.now() - began
-    this.#deps.progress({ step, state: 'done', detail, ms })
-    this.#deps.log(`${step}: ${detail} (${ms.toFixed(0)} ms)`)
   }
 }

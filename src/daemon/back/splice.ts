@@ -33,9 +33,10 @@ export class Splice implements StreamHandler {
   #ended = false
   #socketOver = false
   #streamOver = false
-  /** When something moved last, and whether it came from this machine. */
-  lastMove = performance.now()
-  lastFromHere = false
+  #sentEnd = false
+  #lastMove = performance.now()
+  // A connection on which nothing was said yet rests too.
+  #lastFromHere = true
 
   constructor(socket: Socket, counters: SpliceCounters, events: SpliceEvents = {}) {
     this.#socket = socket
@@ -44,7 +45,7 @@ export class Splice implements StreamHandler {
     socket.on('data', (chunk: Buffer) => this.#fromSocket(chunk))
     socket.on('end', () => {
       this.#ended = true
-      if (!this.#rest && !this.#streamOver) this.#stream?.end()
+      if (!this.#rest) this.#finish()
     })
     socket.on('error', () => {}) // `close` follows
     socket.on('close', (failed) => {
@@ -76,14 +77,15 @@ export class Splice implements StreamHandler {
     this.#socket.pause()
   }
 
-  /** Nothing has moved for so long, in ms. */
-  idleMs(): number {
-    return performance.now() - this.lastMove
+  /** This machine spoke last, that long ago, and nothing of it is on its way. */
+  restsFor(ms: number): boolean {
+    const under = this.#rest !== undefined || this.#socket.writableLength > 0
+    return !under && this.#lastFromHere && performance.now() - this.#lastMove >= ms
   }
 
-  /** FIN to the far side: what comes from this machine is over. */
+  /** FIN to the far side, which then ends its own; what this machine still sends is dropped. */
   endStream(): void {
-    if (!this.#streamOver && !this.#ended) this.#stream?.end()
+    this.#finish()
   }
 
   /** Ends both with a reset. */
@@ -128,7 +130,7 @@ export class Splice implements StreamHandler {
       this.#rest = undefined
       if (!this.#send(rest)) return
     }
-    if (this.#ended) this.#stream!.end()
+    if (this.#ended) this.#finish()
     else this.#socket.resume()
   }
 
@@ -140,7 +142,7 @@ export class Splice implements StreamHandler {
   }
 
   #fromSocket(chunk: Buffer): void {
-    if (this.#streamOver) return
+    if (this.#streamOver || this.#sentEnd) return
     this.#counters.bytesOut += chunk.length
     this.#moved(true)
     if (!this.#send(chunk)) this.#socket.pause()
@@ -154,8 +156,14 @@ export class Splice implements StreamHandler {
     return false
   }
 
+  #finish(): void {
+    if (this.#streamOver || this.#sentEnd) return
+    this.#sentEnd = true
+    this.#stream?.end()
+  }
+
   #moved(fromHere: boolean): void {
-    this.lastMove = performance.now()
-    this.lastFromHere = fromHere
+    this.#lastMove = performance.now()
+    this.#lastFromHere = fromHere
   }
 }

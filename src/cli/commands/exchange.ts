@@ -1,0 +1,99 @@
+// `kt exchange` and `kt run`: requests of the cluster come to programs of this machine, until Ctrl-C or `kt leave`.
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { BackConfig, ExposedPort } from '../../control/holder.ts'
+import { whoCalls } from '../caller.ts'
+import { hold } from '../holder.ts'
+import { CliError, EXIT } from '../output.ts'
+import { oneOf } from './common.ts'
+import { exposedPorts, portNumber } from './expose.ts'
+import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
+
+interface BackFlags extends ShadowFlags {
+  expose?: ExposedPort[]
+  background?: boolean
+  proxyProtocol?: BackConfig['proxyProtocol']
+  check: boolean
+}
+
+interface ExchangeFlags extends BackFlags {
+  mode: BackConfig['mode']
+  force?: boolean
+}
+
+interface RunFlags extends BackFlags {
+  port?: number
+}
+
+export function addExchangeCommand(program: Command): void {
+  const command = program
+    .command('exchange')
+    .description('requests of the cluster to a Service, Deployment or Pod come here; needs no root')
+    .argument('<target>', '[service/|deployment/|statefulset/|pod/]NAME')
+  withBackOptions(withShadowOptions(command))
+    .addOption(
+      new Option('--mode <mode>', 'selector: the Service leads here; scale: the workload is scaled to 0 meanwhile')
+        .default('selector' as const)
+        .argParser(oneOf('selector', 'scale')),
+    )
+    .option('--force', 'take over what somebody else holds')
+    .action(async (target: string, options: ExchangeFlags) => {
+      const { mode, force = false } = options
+      await start('exchange', target, options.expose ?? [], { mode, force }, options)
+    })
+}
+
+export function addRunCommand(program: Command): void {
+  const command = program
+    .command('run')
+    .alias('preview')
+    .description('a new Service in the cluster that leads here; needs no root')
+    .argument('<name>', 'of the new Service')
+    .option('--port <port>', 'of the Service, and of this machine', (text) => {
+      const port = portNumber(text)
+      if (!port) throw new InvalidArgumentError('expected a port, 1 to 65535.')
+      return port
+    })
+  withBackOptions(withShadowOptions(command)).action(async (name: string, options: RunFlags) => {
+    const { port } = options
+    const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
+    await start('run', name, ports, { mode: 'selector', force: false }, options)
+  })
+}
+
+function withBackOptions(command: Command): Command {
+  return command
+    .option('--expose <ports>', 'LOCAL[:REMOTE][/udp],…: ports of this machine for which ports there', exposedPorts)
+    .option('--background', 'return when it works; `kt leave` ends it')
+    .addOption(
+      new Option('--proxy-protocol <version>', 'tell the local program who connected: v1 or v2').argParser(
+        oneOf('v1', 'v2'),
+      ),
+    )
+    .option('--no-check', 'begin although nothing listens on the local ports yet')
+}
+
+async function start(
+  kind: BackConfig['kind'],
+  target: string,
+  ports: ExposedPort[],
+  how: Pick<BackConfig, 'mode' | 'force'>,
+  options: BackFlags,
+): Promise<void> {
+  if (ports.length === 0)
+    throw new CliError(
+      `kt ${kind} needs to know which port of this machine answers`,
+      kind === 'run' ? 'add --port PORT, or --expose LOCAL:REMOTE' : 'add --expose LOCAL[:REMOTE], like 8080:80',
+      EXIT.usage,
+    )
+  if (options.shadow !== 'agent')
+    throw new CliError(
+      `kt ${kind} needs kt's own agent in the shadow: an OpenSSH server cannot serve ports there`,
+      'leave --shadow out',
+      EXIT.usage,
+    )
+  const caller = whoCalls()
+  const { background = false, proxyProtocol, check } = options
+  const config = { ...shadowConfig(options, caller), kind, target, ...how, ports, proxyProtocol, check, background }
+  const end = background ? `\`kt leave ${target}\`` : 'Ctrl-C'
+  await hold(config, caller, { ending: `${end} ends it and puts everything back.`, background })
+}

@@ -1,0 +1,41 @@
+// `kt leave`: ends one exchange, mesh or run of this user on this machine, wherever it is held.
+import type { Command } from 'commander'
+import { askHolders, type LiveHolder } from '../../control/holders.ts'
+import { whoCalls } from '../caller.ts'
+import { CliError, printProgress } from '../output.ts'
+import { type ClusterOptions, withClusterOptions } from './common.ts'
+
+export function addLeaveCommand(program: Command): void {
+  withClusterOptions(
+    program
+      .command('leave')
+      .description('end an exchange, mesh or run of yours on this machine, and put everything back')
+      .argument('<target>', 'as `kt status` lists it'),
+  ).action(async (target: string, options: ClusterOptions) => {
+    const { holders } = await askHolders(whoCalls().uid, process.env)
+    try {
+      const { held, client } = choose(holders, target, options.namespace)
+      const { notes } = await client.request('leave', {}, printProgress)
+      if (notes.length > 0)
+        throw new CliError(notes.join('; '), `\`kt recover ${held.target} -n ${held.namespace}\` tries again`)
+      process.stderr.write(`${held.target} is as before\n`)
+    } finally {
+      for (const { client } of holders) client.close()
+    }
+  })
+}
+
+function choose(holders: LiveHolder[], target: string, namespace: string | undefined): LiveHolder {
+  const name = target.split('/').at(-1)
+  const found = holders.filter(({ held }) => held.target === name && (!namespace || held.namespace === namespace))
+  if (found.length === 1) return found[0]
+  if (found.length > 1) {
+    const list = found.map(({ held }) => `${held.kind} in ${held.namespace}`).join(', ')
+    throw new CliError(`${name} is held more than once: ${list}`, 'add -n NAMESPACE')
+  }
+  const others = holders.map(({ held }) => held.target).join(', ')
+  throw new CliError(
+    `nothing of yours on this machine holds ${name}`,
+    others ? `held are: ${others}` : `\`kt recover ${name}\` puts back what another machine or a killed kt left`,
+  )
+}

@@ -1,0 +1,364 @@
+// `kt exchange` and `kt run`: requests of the cluster come to programs of this machine, from the first question to the
+// API server until everything is as it was. The order of the steps is here; what each does in the cluster, and what a
+// crash in between leaves, is in docs/exchange.md.
+import { randomUUID } from 'node:crypto'
+import type { BackEvent, BackHandle, BackPort } from '../../cluster/back-port.ts'
+import { createClusterClient } from '../../cluster/client.ts'
+import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
+import type { BackConfig, ExposedPort } from '../../control/holder.ts'
+import type { Held } from '../../control/protocol.ts'
+import type { Tunnel } from '../../tunnel/port.ts'
+import { Link } from '../link.ts'
+import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
+import { requireListening } from './check-local.ts'
+import { type HolderDeps, type Holding, Steps } from './holding.ts'
+import { linger } from './linger.ts'
+import { LocalTarget } from './local.ts'
+import { Complaints } from './once.ts'
+
+// docs/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
+const RENEW_MS = 5_000
+const LISTEN_AGAIN_MS = 1_000
+// An API server out of reach when everything is to be put back is asked again for so long.
+const RESTORE_PATIENCE_MS = 30_000
+
+export class Exchange implements Holding {
+  readonly #config: BackConfig
+  readonly #deps: HolderDeps
+  readonly #cluster: ClusterClient
+  readonly #steps: Steps
+  readonly #closing = new AbortController()
+  readonly #hurry = new AbortController()
+  readonly #line: ShadowLine
+  readonly #complaints: Complaints
+  readonly #counters = { bytesIn: 0, bytesOut: 0, total: 0, refused: 0 }
+  readonly #targets = new Map<BackPort, LocalTarget>()
+  #state: Held['state'] = 'starting'
+  #since = new Date()
+  #identity: ClusterIdentity | undefined
+  #handle: BackHandle | undefined
+  #beginning: Promise<unknown> = Promise.resolve()
+  #switching: Promise<void> | undefined
+  #link: Link | undefined
+  #renewing: NodeJS.Timeout | undefined
+  /** Somebody else has it now, so there is nothing of ours to put back. */
+  #lost = false
+
+  constructor(config: BackConfig, deps: HolderDeps) {
+    this.#config = config
+    this.#deps = deps
+    this.#steps = new Steps(deps)
+    const { kubeconfig, context, namespace } = config
+    this.#cluster = createClusterClient({ kubeconfig, context, namespace })
+    this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
+    this.#complaints = new Complaints(deps.notice)
+  }
+
+  async start(): Promise<string> {
+    if (this.#config.check) await requireListening(this.#config.ports)
+    const began = performance.now()
+    const identified = this.#cluster.identify().then((identity) => {
+      this.#identity = identity
+      this.#steps.done(
+        'cluster',
+        `${identity.cluster} as ${identity.user}, namespace ${identity.namespace}`,
+        performance.now() - began,
+      )
+    })
+    identified.catch(() => {})
+    const [shadow, tunnel] = await this.#line.connect((dialable) => this.#begin(dialable))
+    await this.#beginning
+    await identified
+    const handle = this.#handle!
+    this.#steps.done('shadow', `${shadow.pod} on ${shadow.node}`, performance.now() - began)
+    for (const warning of handle.warnings) this.#steps.note('service', warning)
+    for (const port of handle.ports) if (port.exposed) this.#targets.set(port, this.#localTarget(port))
+    await this.#claim(tunnel)
+    this.#startLink(shadow, tunnel)
+    this.#closing.signal.throwIfAborted()
+    await this.#steps.run('service', async () => {
+      this.#switching = this.#cluster.switchExchange(handle, (_, detail) => this.#steps.running('service', detail))
+      await this.#switching
+      return [undefined, this.#describeSwitch(handle)]
+    })
+    this.#closing.signal.throwIfAborted()
+    this.#setState('active')
+    this.#watch(handle)
+    return `requests to ${this.#name}.${handle.namespace} come here: ${this.#describePorts()}.`
+  }
+
+  async close(): Promise<string[]> {
+    const notes: string[] = []
+    this.#setState('ending')
+    this.#closing.abort()
+    // What is half begun is undone by `begin` itself; what has just been finished is put back below.
+    await this.#beginning.catch(() => {})
+    // A switch that is under way must not come after its undoing.
+    await this.#switching?.catch(() => {})
+    const handle = this.#handle
+    if (handle && !this.#lost) await this.#restore(handle, notes)
+    if (this.#switching && notes.length === 0) {
+      const left = await linger(() => this.#open(), this.#hurry.signal)
+      if (left > 0) this.#steps.note('ending', `${left} connections that were still open are reset`)
+    }
+    clearInterval(this.#renewing)
+    for (const target of this.#targets.values()) target.close()
+    await this.#link?.close().catch(() => {})
+    // What could not be put back still needs its shadow: `kt recover` finds it by its lease.
+    if (handle && notes.length === 0) await this.#remove(handle, notes)
+    await this.#cluster.close()
+    return notes
+  }
+
+  hurry(): void {
+    this.#hurry.abort()
+  }
+
+  status(): Held {
+    const { config, handle, identity } = { config: this.#config, handle: this.#handle, identity: this.#identity }
+    const shadow = this.#link?.shadow ?? handle?.shadow
+    return {
+      kind: config.kind,
+      target: this.#name,
+      namespace: handle?.namespace ?? identity?.namespace ?? config.namespace ?? '',
+      context: identity?.context ?? config.context ?? '',
+      cluster: identity?.cluster ?? '',
+      mode: config.kind === 'run' ? '' : config.mode,
+      version: null,
+      state: this.#state,
+      since: this.#since.toISOString(),
+      pid: process.pid,
+      background: config.background,
+      ports: config.ports.map(({ local, remote, protocol }) => ({ local, remote, protocol: protocol ?? 'TCP' })),
+      shadow: shadow ? { job: shadow.job, pod: shadow.pod, node: shadow.node } : null,
+      connections: {
+        total: this.#counters.total,
+        open: [...this.#open()].length,
+        refused: this.#counters.refused,
+      },
+      bytes: { in: this.#counters.bytesIn, out: this.#counters.bytesOut },
+      roundTripMs: this.#link?.tunnel()?.stats.roundTripMs ?? null,
+      reconnects: this.#link?.reconnects ?? 0,
+      notes: handle?.warnings ?? [],
+    }
+  }
+
+  /** The Service's name, or the workload's where there is none; before either is known, what was asked for. */
+  get #name(): string {
+    const handle = this.#handle
+    return handle?.service ?? handle?.workload?.name ?? this.#config.target.split('/').at(-1)!
+  }
+
+  *#open() {
+    for (const target of this.#targets.values()) yield* target.splices
+  }
+
+  #begin(dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle> {
+    const config = this.#config
+    const options = shadowOptions(config)
+    const progress = (_: string, detail: string) => this.#steps.running('shadow', detail)
+    const hooks: ShadowHooks = { dialable, signal: this.#closing.signal }
+    // Two exchanges of one person are two holders.
+    const holder = `${config.owner}/${randomUUID().slice(0, 8)}`
+    const begun =
+      config.kind === 'run'
+        ? this.#cluster.beginRun(
+            { name: config.target, ports: config.ports.map(servicePort), holder },
+            options,
+            progress,
+            hooks,
+          )
+        : this.#cluster.beginExchange(
+            {
+              kind: 'exchange',
+              target: config.target,
+              mode: config.mode,
+              ports: config.ports.map(({ remote, protocol }) => ({ port: remote, protocol })),
+              holder,
+              force: config.force,
+            },
+            options,
+            progress,
+            hooks,
+          )
+    const ready = begun.then((handle) => {
+      this.#handle = handle
+      this.#renewing = setInterval(() => void this.#renew(), RENEW_MS)
+      return handle.shadow
+    })
+    this.#beginning = ready
+    return ready
+  }
+
+  #localTarget(port: BackPort): LocalTarget {
+    const { proxyProtocol, ports } = this.#config
+    const same = ports.filter(({ remote }) => remote === port.port)
+    const { local } = same.find(({ protocol }) => protocol === port.protocol) ?? same.find((one) => !one.protocol)!
+    return new LocalTarget({
+      local,
+      remote: port.port,
+      proxyProtocol,
+      addresses: () => this.#link?.tunnel()?.info.addresses ?? [],
+      counters: this.#counters,
+      complaints: this.#complaints,
+    })
+  }
+
+  /** From now on this session gets what comes to the exposed ports. */
+  async #claim(tunnel: Tunnel): Promise<void> {
+    await Promise.all(
+      [...this.#targets].map(([port, target]) =>
+        tunnel.listen(port.listen, port.protocol, {
+          onStream: (incoming) => target.onStream(incoming),
+          onDatagrams: (incoming) => target.onDatagrams(incoming),
+          onLost: (message) => this.#deps.log(`port ${port.listen}: ${message}`),
+        }),
+      ),
+    )
+  }
+
+  #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
+    const { log, notice } = this.#deps
+    const link = new Link({
+      connectAnew: () => this.#line.connect((dialable) => this.#replace(dialable)),
+      openTunnel: (s) => this.#line.open(s),
+      shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
+      // Its Job makes the next pod, or replaceShadow does.
+      discardShadow: async () => {},
+      delay,
+      log,
+      onLost: (why) => {
+        log(`tunnel lost: ${why}`)
+        if (this.#state !== 'active') return
+        this.#setState('reconnecting')
+        notice('the way to the cluster is away; requests go to the original until it is back')
+      },
+      onConnected: (t, s) => {
+        log(`tunnel to ${s.pod}: ${t.info.version}`)
+        if (link.reconnects > 0) void this.#comeBack(link, t)
+      },
+    })
+    this.#link = link
+    link.start(shadow, tunnel)
+  }
+
+  /** Claims the ports through a new tunnel: the agent needs a moment to see that the old session is dead. */
+  async #comeBack(link: Link, tunnel: Tunnel): Promise<void> {
+    while (link.tunnel() === tunnel && !this.#closing.signal.aborted) {
+      try {
+        await this.#claim(tunnel)
+        if (this.#state === 'reconnecting') {
+          this.#setState('active')
+          this.#deps.notice('the way to the cluster is back; requests come here again')
+        }
+        return
+      } catch (error) {
+        this.#deps.log(`claim: ${(error as Error).message}`)
+      }
+      await delay(LISTEN_AGAIN_MS, this.#closing.signal)
+    }
+  }
+
+  async #replace(dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle> {
+    const progress = (_: string, detail: string) => this.#deps.log(`shadow: ${detail}`)
+    const hooks = { dialable, signal: this.#closing.signal }
+    const replaced = this.#cluster.replaceShadow(this.#handle!, progress, hooks).then((handle) => {
+      this.#handle = handle
+      return handle.shadow
+    })
+    this.#beginning = replaced
+    return await replaced
+  }
+
+  /** What others do to the Service. */
+  #watch(handle: BackHandle): void {
+    const said = (event: BackEvent) => this.#deps.notice(event.message)
+    this.#cluster.watchExchange(handle, said, this.#closing.signal).catch((error: Error) => {
+      if (!this.#closing.signal.aborted) this.#deps.log(`watch: ${error.message}`)
+    })
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#cluster.renewLease(this.#handle!)
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'taken-over') {
+        this.#deps.log(`lease: ${(error as Error).message}`)
+        return
+      }
+      if (this.#lost || this.#state === 'ending') return
+      this.#lost = true
+      this.#deps.fail(error as Error)
+    }
+  }
+
+  async #restore(handle: BackHandle, notes: string[]): Promise<void> {
+    const began = performance.now()
+    for (;;) {
+      try {
+        const { restored, kept } = await this.#cluster.restoreExchange(handle, (_, detail) =>
+          this.#steps.running('service', detail),
+        )
+        for (const one of kept) this.#steps.note('service', one)
+        this.#steps.done(
+          'service',
+          restored.length > 0 ? `put back: ${restored.join(', ')}` : 'is as before',
+          performance.now() - began,
+        )
+        return
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string }
+        this.#deps.log(`restore: ${message}`)
+        const late = performance.now() - began > RESTORE_PATIENCE_MS || this.#hurry.signal.aborted
+        if (code !== 'unreachable' || late) {
+          const again = this.#config.kind === 'run' ? 'kt clean' : `kt recover ${this.#name}`
+          notes.push(
+            `${this.#name} could not be put back: ${message}; \`${again} -n ${handle.namespace}\` does it later`,
+          )
+          return
+        }
+      }
+      await delay(LISTEN_AGAIN_MS, this.#hurry.signal)
+    }
+  }
+
+  async #remove(handle: BackHandle, notes: string[]): Promise<void> {
+    const began = performance.now()
+    try {
+      await this.#cluster.removeExchange(handle)
+      this.#steps.done('shadow', `${handle.shadow.job} removed`, performance.now() - began)
+    } catch (error) {
+      notes.push(
+        `the shadow ${handle.shadow.job} could not be removed (\`kt clean -n ${handle.namespace}\` does it later): ${(error as Error).message}`,
+      )
+    }
+  }
+
+  #describeSwitch(handle: BackHandle): string {
+    if (handle.kind === 'run') return `${this.#name} made, port ${this.#exposed().map(String).join(', ')}`
+    const others = handle.ports.filter(({ exposed }) => !exposed).map(({ port }) => port)
+    const rest = others.length > 0 ? `; port ${others.join(', ')} stays with the original pods` : ''
+    const how =
+      handle.mode === 'scale' && handle.workload
+        ? `${handle.workload.kind} ${handle.workload.name} scaled from ${handle.workload.replicas} to 0`
+        : `${this.#name} leads to the shadow`
+    return `${how}${rest}`
+  }
+
+  #exposed(): number[] {
+    return [...this.#targets.keys()].map(({ port }) => port)
+  }
+
+  #describePorts(): string {
+    return this.#config.ports.map(({ local, remote }) => `${remote} -> localhost:${local}`).join(', ')
+  }
+
+  #setState(state: Held['state']): void {
+    this.#state = state
+    this.#since = new Date()
+  }
+}
+
+function servicePort({ remote, protocol }: ExposedPort): { port: number; protocol: 'TCP' | 'UDP' } {
+  return { port: remote, protocol: protocol ?? 'TCP' }
+}

@@ -1,0 +1,54 @@
+// What the holder process needs of whatever it holds, and what it gives it.
+import type { Held, Progress } from '../../control/protocol.ts'
+import type { Log } from '../log.ts'
+
+export interface HolderDeps {
+  log: Log
+  progress(p: Progress): void
+  /** A line for the terminal. */
+  notice(line: string): void
+  /** It cannot go on, with why (an error with `code` and `hint`): the holder puts everything back and ends. */
+  fail(error: Error): void
+}
+
+export interface Holding {
+  /** Resolves to a line for the user when it holds. After a rejection `close` must be called. */
+  start(): Promise<string>
+  /** Puts everything back; resolves to what could not be. Once. */
+  close(): Promise<string[]>
+  /** Called while `close` waits for connections: it waits no longer. */
+  hurry(): void
+  /** For `kt status`; undefined for what it does not list. */
+  status(): Held | undefined
+}
+
+/** Steps with their times, shown and logged alike. */
+export class Steps {
+  readonly #deps: HolderDeps
+
+  constructor(deps: HolderDeps) {
+    this.#deps = deps
+  }
+
+  async run<T>(step: string, act: () => Promise<[T, string]>): Promise<T> {
+    const began = performance.now()
+    const [result, detail] = await act()
+    this.done(step, detail, performance.now() - began)
+    return result
+  }
+
+  done(step: string, detail: string, ms: number): void {
+    this.#deps.progress({ step, state: 'done', detail, ms })
+    this.#deps.log(`${step}: ${detail} (${ms.toFixed(0)} ms)`)
+  }
+
+  note(step: string, detail: string): void {
+    this.#deps.progress({ step, state: 'note', detail, ms: 0 })
+    this.#deps.log(`${step}: note: ${detail}`)
+  }
+
+  running(step: string, detail: string): void {
+    this.#deps.progress({ step, state: 'running', detail, ms: 0 })
+    this.#deps.log.debug(`${step}: ${detail}`)
+  }
+}

@@ -1,0 +1,31 @@
+// After the Service leads back, connections that are open here may finish: each is ended when nothing moves on it and it
+// was this side that spoke last, so that no request is under way. Those that never fall silent are ended between an
+// answer and the next request.
+import { delay } from '../shadow-line.ts'
+import type { Splice } from './splice.ts'
+
+// kube-proxy applies changes within a second (--iptables-min-sync-period 1s); until then new ones still come.
+const AT_LEAST_MS = 1_500
+const AT_MOST_MS = 20_000
+const TICK_MS = 5
+/** For so long only quiet ones are ended... */
+const PATIENT_MS = 6_000
+const QUIET_MS = 1_000
+/** ...then also busy ones that have just answered. */
+const PAUSE_MS = 3
+
+/** Resolves when none of `open()` is left, `hurry` is aborted, or after 20 s; to how many are left. */
+export async function linger(open: () => Iterable<Splice>, hurry: AbortSignal): Promise<number> {
+  const began = performance.now()
+  const passed = () => performance.now() - began
+  const left = () => [...open()].length
+  while (!hurry.aborted && passed() < AT_MOST_MS) {
+    if (left() === 0 && passed() > AT_LEAST_MS) return 0
+    if (passed() > AT_LEAST_MS) {
+      const quiet = passed() < PATIENT_MS ? QUIET_MS : PAUSE_MS
+      for (const splice of open()) if (splice.restsFor(quiet)) splice.endStream()
+    }
+    await delay(TICK_MS, hurry)
+  }
+  return left()
+}

@@ -1,0 +1,190 @@
+// The near end of an exchange: what the cluster sends to one of the shadow's ports goes to a port of this machine's
+// loopback. The local program answers first: only when it has accepted is the caller's connection taken, and when it
+// refuses, the caller is refused.
+import { createSocket } from 'node:dgram'
+import { connect, type Socket } from 'node:net'
+import type {
+  DialFailure,
+  IncomingDatagrams,
+  IncomingStream,
+  ListenHandler,
+  TunnelDatagrams,
+} from '../../tunnel/port.ts'
+import { type Endpoint, IpAddress } from '../../wire/address.ts'
+import type { Complaints } from './once.ts'
+import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
+import { Splice, type SpliceCounters } from './splice.ts'
+
+// Most programs listen on one of these only.
+const HOSTS = ['127.0.0.1', '::1']
+// The shadow has turned to the original by then (docs/agent-protocol.md: one second).
+const CONNECT_TIMEOUT_MS = 3_000
+const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
+
+export interface LocalCounters extends SpliceCounters {
+  total: number
+  refused: number
+}
+
+export interface LocalTargetOptions {
+  /** Port of this machine. */
+  local: number
+  /** The Service's port, for messages. */
+  remote: number
+  proxyProtocol?: 'v1' | 'v2'
+  /** The shadow's own addresses: where its callers connected to. */
+  addresses(): string[]
+  counters: LocalCounters
+  complaints: Complaints
+}
+
+export class LocalTarget implements ListenHandler {
+  readonly #options: LocalTargetOptions
+  readonly #splices = new Set<Splice>()
+  readonly #datagrams = new Set<() => void>()
+  /** The one that answered last comes first. */
+  #host = HOSTS[0]
+
+  constructor(options: LocalTargetOptions) {
+    this.#options = options
+  }
+
+  /** Connections that are open. */
+  get splices(): ReadonlySet<Splice> {
+    return this.#splices
+  }
+
+  onStream(incoming: IncomingStream): void {
+    this.#options.counters.total++
+    void this.#connect().then(
+      (socket) => this.#join(socket, incoming),
+      (error: NodeJS.ErrnoException) => {
+        this.#options.counters.refused++
+        this.#complain(error)
+        incoming.refuse(failureOf(error), `${error.code}: nothing answers on localhost:${this.#options.local}`)
+      },
+    )
+  }
+
+  onDatagrams(incoming: IncomingDatagrams): void {
+    const { counters, local } = this.#options
+    counters.total++
+    const host = this.#host
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
+    let flow: TunnelDatagrams | undefined
+    let waiting: Uint8Array[] | undefined = []
+    const close = () => {
+      if (!this.#datagrams.delete(close)) return
+      socket.close()
+      flow?.close()
+    }
+    this.#datagrams.add(close)
+    socket.on('message', (payload) => {
+      counters.bytesOut += payload.length
+      this.#options.complaints.well(this.#complaint)
+      flow?.send(payload)
+    })
+    // ICMP port unreachable of this machine's own kernel: nobody listens.
+    socket.on('error', (error) => {
+      counters.refused++
+      this.#complain(error)
+      this.#host = HOSTS.find((other) => other !== host)!
+      close()
+    })
+    flow = incoming.accept({
+      onDatagram: (payload) => {
+        if (!this.#datagrams.has(close)) return
+        counters.bytesIn += payload.length
+        // The view is valid during the call only.
+        if (waiting) waiting.push(Uint8Array.from(payload))
+        else socket.send(Uint8Array.from(payload))
+      },
+      onFail: close,
+    })
+    socket.connect(local, host, () => {
+      for (const payload of waiting ?? []) socket.send(payload)
+      waiting = undefined
+    })
+  }
+
+  /** Ends what is open; streams with a reset. */
+  close(): void {
+    for (const splice of [...this.#splices]) splice.reset()
+    for (const close of [...this.#datagrams]) close()
+  }
+
+  async #connect(): Promise<Socket> {
+    const first = this.#host
+    try {
+      return await dial(first, this.#options.local)
+    } catch (error) {
+      const second = HOSTS.find((host) => host !== first)!
+      const socket = await dial(second, this.#options.local).catch(() => {
+        throw error
+      })
+      this.#host = second
+      return socket
+    }
+  }
+
+  #join(socket: Socket, incoming: IncomingStream): void {
+    const { counters, complaints, proxyProtocol } = this.#options
+    complaints.well(this.#complaint)
+    if (proxyProtocol) socket.write(this.#header(proxyProtocol, incoming))
+    const splice = new Splice(socket, counters, { onClose: () => this.#splices.delete(splice) })
+    this.#splices.add(splice)
+    splice.attach(incoming.accept(splice), true)
+  }
+
+  #header(version: 'v1' | 'v2', { port, origin }: IncomingStream): Uint8Array {
+    const source: Endpoint = { address: plain(origin.address), port: origin.port }
+    const addresses = this.#options.addresses().map(IpAddress.parse)
+    const address = ofSameFamily(source.address, addresses, ANY[source.address.family])
+    return proxyHeader(version, source, { address, port })
+  }
+
+  get #complaint(): string {
+    return `local ${this.#options.local}`
+  }
+
+  #complain(error: NodeJS.ErrnoException): void {
+    const { local, remote, complaints } = this.#options
+    const why = error.code === 'ECONNREFUSED' ? 'nothing listens on' : `${error.code} from`
+    complaints.complain(
+      this.#complaint,
+      `${why} localhost:${local}; requests to port ${remote} are refused until something does`,
+    )
+  }
+}
+
+function dial(host: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
+    const timer = setTimeout(
+      () => socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
+      CONNECT_TIMEOUT_MS,
+    )
+    socket.once('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.removeAllListeners('error')
+      socket.on('error', () => {}) // the splice sees its close
+      resolve(socket)
+    })
+  })
+}
+
+function failureOf({ code }: NodeJS.ErrnoException): DialFailure {
+  return code === 'ETIMEDOUT' ? 'timeout' : 'refused'
+}
+
+/** An IPv4 caller of a dual-stack socket shows as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
+function plain(address: IpAddress): IpAddress {
+  if (address.family === 4) return address
+  const { bytes } = address
+  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
+  return mapped ? new IpAddress(bytes.slice(12)) : address
+}
