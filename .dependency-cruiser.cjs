@@ -3,9 +3,9 @@
 const layer = (name, ...allowed) => ({
   name: `${name}-imports`,
   severity: 'error',
-  comment: `src/${name} may import only: ${[name, ...allowed].join(', ')}`,
+  comment: `src/${name} may import only: ${[name, 'base', ...allowed].join(', ')}`,
   from: { path: `^src/${name}/` },
-  to: { path: '^src/', pathNot: `^src/(${[name, ...allowed].join('|')})/` },
+  to: { path: '^src/', pathNot: `^src/(${[name, 'base', ...allowed].join('|')})/` },
 })
 
 module.exports = {
@@ -25,6 +25,7 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/cluster/' },
       to: { path: 'node_modules/@kubernetes/client-node/' },
     },
+    layer('base'),
     layer('wire'),
     layer('stack', 'wire'),
     layer('tun', 'wire'),

@@ -1,7 +1,7 @@
 // What the rest of kt gets from the API server. @kubernetes/client-node costs 460 ms and 84 MB to load, so all of this
 // runs in a child process (src/cluster/worker.ts) that lives only while there is something to say to the API server;
 // src/cluster/client.ts starts it and speaks to it. Everything here crosses a process border: plain data only.
-
+import { ToldError } from '../base/told-error.ts'
 import type { BackClient } from './back-port.ts'
 import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shadow-port.ts'
 
@@ -161,15 +161,6 @@ export type ClusterErrorCode =
   | 'name-taken' // an object of the name that is needed is there, and not kt's
   | 'internal'
 
-/** `message` says what and why in one line, `hint` what to do in one line. */
-export class ClusterError extends Error {
-  readonly code: ClusterErrorCode
-  readonly hint: string
-
-  constructor(code: ClusterErrorCode, message: string, hint: string) {
-    super(message)
-    this.name = 'ClusterError'
-    this.code = code
-    this.hint = hint
-  }
+export class ClusterError extends ToldError<ClusterErrorCode> {
+  override readonly name = 'ClusterError'
 }

@@ -3,6 +3,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { z } from 'zod'
+import { ToldError } from '../base/told-error.ts'
 import { LineSplitter } from './lines.ts'
 import {
   CONTROL_VERSION,
@@ -115,14 +116,14 @@ async function answer(
     const request = envelope.parse(JSON.parse(line))
     id = request.id
     if (request.v !== CONTROL_VERSION) {
-      throw failure(
+      throw new ToldError(
         'version',
         `this engine speaks control version ${CONTROL_VERSION}, the command ${request.v}`,
         'run `kt down` and `kt up` again after an update',
       )
     }
     if (!Object.hasOwn(handlers, request.op))
-      throw failure(
+      throw new ToldError(
         'unknown-operation',
         `unknown operation ${request.op}`,
         'run `kt down` and `kt up` again after an update',
@@ -130,7 +131,7 @@ async function answer(
     const op = request.op as Operation
     const args = requestArgs[op].safeParse(request.args)
     if (!args.success)
-      throw failure(
+      throw new ToldError(
         'bad-request',
         `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`,
         'this is a mistake in kt; please report it',
@@ -140,10 +141,6 @@ async function answer(
   } catch (error) {
     send({ id, ok: false, error: toControlError(error, log) })
   }
-}
-
-function failure(code: string, message: string, hint: string): Error {
-  return Object.assign(new Error(message), { code, hint })
 }
 
 /** Errors made for people pass; anything else is a mistake of ours and goes to the log whole. */

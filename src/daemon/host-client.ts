@@ -1,5 +1,6 @@
 // The engine's side of the channel to the root helper: declarative requests out, events in. Over Node's IPC channel,
 // which the helper opened and which ends with it.
+import { ToldError } from '../base/told-error.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 
 export type HostEvent = { event: 'resolv-conf-changed'; upstreams: string[] } | { event: 'terminate' }
@@ -48,8 +49,7 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
       if (process.connected) process.send!({ id, ...request }, undefined, undefined, () => {})
       else resolve(gone(id))
     })
-    if (!answer.ok)
-      throw Object.assign(new Error(answer.error.message), { code: answer.error.code, hint: answer.error.hint })
+    if (!answer.ok) throw new ToldError(answer.error.code, answer.error.message, answer.error.hint)
     return answer
   }
   return {

@@ -1,6 +1,7 @@
 // Puts the DNS server together: on an address inside the TUN, with the cluster's resolver behind the tunnel and this
 // machine's own resolvers beside it.
 import { hostname } from 'node:os'
+import { ToldError } from '../base/told-error.ts'
 import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
 import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
 import { addressesIn } from '../dns/answers.ts'
@@ -182,17 +183,12 @@ export class NameService {
     const { rcode, tries } = await this.query(name, 'A')
     if (rcode === 'NOERROR')
       return `${name} answered by ${this.#resolver.address} in ${(performance.now() - began).toFixed(0)} ms`
-    throw Object.assign(
-      new Error(
-        `the cluster's resolver ${this.#resolver.address} did not answer ${name}: ${tries.at(-1)?.rcode ?? rcode}`,
-      ),
-      {
-        code: 'names',
-        hint:
-          rcode === 'NXDOMAIN'
-            ? "name the cluster's domain with --cluster-domain"
-            : 'is the cluster DNS healthy? kubectl -n kube-system get pods shows it',
-      },
+    throw new ToldError(
+      'names',
+      `the cluster's resolver ${this.#resolver.address} did not answer ${name}: ${tries.at(-1)?.rcode ?? rcode}`,
+      rcode === 'NXDOMAIN'
+        ? "name the cluster's domain with --cluster-domain"
+        : 'is the cluster DNS healthy? kubectl -n kube-system get pods shows it',
     )
   }
 
@@ -290,8 +286,5 @@ export class NameService {
 
 function requireType(type: string): void {
   if (typeCode(type) !== undefined) return
-  throw Object.assign(new Error(`${type} is not a record type`), {
-    code: 'usage',
-    hint: 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn',
-  })
+  throw new ToldError('usage', `${type} is not a record type`, 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn')
 }

@@ -2,6 +2,7 @@
 // must never go through it (the API server, gateways, resolvers).
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { ToldError } from '../base/told-error.ts'
 import type { Range } from '../cluster/port.ts'
 import { IpAddress } from '../wire/address.ts'
 import { applyIncludeExclude, contains, familyOf, normalize, overlaps, subtract } from '../wire/cidr.ts'
@@ -27,12 +28,10 @@ export function pickAddresses(captured: readonly string[], interfaces = networkI
   const used = [...taken, ...captured].map(normalize)
   const free = blocks4.find((block) => !used.some((cidr) => familyOf(cidr) === 4 && overlaps(cidr, `${block}.0/30`)))
   if (!free) {
-    throw Object.assign(
-      new Error(`no free address for the network device: ${blocks4.map((b) => `${b}.0/30`).join(', ')} are all in use`),
-      {
-        code: 'addresses',
-        hint: 'another VPN may have taken 198.18.0.0/15; disconnect it, or --exclude part of it',
-      },
+    throw new ToldError(
+      'addresses',
+      `no free address for the network device: ${blocks4.map((b) => `${b}.0/30`).join(', ')} are all in use`,
+      'another VPN may have taken 198.18.0.0/15; disconnect it, or --exclude part of it',
     )
   }
   const tun = [`${free}.1/30`]

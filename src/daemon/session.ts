@@ -1,5 +1,6 @@
 // One connection to one cluster, from the first question to the API server to the last undo: the order of the steps,
 // what is shown of them, and what is taken back when one fails.
+import { ToldError } from '../base/told-error.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
 import type { DnsAnswer, DnsStatus, Progress, ServiceReports, Status, Team, UpConfig } from '../control/protocol.ts'
@@ -100,7 +101,7 @@ export class Session {
     const { routes, notes } = capturedRoutes(ranges.ranges, this.#config.include, this.#config.exclude, keep)
     for (const note of notes) this.#note('machine', note)
     if (routes.length === 0)
-      throw failure('no-ranges', 'there is no address range to capture', 'name one with --include CIDR')
+      throw new ToldError('no-ranges', 'there is no address range to capture', 'name one with --include CIDR')
 
     const own = pickAddresses(routes)
     const names = new NameService({
@@ -310,7 +311,7 @@ export class Session {
   }
 
   #requireNames(): NameService {
-    if (!this.#names) throw failure('not-ready', 'kt is still connecting', 'try again when `kt up` has returned')
+    if (!this.#names) throw new ToldError('not-ready', 'kt is still connecting', 'try again when `kt up` has returned')
     return this.#names
   }
 
@@ -430,8 +431,4 @@ function describeRanges({ ranges }: Ranges): string {
         .join(', ') || 'unknown'
     }`
   return `${part('pods')}; ${part('services')}`
-}
-
-function failure(code: string, message: string, hint: string): Error {
-  return Object.assign(new Error(message), { code, hint })
 }

@@ -1,5 +1,6 @@
 // The way to one shadow: making it, dialling it as soon as it may answer, and the words of the cluster when it will not
 // come. Shared by `kt up` and by the holders of exchange, mesh, run and forward.
+import { ToldError } from '../base/told-error.ts'
 import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
 import { connectTunnel, openPortForward } from '../tunnel/index.ts'
@@ -93,10 +94,11 @@ export class ShadowLine {
   async #requireAlive(shadow: ShadowHandle): Promise<void> {
     const { state, detail } = await this.#cluster.shadowState(shadow)
     if (state !== 'gone') return
-    throw Object.assign(new Error(`the shadow ${shadow.pod} ended: ${detail}`), {
-      code: 'crashed',
-      hint: `does the image ${shadowImage(this.#config)} hold what --shadow ${shadow.kind} needs?`,
-    })
+    throw new ToldError(
+      'crashed',
+      `the shadow ${shadow.pod} ended: ${detail}`,
+      `does the image ${shadowImage(this.#config)} hold what --shadow ${shadow.kind} needs?`,
+    )
   }
 }
 

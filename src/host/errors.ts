@@ -1,4 +1,5 @@
 // The one error of this folder: what and why in `message`, what to do in `hint`, both one line for the user.
+import { ToldError } from '../base/told-error.ts'
 
 export type HostErrorCode =
   | 'route-conflict' // a route that is there is as long as or longer than one of ours
@@ -12,14 +13,6 @@ export type HostErrorCode =
   | 'journal' // /var/lib/kt cannot be used, or what is in it cannot be read
   | 'state' // asked for in the wrong order
 
-export class HostError extends Error {
-  readonly code: HostErrorCode
-  readonly hint: string
-
-  constructor(code: HostErrorCode, message: string, hint: string) {
-    super(message)
-    this.name = 'HostError'
-    this.code = code
-    this.hint = hint
-  }
+export class HostError extends ToldError<HostErrorCode> {
+  override readonly name = 'HostError'
 }

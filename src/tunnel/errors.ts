@@ -1,4 +1,5 @@
 // What can go wrong with a tunnel as a whole, for people who will read it at the edge.
+import { ToldError } from '../base/told-error.ts'
 
 export type TunnelErrorCode =
   | 'host-key' // the server showed another host key than the pinned one
@@ -10,17 +11,8 @@ export type TunnelErrorCode =
   | 'port-in-use' // somebody else has claimed the shadow's port
   | 'no-port' // the shadow has no such port
 
-/** `message` says what and why in one line, `hint` what to do in one line. */
-export class TunnelError extends Error {
-  readonly code: TunnelErrorCode
-  readonly hint: string
-
-  constructor(code: TunnelErrorCode, message: string, hint: string) {
-    super(message)
-    this.name = 'TunnelError'
-    this.code = code
-    this.hint = hint
-  }
+export class TunnelError extends ToldError<TunnelErrorCode> {
+  override readonly name = 'TunnelError'
 }
 
 /** Asked of a shadow that cannot do it. */

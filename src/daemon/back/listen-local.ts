@@ -1,6 +1,7 @@
 // A port of this machine for its own programs: on 127.0.0.1 and ::1, with words for why it cannot be had.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { ToldError } from '../../base/told-error.ts'
 
 // With port 0 the system picks one of 127.0.0.1; on ::1 somebody else may have it.
 const MOST_PICKS = 10
@@ -41,20 +42,23 @@ function listen(host: string, port: number, onSocket: (socket: Socket) => void):
 function explain(error: NodeJS.ErrnoException, port: number): Error {
   if (error.code === 'EADDRINUSE') {
     const who = holderOf(port)
-    return Object.assign(new Error(`port ${port} of this machine is taken${who ? ` by ${who}` : ''}`), {
-      code: 'port-taken',
-      hint: 'name another LOCAL port, or 0 for any free one',
-    })
+    return new ToldError(
+      'port-taken',
+      `port ${port} of this machine is taken${who ? ` by ${who}` : ''}`,
+      'name another LOCAL port, or 0 for any free one',
+    )
   }
   if (error.code === 'EACCES')
-    return Object.assign(new Error(`port ${port} of this machine needs root`), {
-      code: 'port-forbidden',
-      hint: 'name a LOCAL port from 1024 on, or 0 for any free one',
-    })
-  return Object.assign(new Error(`port ${port} of this machine cannot be listened on: ${error.message}`), {
-    code: 'port',
-    hint: 'name another LOCAL port',
-  })
+    return new ToldError(
+      'port-forbidden',
+      `port ${port} of this machine needs root`,
+      'name a LOCAL port from 1024 on, or 0 for any free one',
+    )
+  return new ToldError(
+    'port',
+    `port ${port} of this machine cannot be listened on: ${error.message}`,
+    'name another LOCAL port',
+  )
 }
 
 /** `node (4711)`: the process that listens on a port, as far as this user may see it. */

@@ -1,15 +1,8 @@
 // Errors on the way to a running engine, as `kt up` shows them.
+import { ToldError } from '../../base/told-error.ts'
 
-export class HelperError extends Error {
-  readonly code: string
-  readonly hint: string
-
-  constructor(code: string, message: string, hint: string) {
-    super(message)
-    this.name = 'HelperError'
-    this.code = code
-    this.hint = hint
-  }
+export class HelperError extends ToldError {
+  override readonly name = 'HelperError'
 }
 
 /** What is told of any error: the typed ones speak for themselves. */
