@@ -1,0 +1,291 @@
+// The page in a real Chromium, before an engine's stand-in.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import type { Browser, Page } from 'playwright-core'
+import { until } from '../support/until.ts'
+import { noBrowser, startBrowser } from './browser.ts'
+import { faintTexts } from './contrast.ts'
+import { manyFlows, manyNames, manyServices } from './double.ts'
+import { type Fixture, fixture } from './fixture.ts'
+
+/** Scripting per update of 2,000 flows that may not be felt: a twentieth of a second, on a slow machine. */
+const MOST_SCRIPT_MS = 50
+
+let browser: Browser
+const complaints = new WeakMap<Page, string[]>()
+
+async function open(it: Fixture, view = '', scheme: 'light' | 'dark' = 'light'): Promise<Page> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme: scheme })
+  page.setDefaultTimeout(20_000)
+  const said: string[] = []
+  complaints.set(page, said)
+  page.on('console', (message) => message.type() === 'error' && said.push(message.text()))
+  page.on('pageerror', (error) => said.push(String(error)))
+  await page.goto(it.dashboard.url)
+  await page.evaluate((hash) => (location.hash = hash), view)
+  return page
+}
+
+/** Closes the page; whatever it complained of but a server that has ended is a failure. */
+async function finish(page: Page): Promise<void> {
+  await page.close()
+  assert.deepEqual(
+    complaints.get(page)!.filter((text) => !text.startsWith('Failed to load resource')),
+    [],
+  )
+}
+
+const visible = (page: Page, role: 'heading' | 'status', text: string) =>
+  page.getByRole(role).filter({ hasText: text }).first().waitFor()
+
+describe('the page', { skip: noBrowser }, () => {
+  before(async () => {
+    browser = await startBrowser()
+  })
+  after(() => browser?.close())
+
+  test('says how to connect, comes alive with the engine, and tells when it has gone', async () => {
+    await using it = await fixture(() => {}, false)
+    const page = await open(it)
+    await visible(page, 'status', 'Not connected')
+    await page.getByText('sudo kt up').waitFor()
+    await it.engine.start()
+    await visible(page, 'status', 'Connected')
+    await page.getByText('staging', { exact: true }).waitFor()
+    it.engine.status = { ...it.engine.status, state: 'reconnecting' }
+    await visible(page, 'status', 'Reconnecting')
+    it.engine.stop()
+    await visible(page, 'status', 'Not connected')
+    it.dashboard.close()
+    await visible(page, 'status', 'Dashboard out of reach')
+    await finish(page)
+  })
+
+  test('nothing is fetched from anywhere else, and nothing breaks the content policy', async () => {
+    await using it = await fixture()
+    const page = await open(it)
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(new URL(request.url()).origin))
+    await page.reload()
+    for (const view of ['', 'services', 'flows', 'names']) {
+      await page.evaluate((hash) => (location.hash = hash), view)
+      await visible(page, 'heading', view === '' ? 'Overview' : view[0].toUpperCase() + view.slice(1))
+    }
+    assert.ok(asked.length >= 3)
+    assert.deepEqual([...new Set(asked)], [new URL(it.dashboard.url).origin])
+    await finish(page)
+  })
+
+  test('1,000 services: all are there, filtered, sorted and told which are reached', async () => {
+    await using it = await fixture((engine) => {
+      engine.services = { scope: 'cluster', services: manyServices(1000), notes: ['only a part is shown'] }
+    })
+    const page = await open(it, 'services')
+    await visible(page, 'status', '1,000 services, 900 reachable')
+    await page.getByText('only a part is shown').waitFor()
+    const table = page.getByRole('table')
+    assert.equal(await table.getAttribute('aria-rowcount'), '1001')
+    assert.ok((await table.locator('tbody tr').count()) < 100)
+
+    await page.getByLabel('Filter services').fill('not reachable shop')
+    await visible(page, 'status', '0 of 1,000')
+    await page.getByLabel('Filter services').fill('orders-99 ')
+    await visible(page, 'status', 'of 1,000 services')
+    const names = await table.locator('tbody tr td:first-child').allTextContents()
+    assert.deepEqual(names, ['orders-992'])
+    await page.getByLabel('Filter services').fill('')
+
+    await page.getByRole('button', { name: 'Service', exact: true }).click()
+    assert.equal(await table.getByRole('columnheader', { name: 'Service' }).getAttribute('aria-sort'), 'ascending')
+    const sorted = manyServices(1000)
+      .map(({ name }) => name)
+      .sort()
+    assert.equal(await table.locator('tbody tr').first().locator('td').first().textContent(), sorted[0])
+    // The last row is reached by the keyboard, and is the last.
+    await page.getByRole('region', { name: 'Services' }).focus()
+    await page.keyboard.press('End')
+    await table.getByText(sorted.at(-1)!, { exact: true }).waitFor()
+    await finish(page)
+  })
+
+  test('2,000 flows that all change each second cost little', async (t) => {
+    let round = 0
+    await using it = await fixture((engine) => {
+      engine.flows = manyFlows(2000)
+      engine.beforeFlows = () => (engine.flows = manyFlows(2000, ++round))
+    })
+    const page = await open(it, 'flows')
+    await visible(page, 'status', '2,000 flows')
+    assert.ok((await page.locator('tbody tr').count()) < 100)
+    const cdp = await page.context().newCDPSession(page)
+    await cdp.send('Performance.enable')
+    const measure = async () => {
+      const { metrics } = await cdp.send('Performance.getMetrics')
+      const of = (name: string) => metrics.find((one) => one.name === name)!.value * 1000
+      return { script: of('ScriptDuration'), layout: of('LayoutDuration') + of('RecalcStyleDuration') }
+    }
+    await page.getByRole('button', { name: 'Received' }).click()
+    const costs: Awaited<ReturnType<typeof measure>>[] = []
+    for (let i = 0; i < 6; i++) {
+      const [from, began] = [await measure(), round]
+      await until('an update', () => round > began, 30_000)
+      const to = await measure()
+      costs.push({ script: to.script - from.script, layout: to.layout - from.layout })
+    }
+    // The median: other programs of a busy machine come between.
+    const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]
+    const script = median(costs.map((cost) => cost.script))
+    const layout = median(costs.map((cost) => cost.layout))
+    t.diagnostic(
+      `an update of 2,000 flows: ${script.toFixed(1)} ms of script, ${layout.toFixed(1)} ms of style and layout`,
+    )
+    assert.ok(script < MOST_SCRIPT_MS, `${script} ms`)
+    // What is shown is what is there: the flow with the most bytes comes first, and only that program's remain.
+    const most = Math.max(...it.engine.flows.map(({ bytesIn }) => bytesIn))
+    const first = page.locator('tbody tr').first()
+    await until('the largest first', async () =>
+      (await first.locator('td').nth(4).textContent())?.startsWith((most / 1e6).toFixed(1)),
+    )
+    await page.getByLabel('Filter flows').fill('curl shop')
+    const wanted = it.engine.flows.filter(({ process, name }) => process?.name === 'curl' && name?.endsWith('.shop'))
+    await visible(page, 'status', `${wanted.length} of 2,000 flows`)
+    await finish(page)
+  })
+
+  test('names: the log goes on, and a name in it is traced', async () => {
+    await using it = await fixture((engine) => {
+      engine.names = manyNames(30)
+      engine.trace = {
+        name: '',
+        type: '',
+        rcode: 'NOERROR',
+        records: [{ name: 'web.shop.svc.cluster.local', type: 'A', ttl: 30, data: '10.96.0.7' }],
+        rule: 'service.namespace',
+        cache: { state: 'none', rcode: null, ageS: null, leftS: null },
+        decisions: [
+          { rule: 'service.namespace', cluster: ['web.shop.svc.cluster.local'], local: 'after', unknown: [] },
+        ],
+        tries: [{ name: 'web.shop.svc.cluster.local', upstream: '10.96.0.10', rcode: 'NOERROR', ms: 4, probe: false }],
+        resolved: null,
+        ms: 5,
+      }
+    })
+    const page = await open(it, 'names')
+    await page.getByText('the last 30 questions').waitFor()
+    it.engine.names = [...it.engine.names, { ...manyNames(1)[0], seq: 31, name: 'fresh.shop' }]
+    await page.getByText('the last 31 questions').waitFor()
+    await page.getByRole('button', { name: 'fresh.shop' }).click()
+    await page.getByText('Asked 10.96.0.10 for web.shop.svc.cluster.local').waitFor()
+    assert.deepEqual(it.engine.asked, ['dns.trace fresh.shop A'])
+    await page.getByLabel('Name to trace').fill('db-0.db')
+    await page.getByLabel('Record type').selectOption('AAAA')
+    await page.getByRole('button', { name: 'Trace', exact: true }).focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'db-0.db AAAA' }).waitFor()
+    it.engine.trace = Object.assign(new Error('the cluster’s resolver does not answer'), {
+      code: 'x',
+      hint: 'try again',
+    })
+    await page.getByRole('button', { name: 'Trace', exact: true }).click()
+    await visible(page, 'status', 'the cluster’s resolver does not answer; try again')
+    await finish(page)
+  })
+
+  test('disconnect asks first: Escape leaves all as it is, the button ends the connection', async () => {
+    await using it = await fixture()
+    const page = await open(it)
+    const button = page.getByRole('button', { name: 'Disconnect' })
+    await button.focus()
+    await page.keyboard.press('Enter')
+    const dialog = page.getByRole('dialog', { name: 'Disconnect from staging?' })
+    await dialog.waitFor()
+    // Enter by accident cancels: the focus is on Cancel, and comes back to where it was.
+    await page.keyboard.press('Enter')
+    await dialog.waitFor({ state: 'detached' })
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), 'Disconnect')
+    await page.keyboard.press('Enter')
+    await dialog.waitFor()
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    assert.deepEqual(it.engine.asked, [])
+    await button.click()
+    await dialog.getByRole('button', { name: 'Disconnect' }).click()
+    await visible(page, 'status', 'Not connected')
+    assert.deepEqual(it.engine.asked, ['down'])
+    await finish(page)
+  })
+
+  test('roles and names are there for a screen reader, and Tab reaches everything in order', async () => {
+    await using it = await fixture((engine) => {
+      engine.team = {
+        connected: [
+          { owner: 'ada@one', namespace: 'shop', pod: 'p1', node: 'n1', since: '2026-01-01T10:00:00Z', own: true },
+          { owner: 'grace@two', namespace: 'shop', pod: 'p2', node: 'n2', since: '2026-01-01T10:00:00Z', own: false },
+        ],
+      }
+    })
+    const page = await open(it)
+    await page.getByText('grace@two').waitFor()
+    const tree = await page.locator('body').ariaSnapshot()
+    for (const line of [
+      /- banner:/,
+      /- navigation "Views":/,
+      /- link "Overview"/,
+      /- status: Connected/,
+      /- main:/,
+      /- heading "Overview" \[level=1\]/,
+      /- region "Throughput":/,
+      /- img "Throughput of the last minutes; now .* received, .* sent"/,
+      /- img "Round trip of the last minutes; now 23 ms"/,
+      /- region "Exchanges, meshes and runs":/,
+      /- region "Connected people":/,
+      /- list:\n\s+- listitem:\n\s+- strong: ada@one/,
+    ])
+      assert.match(tree, line)
+    assert.equal(await page.getByRole('link', { name: 'Overview' }).getAttribute('aria-current'), 'page')
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur())
+    const order: (string | undefined)[] = []
+    for (let i = 0; i < 7; i++) {
+      await page.keyboard.press('Tab')
+      order.push(await page.evaluate(() => document.activeElement?.textContent?.trim()))
+    }
+    assert.deepEqual(order, ['Skip to the content', 'Overview', 'Services', 'Flows', 'Names', '◐ Auto', 'Disconnect'])
+    await finish(page)
+  })
+
+  for (const scheme of ['light', 'dark'] as const)
+    test(`all text has enough contrast, ${scheme}`, async () => {
+      await using it = await fixture((engine) => {
+        engine.services = { scope: 'cluster', services: manyServices(30), notes: ['a note'] }
+        engine.flows = manyFlows(30)
+        engine.names = manyNames(30)
+        engine.team = { connected: [{ owner: 'a@b', namespace: 's', pod: 'p', node: 'n', since: '', own: true }] }
+      })
+      const page = await open(it, '', scheme)
+      await page.getByText('a@b').waitFor()
+      for (const view of ['', 'services', 'flows', 'names']) {
+        await page.evaluate((hash) => (location.hash = hash), view)
+        await page
+          .locator(view === '' ? '.card' : 'tbody tr')
+          .first()
+          .waitFor()
+        // WCAG 2.2, 1.4.3: 4.5 to 1 for ordinary text.
+        assert.deepEqual(await page.evaluate(faintTexts, 4.5), [], view)
+      }
+      await finish(page)
+    })
+
+  test('colours follow the system until somebody chooses, and the choice stays', async () => {
+    await using it = await fixture()
+    const page = await open(it, '', 'dark')
+    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+    const dark = await ground()
+    await page.getByRole('button', { name: 'Colours: Auto' }).click()
+    await page.getByRole('button', { name: 'Colours: Light' }).waitFor()
+    assert.notEqual(await ground(), dark)
+    await page.reload()
+    await page.getByRole('button', { name: 'Colours: Light' }).click()
+    assert.equal(await ground(), dark)
+    await finish(page)
+  })
+})
