@@ -151,8 +151,10 @@ export interface Leftover {
   reason: string
   /** What removing it will do, in that order: `put back the selector of Service web`, `delete Job kt-shadow-x`. */
   actions: string[]
-  /** The lease as it was seen, undefined where there is none. */
-  lease: { name: string; uid: string; resourceVersion: string } | undefined
+  /** As they were seen; none where nothing holds it. */
+  leases: { name: string; uid: string; resourceVersion: string }[]
+  /** Others of the same mesh live: only these leases go. */
+  leasesOnly: boolean
 }
 
 /** Part of ClusterClient. All errors are ClusterError. */

@@ -20,7 +20,7 @@ import {
 } from './record.ts'
 import { endOther, survey } from './remains.ts'
 import { type Found, resolveTarget, servicePath } from './resolve.ts'
-import { makeSecond } from './second.ts'
+import { makeSecond, secondName } from './second.ts'
 import { warningsOf } from './warnings.ts'
 
 /** The agent of a run ends this long after its client has gone; that of an exchange never, since a Service leads to it. */
@@ -78,9 +78,9 @@ export async function beginExchange(
     }
     let address: string | undefined
     if (request.mode === 'selector') {
-      const second = await makeSecond(context, service!, selector, id)
+      draft.original = { name: secondName(service!.metadata!.name!) }
+      const second = await makeSecond(context, service!, recordOf(draft))
       undo.unshift(() => deleteOwn(context, servicePath(namespace, second.name), id, `Service ${second.name}`))
-      draft.original = { name: second.name }
       address = second.address
     }
     const podLabels =
@@ -147,7 +147,7 @@ export async function beginRun(
         name,
         namespace,
         labels: { ...MANAGED_LABELS, [ID_LABEL]: id },
-        annotations: { [RECORD_ANNOTATION]: JSON.stringify(recordOf(draft as BackHandle)) },
+        annotations: { [RECORD_ANNOTATION]: JSON.stringify(recordOf(draft)) },
         ownerReferences: owners,
       }
       const ports = plan.ports.map(({ port, protocol }) => ({

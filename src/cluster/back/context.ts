@@ -15,7 +15,7 @@ export interface BackContext extends ShadowDependencies {
 }
 
 /** What the annotation of what is changed says. */
-export function recordOf(handle: BackHandle): BackRecord {
+export function recordOf(handle: Omit<BackHandle, 'shadow'>): BackRecord {
   const { kind, mode, id, holder, since, lease, original, selector, written, workload } = handle
   return {
     version: 1,

@@ -47,27 +47,30 @@ export async function recover(
 
 export async function findLeftovers(context: BackContext, progress: Progress): Promise<Leftover[]> {
   const all = await survey(context)
-  const leases = all.flatMap(({ lease }) => lease ?? [])
-  if (leases.length > 0)
-    progress('watch', `${leases.length} lease${leases.length > 1 ? 's' : ''}, for ${WATCH_MS / 1000} s`)
+  const leases = all.flatMap((remains) => remains.leases)
+  const seconds = WATCH_MS / 1000
+  if (leases.length > 0) progress('watch', `${leases.length} lease${leases.length > 1 ? 's' : ''}, for ${seconds} s`)
   const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
-  const dead = all.filter(({ lease }) => !lease || still.has(lease.lease))
-  return dead.map((remains) => ({
-    id: remains.id,
-    kind: remains.kind,
-    namespace: context.namespace,
-    target: remains.target,
-    holder: remains.holder && personOf(remains.holder),
-    reason: remains.lease
-      ? `its lease ${remains.lease.lease} was not renewed in the ${WATCH_MS / 1000} s we watched it; its holder renews it every 5 s`
-      : 'no lease holds it',
-    actions: actionsOf(remains),
-    lease: remains.lease && {
-      name: remains.lease.lease,
-      uid: remains.lease.leaseUid,
-      resourceVersion: remains.lease.resourceVersion,
-    },
-  }))
+  return all.flatMap((remains) => {
+    const dead = remains.leases.filter(({ lease }) => still.has(lease))
+    const leasesOnly = dead.length < remains.leases.length
+    if (leasesOnly && dead.length === 0) return []
+    const holder = leasesOnly ? dead[0].holder : remains.holder
+    const names = dead.map(({ lease }) => lease).join(', ')
+    return {
+      id: remains.id,
+      kind: remains.kind,
+      namespace: context.namespace,
+      target: remains.target,
+      holder: holder && personOf(holder),
+      reason: names
+        ? `its lease ${names} was not renewed in the ${seconds} s we watched it; a living holder renews it every 5 s`
+        : 'no lease holds it',
+      actions: leasesOnly ? dead.map(({ lease }) => `delete Lease ${lease}`) : actionsOf(remains),
+      leases: dead.map(({ lease, leaseUid, resourceVersion }) => ({ name: lease, uid: leaseUid, resourceVersion })),
+      leasesOnly,
+    }
+  })
 }
 
 export async function removeLeftovers(
@@ -79,10 +82,14 @@ export async function removeLeftovers(
   const all = await survey(context)
   const done: Recovered[] = []
   for (const leftover of leftovers) {
-    const remains = all.find(({ id }) => id === leftover.id)
-    // Gone since, or its lease has come back, or was renewed: alive.
-    if (!remains || remains.lease?.resourceVersion !== leftover.lease?.resourceVersion) continue
+    const there = all.find(({ id }) => id === leftover.id)
+    const seen = new Map(leftover.leases.map((lease) => [lease.name, lease.resourceVersion]))
+    const leases = there?.leases.filter(({ lease, resourceVersion }) => seen.get(lease) === resourceVersion) ?? []
+    // Gone since, or a lease has come back, or was renewed: alive.
+    if (!there || leases.length < seen.size || (!leftover.leasesOnly && leases.length < there.leases.length)) continue
+    const bare = { ...there, record: undefined, service: undefined, workload: undefined, services: [], jobs: [] }
     try {
+      const remains = leftover.leasesOnly ? { ...bare, leases } : there
       done.push(await removeRemains(context, remains, holder, progress))
     } catch (error) {
       if ((error as ClusterError).code !== 'held') throw error
@@ -116,7 +123,7 @@ async function namesOf(context: BackContext, text: string, all: Remains[]): Prom
 }
 
 async function livingOf(context: BackContext, ours: Remains[], progress: Progress) {
-  const leases = ours.flatMap(({ lease }) => lease ?? [])
+  const leases = ours.flatMap((remains) => remains.leases)
   if (leases.length === 0) return undefined
   progress('watch', `whether ${personOf(leases[0].holder)} renews the lease, ${WATCH_MS / 1000} s`)
   const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
@@ -124,5 +131,5 @@ async function livingOf(context: BackContext, ours: Remains[], progress: Progres
 }
 
 function withoutVersion(remains: Remains): Remains {
-  return { ...remains, lease: remains.lease && { ...remains.lease, resourceVersion: '' } }
+  return { ...remains, leases: remains.leases.map((lease) => ({ ...lease, resourceVersion: '' })) }
 }

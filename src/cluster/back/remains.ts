@@ -6,7 +6,7 @@ import type { ClusterError, Progress } from '../port.ts'
 import { jobPath, removeJob } from '../shadow.ts'
 import { type BackContext, belongsTo, deleteOwn, isOurs } from './context.ts'
 import { deleteLease, listLeases, takeLease } from './lease.ts'
-import { type BackRecord, ID_LABEL, MANAGED_SELECTOR, personOf, readRecord } from './record.ts'
+import { type BackRecord, ID_LABEL, leadsToShadow, MANAGED_SELECTOR, personOf, readRecord } from './record.ts'
 import { servicePath, type Workload, workloadPath } from './resolve.ts'
 import { restoreService, restoreWorkload } from './restore.ts'
 
@@ -18,8 +18,8 @@ export interface Remains {
   /** As far as it is known: from what was changed, else from the lease. */
   record: BackRecord | undefined
   holder: string | undefined
-  /** The one it names, whoever holds it now. */
-  lease: HeldLease | undefined
+  /** Those of its id (a mesh has one a person), and the one it names, whoever holds that now. */
+  leases: HeldLease[]
   /** Changed by it: the Service's name. */
   service: string | undefined
   workload: { kind: Workload['kind']; name: string } | undefined
@@ -40,7 +40,7 @@ export async function survey(context: BackContext): Promise<Remains[]> {
       target: '',
       record: undefined,
       holder: undefined,
-      lease: undefined,
+      leases: [],
       service: undefined,
       workload: undefined,
       services: [],
@@ -66,6 +66,12 @@ export async function survey(context: BackContext): Promise<Remains[]> {
     }
     const id = labels?.[ID_LABEL]
     if (id) of(id).services.push(name!)
+  }
+  // Its annotation was removed, and it leads to the shadow all the same: the second Service knows.
+  for (const remains of found.values()) {
+    const { record } = remains
+    const lost = services.find((service) => !isOurs(service) && service.metadata!.name === record?.target)
+    if (record?.mode === 'selector' && lost && leadsToShadow(lost, record)) remains.service ??= record.target
   }
   for (const kind of ['Deployment', 'StatefulSet'] as const)
     for (const object of await listIfAllowed<V1Deployment>(context, workloadPath(namespace, kind))) {
@@ -93,7 +99,7 @@ export async function survey(context: BackContext): Promise<Remains[]> {
     remains.holder ??= lease.holder
   }
   for (const remains of found.values())
-    remains.lease = leases.find(({ lease, id }) => id === remains.id || lease === remains.record?.lease)
+    remains.leases = leases.filter(({ lease, id }) => id === remains.id || lease === remains.record?.lease)
   return [...found.values()]
 }
 
@@ -108,19 +114,19 @@ async function listIfAllowed<T>({ api }: BackContext, path: string): Promise<T[]
 
 /** What removing it will do, for people, in that order. */
 export function actionsOf(remains: Remains): string[] {
-  const { service, workload, record, services, jobs, lease, kind } = remains
+  const { service, workload, record, services, jobs, leases, kind } = remains
   return [
     ...(service && kind !== 'run' ? [`put back the selector of Service ${service}`] : []),
     ...(workload ? [`scale ${workload.kind} ${workload.name} back to ${record?.replicas ?? 1} if it is at 0`] : []),
     ...jobs.map((name) => `delete Job ${name}`),
     ...services.map((name) => `delete Service ${name}`),
-    ...(lease ? [`delete Lease ${lease.lease}`] : []),
+    ...leases.map(({ lease }) => `delete Lease ${lease}`),
   ]
 }
 
 /**
- * Takes the lease first, so that neither its holder nor anybody else does anything meanwhile. Throws `held` when it is no
- * longer as `remains` has it.
+ * Takes the leases first, so that neither their holders nor anybody else does anything meanwhile. Throws `held` when one is
+ * no longer as `remains` has it.
  */
 export async function removeRemains(
   context: BackContext,
@@ -129,25 +135,22 @@ export async function removeRemains(
   progress: Progress,
 ): Promise<Recovered> {
   const { api, namespace } = context
-  const { id, kind, target, lease, record } = remains
-  const name = lease?.lease ?? record?.lease
-  const mine: Omit<BackRecord, 'since'> = {
-    version: 1,
-    kind,
-    mode: record?.mode ?? 'selector',
-    id,
-    target,
-    holder,
-    lease: name ?? '',
+  const { id, kind, target, leases, record } = remains
+  // Without a lease, one is made, under which nobody can begin anew before this is done.
+  const names = leases.length > 0 ? leases.map(({ lease }) => lease) : record ? [record.lease] : []
+  for (const name of names) {
+    const seen = leases.find(({ lease }) => lease === name)
+    const mode = record?.mode ?? 'selector'
+    const mine: Omit<BackRecord, 'since'> = { version: 1, kind, mode, id, target, holder, lease: name }
+    await takeLease(api, namespace, mine, seen !== undefined, seen?.resourceVersion)
   }
-  if (name) await takeLease(api, namespace, mine, lease !== undefined, lease?.resourceVersion)
   const { restored, kept } = await putBack(context, remains, progress)
   const removed: string[] = []
   for (const job of remains.jobs) if (await deleteJob(context, job, id)) removed.push(`Job ${job}`)
   for (const service of remains.services)
     if (await deleteOwn(context, servicePath(namespace, service), id, `Service ${service}`))
       removed.push(`Service ${service}`)
-  if (name) {
+  for (const name of names) {
     await deleteLease(api, namespace, name, holder)
     removed.push(`Lease ${name}`)
   }

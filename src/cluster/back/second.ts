@@ -4,7 +4,7 @@ import type { V1Service } from '@kubernetes/client-node'
 import { clusterError, fromStatus } from '../errors.ts'
 import { MERGE } from '../follow.ts'
 import { type BackContext, isOurs } from './context.ts'
-import { ID_LABEL, type Labels, MANAGED_LABELS } from './record.ts'
+import { type BackRecord, ID_LABEL, MANAGED_LABELS, RECORD_ANNOTATION } from './record.ts'
 import { find, servicePath } from './resolve.ts'
 
 const SUFFIX = '-kt-original'
@@ -18,12 +18,14 @@ export function secondName(service: string): string {
 export async function makeSecond(
   context: BackContext,
   service: V1Service,
-  selector: Labels,
-  id: string,
+  record: BackRecord,
 ): Promise<{ name: string; address: string }> {
   const { api, namespace } = context
   const name = secondName(service.metadata!.name!)
-  const labels = { ...MANAGED_LABELS, [ID_LABEL]: id }
+  const { selector = {} } = record
+  const labels = { ...MANAGED_LABELS, [ID_LABEL]: record.id }
+  // Once more, for whoever finds the exchanged Service without it.
+  const annotations = { [RECORD_ANNOTATION]: JSON.stringify(record) }
   const { ports = [], ipFamilies, publishNotReadyAddresses } = service.spec!
   const spec = {
     type: 'ClusterIP',
@@ -38,7 +40,7 @@ export async function makeSecond(
     ...(ipFamilies?.[0] && { ipFamilies: [ipFamilies[0]], ipFamilyPolicy: 'SingleStack' }),
     ...(publishNotReadyAddresses && { publishNotReadyAddresses }),
   }
-  const body = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, labels }, spec }
+  const body = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace, labels, annotations }, spec }
   const doing = `creating the Service ${name}`
   const answer = await api.ask('POST', servicePath(namespace), { body })
   if (answer.status < 400) return found(answer.body as V1Service)
@@ -53,7 +55,7 @@ export async function makeSecond(
   // A merge patch would keep keys of the old selector.
   const gone = Object.keys(there.spec?.selector ?? {}).filter((key) => !(key in selector))
   const change = {
-    metadata: { resourceVersion: there.metadata!.resourceVersion, labels },
+    metadata: { resourceVersion: there.metadata!.resourceVersion, labels, annotations },
     spec: { ports: spec.ports, selector: { ...Object.fromEntries(gone.map((key) => [key, null])), ...selector } },
   }
   const { body: changed } = await api.send<V1Service>('PATCH', servicePath(namespace, name), {
