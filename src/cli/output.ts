@@ -51,13 +51,17 @@ export function printJson(value: unknown): void {
 
 /** Aligned `name  value` rows on stdout; rows without a value are left out. */
 export function printFields(fields: [name: string, value: string | undefined][]): void {
+  for (const line of fieldLines(fields)) process.stdout.write(`${line}\n`)
+}
+
+/** What `printFields` prints, without line ends. */
+export function fieldLines(fields: [name: string, value: string | undefined][]): string[] {
   const shown = fields.filter(([, value]) => value !== undefined && value !== '')
   if (shown.length === 0) return
   const width = Math.max(...shown.map(([name]) => name.length))
-  for (const [name, value] of shown) {
-    const lines = value!.split('\n')
-    process.stdout.write(`${dim(process.stdout, name.padEnd(width))}  ${lines.join(`\n${' '.repeat(width + 2)}`)}\n`)
-  }
+  return shown.flatMap(([name, value]) =>
+    value!.split('\n').map((line, i) => `${dim(process.stdout, (i === 0 ? name : '').padEnd(width))}  ${line}`),
+  )
 }
 
 export function formatBytes(bytes: number): string {

@@ -1,9 +1,12 @@
 // `kt flows`: what goes through kt now, whose it is and where it goes; or its packets, into a file.
 import { type Command, InvalidArgumentError } from 'commander'
+import type { ControlClient } from '../../control/client.ts'
 import type { CaptureEvent, Flows } from '../../control/views.ts'
 import { CaptureFile } from '../capture-file.ts'
 import { withEngine } from '../engine.ts'
 import { flowsTable } from '../flows-table.ts'
+import { FlowsView } from '../flows-view.ts'
+import { liveView } from '../live-view.ts'
 import { CliError, EXIT, formatBytes, printJson } from '../output.ts'
 import { withClusterOptions } from './common.ts'
 
@@ -14,6 +17,7 @@ const LAST_MS = 300
 
 interface FlowsOptions {
   json?: boolean
+  watch?: boolean
   pcap?: string
   filter?: string
   rotateSize?: number
@@ -23,7 +27,8 @@ export function addFlowsCommand(program: Command): void {
   withClusterOptions(
     program.command('flows').description('what goes through kt now: program, name, address, state, bytes, age'),
   )
-    .option('--json', 'one JSON object')
+    .option('--json', 'one JSON object; with --watch one a line')
+    .option('-w, --watch', 'show them until q or Ctrl-C, drawn anew each second')
     .option('--pcap <file>', 'write the packets there until Ctrl-C, as pcapng; - is the standard output')
     .option('--filter <name>', 'with --pcap: only those of this service, pod or address')
     .option('--rotate-size <MB>', 'with --pcap: go on in another file (NAME-2, NAME-3, ...) at this size', megabytes)
@@ -35,17 +40,29 @@ export function addFlowsCommand(program: Command): void {
           '`kt flows --pcap FILE --filter web`',
           EXIT.usage,
         )
+      if (options.watch) return withEngine((engine) => watchFlows(engine, options.json === true))
       const flows = await withEngine((engine) => engine.request('flows', { waitMs: NAMES_MS }))
       if (options.json) printJson(flows)
       else printFlows(flows)
     })
 }
 
+async function watchFlows(engine: ControlClient, json: boolean): Promise<void> {
+  const view = new FlowsView()
+  await liveView(
+    async (size) => {
+      const flows = await engine.request('flows', {})
+      return json ? [JSON.stringify(flows)] : view.lines(flows, size, performance.now(), process.stdout)
+    },
+    json ? { separator: '' } : {},
+  )
+}
+
 /** Captures until Ctrl-C, and says what it got. */
-async function captureInto(path: string, { filter, rotateSize, json }: FlowsOptions): Promise<void> {
-  if (json || (path === '-' && rotateSize !== undefined))
+async function captureInto(path: string, { filter, rotateSize, json, watch }: FlowsOptions): Promise<void> {
+  if (json || watch || (path === '-' && rotateSize !== undefined))
     throw new CliError(
-      json ? '--json does not go with --pcap' : 'the standard output cannot be rotated',
+      json || watch ? '--json and --watch do not go with --pcap' : 'the standard output cannot be rotated',
       'see `kt flows --help`',
       EXIT.usage,
     )

@@ -1,21 +1,37 @@
-// `kt status`: what is connected, since when, through what.
+// `kt status`: what is connected, since when, through what; once, or drawn anew each second.
 import type { Command } from 'commander'
+import type { ControlClient } from '../../control/client.ts'
 import { heldHere } from '../../control/holders.ts'
 import type { Held, Status } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
-import { bold, CliError, EXIT, formatAge, formatBytes, green, printFields, printJson, yellow } from '../output.ts'
+import { liveView } from '../live-view.ts'
+import {
+  bold,
+  CliError,
+  EXIT,
+  fieldLines,
+  formatAge,
+  formatBytes,
+  green,
+  printFields,
+  printJson,
+  yellow,
+} from '../output.ts'
+import { StatusView } from '../status-view.ts'
 import { withClusterOptions } from './common.ts'
 
 export function addStatusCommand(program: Command): void {
   withClusterOptions(program.command('status').description('what is connected, since when, and how it does'))
-    .option('--json', 'one JSON object')
-    .action(async (options: { json?: boolean }) => {
-      const exchanges = await heldHere(whoCalls().uid, process.env)
+    .option('--json', 'one JSON object; with --watch one a line')
+    .option('-w, --watch', 'show it until q or Ctrl-C, drawn anew each second')
+    .action(async (options: { json?: boolean; watch?: boolean }) => {
+      const exchanges = await held()
       try {
+        if (options.watch) return await withEngine((engine) => watchStatus(engine, options.json === true))
         const status = { ...(await withEngine((engine) => engine.request('status', {}))), exchanges }
         if (options.json) printJson(status)
-        else printStatus(status)
+        else for (const line of statusLines(status)) process.stdout.write(`${line}\n`)
         if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
       } catch (error) {
         if (options.json && error instanceof CliError && error.exitCode === EXIT.notConnected) {
@@ -23,16 +39,32 @@ export function addStatusCommand(program: Command): void {
           process.exitCode = EXIT.notConnected
           return
         }
-        printExchanges(exchanges)
+        printFields(exchangeFields(exchanges))
         throw error
       }
     })
 }
 
-function printStatus(s: Status): void {
+/** What is held on this machine by this user. */
+const held = (): Promise<Held[]> => heldHere(whoCalls().uid, process.env)
+
+async function watchStatus(engine: ControlClient, json: boolean): Promise<void> {
+  const view = new StatusView()
+  await liveView(
+    async () => {
+      const status = { ...(await engine.request('status', {})), exchanges: await held() }
+      return json
+        ? [JSON.stringify(status)]
+        : view.lines(status, statusLines(status), performance.now(), process.stdout)
+    },
+    json ? { separator: '' } : {},
+  )
+}
+
+function statusLines(s: Status): string[] {
   const out = process.stdout
   const colour = s.state === 'connected' ? green : yellow
-  printFields([
+  return fieldLines([
     [
       'state',
       `${colour(out, s.state)} for ${formatAge(Date.now() - Date.parse(s.since))}${s.reconnects ? `, ${s.reconnects} reconnect${s.reconnects > 1 ? 's' : ''}` : ''}`,
@@ -46,13 +78,11 @@ function printStatus(s: Status): void {
     ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],
     ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
     ['notes', s.notes.join('\n')],
+    ...exchangeFields(s.exchanges),
   ])
-  printExchanges(s.exchanges)
 }
 
-function printExchanges(exchanges: Held[]): void {
-  printFields(exchanges.map((one) => [one.kind, describe(one)]))
-}
+const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map((one) => [one.kind, describe(one)])
 
 function describe(one: Held): string {
   const out = process.stdout
