@@ -57,7 +57,7 @@ export function printFields(fields: [name: string, value: string | undefined][])
 /** What `printFields` prints, without line ends. */
 export function fieldLines(fields: [name: string, value: string | undefined][]): string[] {
   const shown = fields.filter(([, value]) => value !== undefined && value !== '')
-  if (shown.length === 0) return
+  if (shown.length === 0) return []
   const width = Math.max(...shown.map(([name]) => name.length))
   return shown.flatMap(([name, value]) =>
     value!.split('\n').map((line, i) => `${dim(process.stdout, (i === 0 ? name : '').padEnd(width))}  ${line}`),
