@@ -19,6 +19,22 @@ export interface ExchangeRequest {
   force: boolean
 }
 
+/** `kt mesh`. */
+export interface MeshRequest {
+  /** `[service/|deployment/|statefulset/|pod/]NAME` */
+  target: string
+  mode: 'auto' | 'manual'
+  ports: { port: number; protocol?: Protocol }[]
+  /** auto: a header's name; manual: a label's. */
+  header: string
+  /** manual: one is made up where there is none. */
+  value: string | undefined
+  /** auto: a header that begins with the value is enough. */
+  prefix: boolean
+  holder: string
+  force: boolean
+}
+
 export interface RunRequest {
   /** Of the new Service. */
   name: string
@@ -64,6 +80,15 @@ export interface BackHandle {
   /** For replaceShadow. */
   options: ShadowOptions
   serving: Serving
+  /** Of kind mesh: which requests come here. */
+  mesh?: {
+    mode: 'auto' | 'manual'
+    header: string
+    value: string
+    prefix: boolean
+    /** Values of the label `version` on the Service's own pods. */
+    others: string[]
+  }
 }
 
 /** One element of the agent's KT_AGENT_PORTS (docs/agent-protocol.md). */
@@ -121,6 +146,8 @@ export interface HeldLease {
   id: string
   lease: string
   leaseUid: string
+  /** Of a mesh: the header or label, `kt-version: abc`. */
+  mark?: string
   /** Changes with every renewal: who sees it change knows that the holder lives. */
   resourceVersion: string
 }
@@ -172,6 +199,11 @@ export interface BackClient {
     progress: Progress,
     hooks?: ShadowHooks,
   ): Promise<BackHandle>
+  /**
+   * auto: joins the Service's router, or makes it; manual: a shadow among its pods. As beginExchange otherwise, and so are
+   * all calls that take the handle. `held` when the version is somebody else's who is there.
+   */
+  beginMesh(request: MeshRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<BackHandle>
   /** A new Service that leads to a new shadow; resolves when the shadow runs. Code name-taken where the Service exists. */
   beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<BackHandle>
   /**

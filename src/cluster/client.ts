@@ -9,6 +9,7 @@ import type {
   ExchangeRequest,
   HeldLease,
   Leftover,
+  MeshRequest,
   Recovered,
   Restored,
   RunRequest,
@@ -126,6 +127,10 @@ class WorkerClient implements ClusterClient {
       { progress, dialable: hooks.dialable },
       hooks.signal,
     )
+  }
+
+  beginMesh(request: MeshRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<BackHandle>('beginMesh', [request, options], { progress, dialable: hooks.dialable }, hooks.signal)
   }
 
   beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {

@@ -8,9 +8,10 @@ import { beginExchange, beginRun } from './back/begin.ts'
 import type { BackContext } from './back/context.ts'
 import { removeExchange, renewLease, replaceShadow, restoreExchange, watchExchange } from './back/hold.ts'
 import { listLeases } from './back/lease.ts'
+import { beginMesh } from './back/mesh.ts'
 import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
 import { switchExchange } from './back/switch.ts'
-import type { BackEvent, BackHandle, ExchangeRequest, Leftover, RunRequest } from './back-port.ts'
+import type { BackEvent, BackHandle, ExchangeRequest, Leftover, MeshRequest, RunRequest } from './back-port.ts'
 import { clusterError } from './errors.ts'
 import { resolveForward } from './forward-target.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
@@ -132,6 +133,10 @@ export class LocalClusterClient implements ClusterClient {
 
   async beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
     return beginExchange(this.#back(), request, options, progress, hooks)
+  }
+
+  async beginMesh(request: MeshRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
+    return beginMesh(this.#back(), request, options, progress, hooks)
   }
 
   async beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {

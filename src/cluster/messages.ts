@@ -8,6 +8,7 @@ export type Method = Exclude<keyof ClusterClient, 'close'>
 export const making: ReadonlySet<Method> = new Set<Method>([
   'createShadow',
   'beginExchange',
+  'beginMesh',
   'beginRun',
   'replaceShadow',
 ])

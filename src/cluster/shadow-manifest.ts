@@ -16,6 +16,8 @@ const labels = {
   'app.kubernetes.io/component': 'shadow',
 }
 export const OWNER_ANNOTATION = 'kt/owner'
+/** The host key's public half, for those who find a shadow that somebody else made. */
+export const HOST_KEY_ANNOTATION = 'kt/host-key'
 
 /** An sshd cannot see that its client is gone; the client keeps moving this ahead (decision 4). */
 export const SSHD_DEADLINE_S = 1800

@@ -8,6 +8,7 @@ import { type ApiPort, follow, MERGE } from './follow.ts'
 import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './port.ts'
 import { checkPortForward } from './rights.ts'
 import {
+  HOST_KEY_ANNOTATION,
   isShadowJob,
   jobManifest,
   type ShadowFiles,
@@ -56,6 +57,10 @@ export async function createShadow(
           host_key: host.privateKey,
           authorized: client.publicLine,
         }
+  const named = serving && {
+    ...serving,
+    annotations: { ...serving.annotations, ...(host && { [HOST_KEY_ANNOTATION]: host.publicKey }) },
+  }
   const watching = new AbortController()
   const stop = () => watching.abort()
   hooks.signal?.addEventListener('abort', stop)
@@ -65,7 +70,7 @@ export async function createShadow(
     const right = checkPortForward(api, namespace)
     right.catch(() => {}) // looked at below; until then it must not count as unhandled
     // What changes the cluster is never cut off in the middle: half done, nobody could know what to undo.
-    const request = { body: jobManifest(name, namespace, options, serving), doing: `creating the Job ${name}` }
+    const request = { body: jobManifest(name, namespace, options, named), doing: `creating the Job ${name}` }
     job = (await api.send<V1Job>('POST', jobPath(namespace), request)).body
     throwIfAborted(hooks.signal)
     await dependencies.onJob?.(job)

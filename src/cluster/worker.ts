@@ -1,7 +1,7 @@
 // The child process that speaks to the API server; client.ts starts it. It ends when its channel closes, whatever became
 // of the parent, and takes a shadow that is not finished with it.
 
-import type { BackHandle, ExchangeRequest, Leftover, RunRequest } from './back-port.ts'
+import type { BackHandle, ExchangeRequest, Leftover, MeshRequest, RunRequest } from './back-port.ts'
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
 import { ending, type Method, making, type Reply, type Request } from './messages.ts'
@@ -45,6 +45,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       removeShadow: () => client!.removeShadow(shadow),
       createShadow: () => client!.createShadow(argument as ShadowOptions, progress, hooks),
       beginExchange: () => client!.beginExchange(...(argument as [ExchangeRequest, ShadowOptions]), progress, hooks),
+      beginMesh: () => client!.beginMesh(...(argument as [MeshRequest, ShadowOptions]), progress, hooks),
       beginRun: () => client!.beginRun(...(argument as [RunRequest, ShadowOptions]), progress, hooks),
       switchExchange: () => client!.switchExchange(handle, progress),
       renewLease: () => client!.renewLease(handle),

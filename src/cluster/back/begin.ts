@@ -219,6 +219,6 @@ function taken(name: string, there?: V1Service) {
 }
 
 // What failed first is what the user hears of; what cannot be undone now is found by kt clean.
-async function undoAll(undo: (() => Promise<unknown>)[]): Promise<void> {
+export async function undoAll(undo: (() => Promise<unknown>)[]): Promise<void> {
   for (const step of undo) await step().catch(() => {})
 }

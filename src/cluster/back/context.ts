@@ -16,7 +16,7 @@ export interface BackContext extends ShadowDependencies {
 
 /** What the annotation of what is changed says. */
 export function recordOf(handle: Omit<BackHandle, 'shadow'>): BackRecord {
-  const { kind, mode, id, holder, since, lease, original, selector, written, workload } = handle
+  const { kind, mode, id, holder, since, lease, original, selector, written, workload, mesh } = handle
   return {
     version: 1,
     kind,
@@ -26,6 +26,7 @@ export function recordOf(handle: Omit<BackHandle, 'shadow'>): BackRecord {
     holder,
     since,
     lease: lease.name,
+    ...(mesh && { mark: `${mesh.header}: ${mesh.value}${mesh.prefix ? '*' : ''}` }),
     ...(original && { original: original.name }),
     ...(mode === 'selector' && { selector, written }),
     ...(workload && { workload: { kind: workload.kind, name: workload.name }, replicas: workload.replicas }),

@@ -7,6 +7,7 @@ import { createShadow, jobPath, removeShadow } from '../shadow.ts'
 import { judgePod } from '../shadow-state.ts'
 import { type BackContext, deleteOwn, readService, recordOf, targetOf } from './context.ts'
 import { deleteLease, renew, takeLease } from './lease.ts'
+import { removeMesh, replaceMesh, restoreMesh } from './mesh.ts'
 import { leadsToShadow, readRecord } from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
 import { restoreService, restoreWorkload, takenOver } from './restore.ts'
@@ -36,6 +37,7 @@ async function isStillOurs(context: BackContext, handle: BackHandle): Promise<bo
 }
 
 export async function restoreExchange(context: BackContext, handle: BackHandle, progress: Progress): Promise<Restored> {
+  if (handle.mesh) return restoreMesh(context, handle, progress)
   const { mode, service, workload, namespace } = handle
   if (mode === 'scale') return restoreWorkload(context, workload!, service, recordOf(handle), progress)
   if (mode === 'selector') return restoreService(context, service!, recordOf(handle), progress)
@@ -46,6 +48,7 @@ export async function restoreExchange(context: BackContext, handle: BackHandle, 
 /** Restores first, always: what leads to the shadow must not outlive it. */
 export async function removeExchange(context: BackContext, handle: BackHandle): Promise<void> {
   const { api, namespace } = context
+  if (handle.mesh) return removeMesh(context, handle)
   await restoreIfNeeded(context, handle)
   await removeShadow(api, handle.shadow)
   if (handle.original)
@@ -69,6 +72,7 @@ export async function replaceShadow(
   progress: Progress,
   hooks: ShadowHooks = {},
 ): Promise<BackHandle> {
+  if (handle.mesh?.mode === 'auto') return replaceMesh(context, handle, progress, hooks)
   const successor = await findSuccessor(context, handle.shadow)
   if (successor) {
     hooks.dialable?.(successor)
@@ -113,18 +117,13 @@ export async function watchExchange(
   const name = scale?.name ?? handle.service!
   const path = scale ? workloadPath(namespace, scale.kind) : servicePath(namespace)
   const what = `${scale?.kind ?? 'Service'} ${name}`
-  // Nothing to tell before it has led here.
-  let last: BackEvent['type'] | undefined
+  let last: BackEvent['type'] = 'returned'
   const each = (type: string, object: V1Service & V1Deployment) => {
     const ours = scale ? (object.spec?.replicas ?? 1) === 0 : leadsToShadow(object, handle)
     const now = type === 'DELETED' ? 'deleted' : ours ? 'returned' : 'reverted'
-    if (now === last || (last === undefined && now !== 'returned')) return
-    const first = last === undefined
+    if (now === last) return
     last = now
-    if (first) return
     const manager = now === 'reverted' ? managerOf(object, scale ? 'f:replicas' : 'f:selector') : undefined
-    // Put back by kt, which takes its annotation away: whoever did that, the lease tells.
-    if (now === 'reverted' && !manager && readRecord(object.metadata?.annotations)?.id !== handle.id) return
     const messages = {
       deleted: `${what} was deleted`,
       returned: `${what} leads here again`,

@@ -146,7 +146,7 @@ function heldLease(lease: V1Lease): HeldLease | undefined {
   const record = readRecord(lease.metadata?.annotations)
   if (!record) return undefined
   const { name, namespace, uid, resourceVersion } = lease.metadata!
-  const { kind, mode, target, since, id } = record
+  const { kind, mode, target, since, id, mark } = record
   return {
     kind,
     mode,
@@ -155,6 +155,7 @@ function heldLease(lease: V1Lease): HeldLease | undefined {
     holder: lease.spec?.holderIdentity ?? record.holder,
     since,
     id,
+    ...(mark && { mark }),
     lease: name!,
     leaseUid: uid!,
     resourceVersion: resourceVersion!,

@@ -24,6 +24,8 @@ export interface BackRecord {
   holder: string
   since: string
   lease: string
+  /** Of a mesh: the header or label, `kt-version: abc`. */
+  mark?: string
   /** The second Service. */
   original?: string
   /** Selector before, and what kt put in its place (selector mode). */

@@ -69,10 +69,19 @@ export async function restoreWorkload(
     progress('scale', `${kind} ${name} goes back to ${replicas}`)
     if (!(await replicasReady(context, path, replicas))) kept.push(`${kind} ${name} has not ${replicas} ready pods yet`)
   }
-  // Out of the Services while it still serves, so that nobody is sent to a pod that is about to go.
-  await unlabel(context, record.id)
-  if (service) await leave(context, service, record.id, kept)
+  await leaveEndpoints(context, service, record.id, kept)
   return { restored, kept }
+}
+
+/** Takes the shadow out of the Services while it still serves, so that nobody is sent to a pod that is about to go. */
+export async function leaveEndpoints(
+  context: BackContext,
+  service: string | undefined,
+  id: string,
+  kept: string[],
+): Promise<void> {
+  await unlabel(context, id)
+  if (service) await leave(context, service, id, kept)
 }
 
 interface ScalePlan extends Restored {

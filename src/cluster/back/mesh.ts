@@ -1,0 +1,339 @@
+// `kt mesh`: some requests of a Service come here. `auto`: a router that belongs to nobody, which the first makes and the
+// others find; the Service's annotation names it, and each person holds a lease of their own, labelled with its id. `manual`: a shadow
+// among the Service's pods with a label of its own, for rules that somebody else's mesh goes by.
+import type { V1Service } from '@kubernetes/client-node'
+import type { BackHandle, MeshRequest, Restored } from '../back-port.ts'
+import { clusterError } from '../errors.ts'
+import type { ClusterError, Progress, ShadowHooks, ShadowOptions } from '../port.ts'
+import { createShadow, removeShadow } from '../shadow.ts'
+import { undoAll } from './begin.ts'
+import { type BackContext, change, deleteOwn, recordOf } from './context.ts'
+import { deleteLease, getLease, held, leaseName, listLeases, takeLease, unchanged } from './lease.ts'
+import { agentPorts, type PortPlan, planPorts } from './ports.ts'
+import {
+  type BackRecord,
+  ID_LABEL,
+  type Labels,
+  type MergePatch,
+  personOf,
+  RECORD_ANNOTATION,
+  readRecord,
+  switchPatch,
+  writtenSelector,
+} from './record.ts'
+import { type Found, resolveTarget, servicePath } from './resolve.ts'
+import { leaveEndpoints, restoreService } from './restore.ts'
+import { ensureRouter, removeRouter } from './router.ts'
+import { makeSecond } from './second.ts'
+import { warningsOf } from './warnings.ts'
+
+/** The shadow of `manual` ends this long after its client has gone, since nobody else would take its share of the requests. */
+const MANUAL_IDLE_S = 60
+const LONGEST_LABEL = 63
+
+/** Codes: target-unknown, target-unfit, held, and those of createShadow. When it rejects, nothing is left of it. */
+export async function beginMesh(
+  context: BackContext,
+  request: MeshRequest,
+  options: ShadowOptions,
+  progress: Progress,
+  hooks: ShadowHooks = {},
+): Promise<BackHandle> {
+  const found = await resolveTarget(context.api, context.namespace, request.target, 'selector')
+  const plan = planPorts(found.service!, found.pods, request.ports)
+  for (const { port, protocol } of plan.ports.filter(({ exposed }) => exposed))
+    if (protocol === 'UDP')
+      throw clusterError('target-unfit', `port ${port} is UDP, which has no headers to go by`, 'use kt exchange for it')
+  const begin = request.mode === 'auto' ? beginAuto : beginManual
+  return begin(context, request, found, plan, options, progress, hooks)
+}
+
+type Begin = (
+  context: BackContext,
+  request: MeshRequest,
+  found: Found,
+  plan: PortPlan,
+  options: ShadowOptions,
+  progress: Progress,
+  hooks: ShadowHooks,
+) => Promise<BackHandle>
+
+const beginAuto: Begin = async (context, request, found, plan, options, progress, hooks) => {
+  const { api, namespace } = context
+  const service = found.service!
+  const name = service.metadata!.name!
+  const known = readRecord(service.metadata?.annotations)
+  if (known && known.kind !== 'mesh') throw held(known, name)
+  const id = known?.id ?? context.suffix()
+  const selector = known?.selector ?? service.spec!.selector!
+  const lease = await takeVersion(context, request, name, id, progress)
+  const draft = draftOf(context, request, found, plan, options, id, lease)
+  draft.selector = selector
+  draft.written = writtenSelector(selector, id)
+  draft.warnings = [...plan.warnings, ...(await warningsOf(context, found, 'selector'))]
+  const undo = [() => leave(context, draft, () => {})]
+  try {
+    const other = await mark(context, draft)
+    if (other) {
+      // Somebody else's router was begun at the same moment: join that one.
+      await deleteLease(api, namespace, lease.name, request.holder)
+      undo.length = 0
+      const now = { ...service, metadata: { ...service.metadata, annotations: annotated(other) } }
+      return await beginAuto(context, request, { ...found, service: now }, plan, options, progress, hooks)
+    }
+    const second = await makeSecond(context, service, selector, id)
+    draft.original = { name: second.name }
+    // All ports, since others may expose other ones later.
+    const ports = agentPorts(plan, second.address, true).map((port) =>
+      port.protocol === 'TCP' && port.original ? { ...port, http: true } : port,
+    )
+    draft.serving = {
+      id,
+      ports,
+      named: plan.named,
+      sshPort: plan.sshPort,
+      probe: plan.probe,
+      podLabels: { ...draft.written, [ID_LABEL]: id },
+      idleSeconds: 0,
+      annotations: { 'kt/target': name, 'kt/kind': 'mesh', 'kt/holder': request.holder },
+      env: { KT_AGENT_ANY_KEY: '1' },
+    }
+    const shadow = await ensureRouter(context, draft, undefined, progress, hooks)
+    return { ...draft, shadow }
+  } catch (error) {
+    await undoAll(undo)
+    throw error
+  }
+}
+
+const beginManual: Begin = async (context, request, found, plan, options, progress, hooks) => {
+  const { api, namespace } = context
+  const name = found.service!.metadata!.name!
+  const known = readRecord(found.service!.metadata?.annotations)
+  if (known) throw held(known, name)
+  const id = context.suffix()
+  const selector = found.service!.spec!.selector!
+  const value = request.value ?? `${name.slice(0, LONGEST_LABEL - 9)}-kt-${id}`
+  const named = { ...request, value }
+  if (selector[request.header] !== undefined && selector[request.header] !== value)
+    throw clusterError(
+      'target-unfit',
+      `Service ${name} selects by the label ${request.header} itself, so a pod with another one gets no requests`,
+      'use another label: --version-mark LABEL:VALUE, or --mode auto',
+    )
+  const lease = await takeVersion(context, named, name, id, progress)
+  const draft = draftOf(context, named, found, plan, options, id, lease)
+  draft.mode = 'run'
+  draft.ports = plan.ports.filter(({ exposed }) => exposed)
+  draft.warnings = plan.warnings
+  const undo = [() => deleteLease(api, namespace, lease.name, request.holder)]
+  try {
+    draft.serving = {
+      id,
+      ports: agentPorts({ ...plan, ports: draft.ports }, undefined, false),
+      named: plan.named,
+      sshPort: plan.sshPort,
+      probe: plan.probe,
+      podLabels: { ...podLabelsOf(found), ...selector, [request.header]: value, [ID_LABEL]: id },
+      idleSeconds: MANUAL_IDLE_S,
+      annotations: { 'kt/target': name, 'kt/kind': 'mesh', 'kt/holder': request.holder },
+      env: {},
+    }
+    const shadow = await createShadow(context, options, progress, hooks, draft.serving)
+    return { ...draft, shadow }
+  } catch (error) {
+    await undoAll(undo)
+    throw error
+  }
+}
+
+function draftOf(
+  context: BackContext,
+  request: MeshRequest,
+  found: Found,
+  plan: PortPlan,
+  options: ShadowOptions,
+  id: string,
+  lease: { name: string; uid: string; since: string },
+): BackHandle {
+  const { mode, header, value, prefix } = request
+  return {
+    kind: 'mesh',
+    mode: 'selector',
+    id,
+    namespace: context.namespace,
+    service: found.service!.metadata!.name!,
+    workload: undefined,
+    selector: {},
+    written: {},
+    ports: plan.ports,
+    holder: request.holder,
+    since: lease.since,
+    lease: { name: lease.name, uid: lease.uid },
+    original: undefined,
+    warnings: [],
+    options,
+    mesh: { mode, header, value: value!, prefix, others: otherVersions(found) },
+    // Both come before it is handed out.
+    shadow: undefined as never,
+    serving: undefined as never,
+  }
+}
+
+// Labels that only one pod or one revision has.
+const OF_ONE =
+  /^(pod-template-hash|controller-revision-hash|apps\.kubernetes\.io\/pod-index|statefulset\.kubernetes\.io\/.*)$/
+
+function podLabelsOf({ pods }: Found): Labels {
+  const labels = pods.find(({ metadata }) => metadata?.labels?.[ID_LABEL] === undefined)?.metadata?.labels ?? {}
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => !OF_ONE.test(key)))
+}
+
+/** Values of the label `version` on the Service's own pods: what Istio's rules can name them by. */
+function otherVersions({ pods }: Found): string[] {
+  const own = pods.filter(({ metadata }) => metadata?.labels?.[ID_LABEL] === undefined)
+  return [...new Set(own.flatMap(({ metadata }) => metadata?.labels?.['version'] ?? []))]
+}
+
+/** A lease for this version. One whose holder is dead is taken over, which takes a while to find out. */
+async function takeVersion(
+  context: BackContext,
+  { header, value, prefix, holder, force }: MeshRequest,
+  target: string,
+  id: string,
+  progress: Progress,
+): Promise<{ name: string; uid: string; since: string }> {
+  const { api, namespace, sleep, now } = context
+  const words = `${header}: ${value}${prefix ? '*' : ''}`
+  const record: Omit<BackRecord, 'since'> = {
+    version: 1,
+    kind: 'mesh',
+    mode: 'selector',
+    id,
+    target,
+    holder,
+    mark: words,
+    lease: versionLease(target, value!, prefix),
+  }
+  try {
+    return await takeLease(api, namespace, record, force)
+  } catch (error) {
+    if ((error as ClusterError).code !== 'held') throw error
+  }
+  const { status, body } = await getLease(api, namespace, record.lease)
+  if (status === 404) return takeLease(api, namespace, record, force)
+  const by = readRecord(body.metadata?.annotations)
+  const person = personOf(body.spec?.holderIdentity)
+  progress('lease', `${words} is ${person}'s; is anybody there? (12 s)`)
+  const { uid, resourceVersion } = body.metadata!
+  const seen = { lease: record.lease, leaseUid: uid!, resourceVersion: resourceVersion! }
+  if (!(await unchanged(api, namespace, [seen], sleep, now)).has(record.lease))
+    throw clusterError(
+      'held',
+      `requests of ${target} with "${words}" go to ${person}${by ? ` since ${by.since}` : ''}`,
+      'take another version with --version-mark, or theirs with --force',
+    )
+  return takeLease(api, namespace, record, true, resourceVersion)
+}
+
+/** A name that a lease can have, another one for each version. */
+export function versionLease(target: string, value: string, prefix: boolean): string {
+  const plain = value
+    .toLowerCase()
+    .replace(/[^a-z0-9-]/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 40)
+  // Told apart from what looks the same in lower case.
+  const hash = [...`${value}${prefix ? '*' : ''}`].reduce((sum, c) => (sum * 31 + c.codePointAt(0)!) >>> 0, 7)
+  const suffix = plain === value && !prefix ? plain : `${plain}-${hash.toString(36)}`
+  return leaseName('mesh', target, suffix.replace(/^-+/, ''))
+}
+
+/** Says on the Service which router is its own, before that is made. Returns the record of another one that was faster. */
+async function mark(context: BackContext, draft: BackHandle): Promise<BackRecord | undefined> {
+  const { api, namespace } = context
+  const name = draft.service!
+  interface Marked {
+    patch: MergePatch | undefined
+    other?: BackRecord
+  }
+  const marked = await change(
+    api,
+    servicePath(namespace, name),
+    `marking the Service ${name}`,
+    (service: V1Service): Marked => {
+      const there = readRecord(service.metadata?.annotations)
+      if (there && there.id !== draft.id) {
+        if (there.kind !== 'mesh') throw held(there, name)
+        return { patch: undefined, other: there }
+      }
+      if (there) return { patch: undefined }
+      const { resourceVersion } = service.metadata!
+      return { patch: { metadata: { resourceVersion, annotations: annotated(recordOf(draft)) } } }
+    },
+  )
+  if (!marked) throw clusterError('target-unknown', `the Service ${name} is not there any more`)
+  return marked.other
+}
+
+function annotated(record: BackRecord): Record<string, string> {
+  return { [RECORD_ANNOTATION]: JSON.stringify(record) }
+}
+
+/** Puts the Service back if nobody else meshes it. */
+export async function restoreMesh(context: BackContext, handle: BackHandle, progress: Progress): Promise<Restored> {
+  if (handle.mesh!.mode === 'manual') {
+    const kept: string[] = []
+    await leaveEndpoints(context, handle.service!, handle.id, kept)
+    return { restored: [], kept }
+  }
+  const others = await othersOf(context, handle)
+  if (others.length === 0) return restoreService(context, handle.service!, recordOf(handle), progress)
+  const names = others.map(({ mark, holder }) => `${mark} (${personOf(holder)})`)
+  return {
+    restored: [`${handle.mesh!.value} is gone; ${handle.service} stays meshed for ${names.join(', ')}`],
+    kept: [],
+  }
+}
+
+export async function removeMesh(context: BackContext, handle: BackHandle): Promise<void> {
+  const { api, namespace } = context
+  if (handle.mesh!.mode === 'manual') {
+    await removeShadow(api, handle.shadow)
+    await deleteLease(api, namespace, handle.lease.name, handle.holder)
+  } else await leave(context, handle, () => {})
+}
+
+/** Gives up the own version; with the last one goes the router. Of two that leave at once, the later one does that. */
+async function leave(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
+  const { api, namespace } = context
+  await deleteLease(api, namespace, handle.lease.name, handle.holder)
+  if ((await othersOf(context, handle)).length > 0) return leadAgain(context, handle)
+  await restoreService(context, handle.service!, recordOf(handle), progress)
+  if ((await othersOf(context, handle)).length > 0) return leadAgain(context, handle)
+  await removeRouter(context, handle.id)
+  if (handle.original)
+    await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
+}
+
+/** For somebody who joined while the last one was putting the Service back. */
+async function leadAgain({ api, namespace }: BackContext, handle: BackHandle): Promise<void> {
+  const doing = `leading the Service ${handle.service} to the router`
+  await change(api, servicePath(namespace, handle.service!), doing, (service: V1Service) => ({
+    patch: readRecord(service.metadata?.annotations) ? undefined : switchPatch(service, recordOf(handle)),
+  }))
+}
+
+async function othersOf({ api, namespace }: BackContext, { id, lease }: BackHandle) {
+  return (await listLeases(api, namespace)).filter((each) => each.id === id && each.lease !== lease.name)
+}
+
+/** The router after its pod went away, or the one that somebody else has made in its place. */
+export async function replaceMesh(
+  context: BackContext,
+  handle: BackHandle,
+  progress: Progress,
+  hooks: ShadowHooks = {},
+): Promise<BackHandle> {
+  return { ...handle, shadow: await ensureRouter(context, handle, handle.shadow, progress, hooks) }
+}

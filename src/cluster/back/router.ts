@@ -1,0 +1,100 @@
+// The mesh router's Job: one for each meshed Service, by a name that all who mesh it know, made by whoever comes first and
+// made again by whoever sees first that it is gone. It accepts any key (only who may port-forward to it can offer one); its own
+// is pinned by the annotation that its maker left.
+import type { V1Job, V1Pod } from '@kubernetes/client-node'
+import { aborted } from '../api.ts'
+import type { BackHandle } from '../back-port.ts'
+import { clusterError } from '../errors.ts'
+import type { Progress, ShadowHandle, ShadowHooks } from '../port.ts'
+import { createShadow, jobPath, removeShadow } from '../shadow.ts'
+import { HOST_KEY_ANNOTATION, shadowLogin } from '../shadow-manifest.ts'
+import { judgePod } from '../shadow-state.ts'
+import { generateSshKeyPair } from '../ssh-key.ts'
+import { type BackContext, belongsTo } from './context.ts'
+import { find } from './resolve.ts'
+
+const LOOK_MS = 250
+
+/** Resolves when it runs. `gone`: the one that does not answer any more, if there was one. */
+export async function ensureRouter(
+  context: BackContext,
+  handle: Omit<BackHandle, 'shadow'>,
+  gone: ShadowHandle | undefined,
+  progress: Progress,
+  hooks: ShadowHooks,
+): Promise<ShadowHandle> {
+  const { api, namespace } = context
+  const { id, options, serving } = handle
+  const name = `kt-shadow-${id}`
+  const end = context.now() + options.readyTimeoutMs
+  for (; ; await context.sleep(LOOK_MS)) {
+    if (hooks.signal?.aborted) throw aborted()
+    if (context.now() > end)
+      throw clusterError('timeout', `the router ${name} does not run after ${options.readyTimeoutMs / 1000} s`)
+    const job = await find<V1Job>(api, jobPath(namespace, name))
+    if (!job) {
+      try {
+        return await createShadow({ ...context, suffix: () => id }, options, progress, hooks, serving)
+      } catch (error) {
+        // Somebody else was faster; or what is left of the one before is on its way out.
+        if (!/already exists/.test((error as Error).message)) throw error
+        continue
+      }
+    }
+    if (job.metadata?.deletionTimestamp) continue
+    const pod = await livingPod(context, name)
+    const ended = job.status?.conditions?.some(
+      ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
+    )
+    // Its Job would make another pod, but only after its back-off.
+    const stale = pod === undefined && job.metadata?.uid === gone?.jobUid
+    if (ended || stale) {
+      if (belongsTo(job, id)) await removeShadow(api, handleOf(job, undefined, handle, ''))
+      continue
+    }
+    if (pod === undefined || judgePod(pod).state !== 'running') continue
+    const client = generateSshKeyPair('kt').privateKey
+    const shadow = handleOf(job, pod, handle, client)
+    progress('shadow', `${shadow.pod} is the router already`)
+    hooks.dialable?.(shadow)
+    return shadow
+  }
+}
+
+export async function removeRouter(context: BackContext, id: string): Promise<void> {
+  const { api, namespace } = context
+  const job = await find<V1Job>(api, jobPath(namespace, `kt-shadow-${id}`))
+  if (!job || !belongsTo(job, id)) return
+  const pod = await livingPod(context, job.metadata!.name!)
+  await removeShadow(api, handleOf(job, pod, { namespace, serving: undefined }, ''))
+}
+
+async function livingPod({ api, namespace }: BackContext, job: string): Promise<V1Pod | undefined> {
+  const { items } = await api.get<{ items: V1Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, {
+    labelSelector: `job-name=${job}`,
+  })
+  return items.find(
+    ({ status, metadata }) => !metadata?.deletionTimestamp && /^(Pending|Running)$/.test(status?.phase ?? ''),
+  )
+}
+
+function handleOf(
+  job: V1Job,
+  pod: V1Pod | undefined,
+  { namespace, serving }: { namespace: string; serving: BackHandle['serving'] | undefined },
+  clientKey: string,
+): ShadowHandle {
+  const { name, uid, annotations } = job.metadata!
+  return {
+    namespace,
+    job: name!,
+    jobUid: uid!,
+    pod: pod?.metadata?.name ?? '',
+    node: pod?.spec?.nodeName ?? '',
+    kind: 'agent',
+    ...shadowLogin.agent,
+    ...(serving && { port: serving.sshPort }),
+    clientKey,
+    hostKey: annotations?.[HOST_KEY_ANNOTATION],
+  }
+}
