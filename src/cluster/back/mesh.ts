@@ -81,7 +81,7 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
       const now = { ...service, metadata: { ...service.metadata, annotations: annotated(other) } }
       return await beginAuto(context, request, { ...found, service: now }, plan, options, progress, hooks)
     }
-    const second = await makeSecond(context, service, selector, id)
+    const second = await makeSecond(context, service, recordOf(draft))
     draft.original = { name: second.name }
     // All ports, since others may expose other ones later.
     const ports = agentPorts(plan, second.address, true).map((port) =>
