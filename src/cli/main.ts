@@ -28,8 +28,7 @@ const program = new Command('kt')
   .option('--profile <name>', 'profile of `kt config` whose defaults to use')
   .exitOverride()
   .configureOutput({
-    outputError: (text) =>
-      printError(text.replace(/^error: /, '').trim(), '`kt --help` and `kt COMMAND --help` list what there is'),
+    outputError: (text) => printError(plain(text), '`kt --help` and `kt COMMAND --help` list what there is'),
   })
   .showHelpAfterError(false)
   .enablePositionalOptions()
@@ -55,6 +54,15 @@ addCompletionCommands(program)
 addHelpCommand(program)
 heedConfiguration(program)
 for (const command of program.commands) inherit(command)
+
+/** commander's words in our form: `option '--dns <mode>' argument 'x' is invalid: expected one of auto, none`. */
+function plain(text: string): string {
+  const words = text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(' is invalid. ', ' is invalid: ')
+  return words.replace(/\.$/, '')
+}
 
 /** Exit codes and error output of the program hold for its commands, however deep. */
 function inherit(command: Command): void {

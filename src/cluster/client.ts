@@ -239,7 +239,7 @@ class WorkerClient implements ClusterClient {
           new ClusterError(
             'internal',
             `the process that speaks to the API server ended (${how})${last ? `: ${last}` : ''}`,
-            'try again; if it happens again, report it',
+            'try again; if it happens again, please report it',
           ),
         )
     }

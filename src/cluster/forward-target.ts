@@ -67,7 +67,7 @@ async function toService(context: Context, service: V1Service): Promise<ForwardT
   if ((port.protocol ?? 'TCP') !== 'TCP')
     throw clusterError(
       'target-unfit',
-      `port ${port.port} of ${name} is ${port.protocol}, and kt forward carries TCP only`,
+      `port ${port.port} of ${name} is ${port.protocol}, and \`kt forward\` carries TCP only`,
       '`sudo kt up` carries UDP too',
     )
   if (spec.clusterIP && spec.clusterIP !== 'None')
@@ -87,7 +87,7 @@ function pickServicePort({ request, name }: Context, ports: NonNullable<V1Servic
     'target-unfit',
     request.remote === undefined ? `${name} has several ports: ${list}` : `${name} has no port ${wanted}`,
     request.remote === undefined
-      ? `name one: kt forward ${request.target} ${request.local}:${ports[0]?.port ?? 'REMOTE'}`
+      ? `name one: \`kt forward ${request.target} ${request.local}:${ports[0]?.port ?? 'REMOTE'}\``
       : ports.length > 0
         ? `its ports are ${list}`
         : 'it has no ports at all; forward to a Pod instead',

@@ -307,7 +307,11 @@ export async function removeJob(
   const { status, body: answer } = await api.ask('DELETE', jobPath(namespace, name), { body })
   if (status === 409) return false
   if (status >= 400 && status !== 404)
-    throw clusterError('internal', `the Job ${name} in namespace ${namespace} could not be removed: ${answer.message}`)
+    throw clusterError(
+      'internal',
+      `the Job ${name} in namespace ${namespace} could not be removed: ${answer.message}`,
+      `it ends by itself; or \`kubectl -n ${namespace} delete job ${name}\``,
+    )
   return true
 }
 

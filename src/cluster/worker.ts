@@ -61,7 +61,9 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
     tell({ type: 'result', id, value: await act() })
   } catch (error) {
     const { code, message, hint } =
-      error instanceof ClusterError ? error : clusterError('internal', `${method}: ${(error as Error).stack ?? error}`)
+      error instanceof ClusterError
+        ? error
+        : clusterError('internal', `${method}: ${(error as Error).message ?? error}`)
     tell({ type: 'error', id, code, message, hint })
   }
 }

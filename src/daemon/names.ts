@@ -188,7 +188,7 @@ export class NameService {
       `the cluster's resolver ${this.#resolver.address} did not answer ${name}: ${tries.at(-1)?.rcode ?? rcode}`,
       rcode === 'NXDOMAIN'
         ? "name the cluster's domain with --cluster-domain"
-        : 'is the cluster DNS healthy? kubectl -n kube-system get pods shows it',
+        : '`kubectl -n kube-system get pods` shows whether the cluster DNS runs',
     )
   }
 

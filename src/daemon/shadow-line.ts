@@ -97,7 +97,7 @@ export class ShadowLine {
     throw new ToldError(
       'crashed',
       `the shadow ${shadow.pod} ended: ${detail}`,
-      `does the image ${shadowImage(this.#config)} hold what --shadow ${shadow.kind} needs?`,
+      `check that the image ${shadowImage(this.#config)} holds what --shadow ${shadow.kind} needs`,
     )
   }
 }

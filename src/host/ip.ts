@@ -16,7 +16,7 @@ export async function ipBatch(effects: Effects, lines: readonly string[]): Promi
   throw new HostError(
     'command-failed',
     `ip ${line}: ${why}`,
-    'this is unexpected; `kt logs` has more, please report it',
+    'this is unexpected; `kt logs` has more; please report it',
   )
 }
 

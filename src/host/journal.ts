@@ -89,7 +89,8 @@ export class Journal {
   /** Changes a record whose step was done anew. */
   amend(old: UndoAction, undo: UndoAction): void {
     const at = this.#steps.indexOf(old)
-    if (at < 0) throw new HostError('journal', 'there is no such record to change', 'please report this')
+    if (at < 0)
+      throw new HostError('journal', 'there is no such record to change', 'this is a mistake in kt; please report it')
     this.#steps[at] = undo
     this.#save()
   }

@@ -64,7 +64,13 @@ export class AgentTunnel extends SshTunnel {
       const started = this.now()
       const timer = setTimeout(() => {
         this.fail('no answer')
-        reject(new TunnelError('timeout', 'the agent in the shadow said nothing', 'see the log of the shadow pod'))
+        reject(
+          new TunnelError(
+            'timeout',
+            'the agent in the shadow said nothing',
+            '`kubectl logs` of the shadow may say why',
+          ),
+        )
       }, timeoutMs)
       this.#greeted = (hello) => {
         clearTimeout(timer)
@@ -83,7 +89,7 @@ export class AgentTunnel extends SshTunnel {
       }
       void this.closed.then(({ message }) => {
         clearTimeout(timer)
-        reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; kt logs has more'))
+        reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; `kt logs` has more'))
       })
       this.#frames.send(
         FrameType.hello,

@@ -20,7 +20,7 @@ export class ForwardLine {
   }
 
   /** Why it will end, unless we end it ourselves; the first reason counts. */
-  lost(message: string, hint = 'see whether the shadow pod runs'): void {
+  lost(message: string, hint = '`kubectl get pods` shows whether the shadow runs; `kt logs` has more'): void {
     if (!this.#ending) this.#failure ??= new TunnelError('lost', message, hint)
   }
 

@@ -66,7 +66,9 @@ export class Listeners {
   listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener> {
     const key = `${protocol} ${port}`
     if (this.#lost)
-      return Promise.reject(new TunnelError('lost', 'the tunnel to the shadow is lost', 'try again; kt logs has more'))
+      return Promise.reject(
+        new TunnelError('lost', 'the tunnel to the shadow is lost', 'try again; `kt logs` has more'),
+      )
     if (this.#claims.has(key)) return Promise.reject(inUse(`${key} is claimed here already`))
     return new Promise((resolve, reject) => {
       const id = this.#nextId()
@@ -242,5 +244,5 @@ class Incoming implements IncomingStream {
 }
 
 function inUse(message: string): TunnelError {
-  return new TunnelError('port-in-use', message, 'see who holds it with kt status')
+  return new TunnelError('port-in-use', message, '`kt status` shows who holds it')
 }

@@ -26,7 +26,7 @@ export class SshdTunnel extends SshTunnel {
   /** Makes the server quick (TCP_NODELAY) and reads the pod's resolver. Rejects with TunnelError. */
   async greet(timeoutMs: number): Promise<void> {
     const lost = this.closed.then(({ message }) => {
-      throw new TunnelError('lost', `the shadow: ${message}`, 'try again; kt logs has more')
+      throw new TunnelError('lost', `the shadow: ${message}`, 'try again; `kt logs` has more')
     })
     const [terminal, resolvConf] = await Promise.race([
       Promise.all([

@@ -88,7 +88,7 @@ test('a profile that is not there and a file that is broken say so; kt down work
   assert.equal(bad.status, 2)
   assert.equal(
     bad.stderr,
-    `error: dns in ${file} is "maybe": expected one of auto, resolved, resolvconf, none.\n       \`kt config unset dns\` removes it, \`kt config set dns\` changes it\n`,
+    `error: dns in ${file} is "maybe": expected one of auto, resolved, resolvconf, none\n       \`kt config unset dns\` removes it, \`kt config set dns\` changes it\n`,
   )
   for (const text of ['{', '[]', '{"defaults":{"dns":1}}', '{"profiles":{"a":3}}']) {
     writeFileSync(file, text)

@@ -35,6 +35,13 @@ test('wrong usage is exit code 2 and two lines', () => {
   }
 })
 
+test('a value that is refused is told with what is expected', () => {
+  assert.match(
+    kt('up', '--dns', 'maybe').stderr,
+    /^error: option '--dns <mode>' argument 'maybe' is invalid: expected one of auto, resolved, resolvconf, none\n/,
+  )
+})
+
 test('help and version are exit code 0, on stdout', () => {
   for (const args of [['--help'], ['up', '--help'], ['help', 'dns'], ['--version']]) {
     const { status, stdout } = kt(...args)

@@ -72,6 +72,6 @@ function parsed(option: Option, value: Value, where: string, hint: string): unkn
     return parseValue(option, value)
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error
-    throw new CliError(`${where} is ${JSON.stringify(value)}: ${error.message}`, hint, EXIT.usage)
+    throw new CliError(`${where} is ${JSON.stringify(value)}: ${error.message.replace(/\.$/, '')}`, hint, EXIT.usage)
   }
 }

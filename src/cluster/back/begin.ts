@@ -214,7 +214,7 @@ function taken(name: string, there?: V1Service) {
   return clusterError(
     'name-taken',
     `there is a Service ${name} already`,
-    `take another name, or kt exchange ${name} to have its requests here`,
+    `take another name, or \`kt exchange ${name}\` to have its requests here`,
   )
 }
 

@@ -202,7 +202,7 @@ export function held(by: BackRecord | undefined, target: string): ClusterError {
   return clusterError(
     'held',
     `${target} is ${verb} by ${personOf(by?.holder)}${by ? ` since ${by.since}` : ''}`,
-    `ask them, or take it over with --force; if they are gone: kt recover ${target}`,
+    `ask them, or take it over with --force; if they are gone: \`kt recover ${target}\``,
   )
 }
 

@@ -63,7 +63,7 @@ export async function resolveTarget(
   if (services.length !== 1) {
     const names = services.map(({ metadata }) => metadata!.name).join(', ')
     throw services.length === 0
-      ? clusterError('target-unfit', `no Service leads to ${text}`, 'use --mode scale, or kt run for a new Service')
+      ? clusterError('target-unfit', `no Service leads to ${text}`, 'use --mode scale, or `kt run` for a new Service')
       : clusterError(
           'target-unfit',
           `several Services lead to ${text}: ${names}`,
@@ -89,7 +89,7 @@ function fitSelector(service: V1Service): Labels {
     throw clusterError(
       'target-unfit',
       `Service ${name} has no selector: somebody else keeps its endpoints by hand`,
-      'kt run makes a new Service that leads here',
+      '`kt run` makes a new Service that leads here',
     )
   return selector
 }

@@ -113,7 +113,8 @@ async function step(journal: Journal, effects: Effects, { uid, gid }: UpOptions)
 async function openDevice(effects: Effects): Promise<{ device: NativeTunDevice; ifindex: number }> {
   const device = openOrExplain()
   const link = await ipQuery<{ ifindex: number }[]>(effects, 'link', 'show', 'dev', device.name)
-  if (!link?.[0]) throw new HelperError('tun', `${device.name} was opened and is not there`, 'please report this')
+  if (!link?.[0])
+    throw new HelperError('tun', `${device.name} was opened and is not there`, 'this is unexpected; please report it')
   return { device, ifindex: link[0].ifindex }
 }
 
@@ -134,7 +135,11 @@ function openOrExplain(): NativeTunDevice {
         `the kernel does not let root open a network device: ${error.message}`,
         'in a container, start it with --cap-add NET_ADMIN --device /dev/net/tun',
       )
-    throw new HelperError('tun', `no network device could be opened: ${error.message}`, 'please report this')
+    throw new HelperError(
+      'tun',
+      `no network device could be opened: ${error.message}`,
+      'this is unexpected; please report it',
+    )
   }
 }
 

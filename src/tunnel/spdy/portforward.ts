@@ -22,7 +22,11 @@ export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: numb
   const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs)
   if (answer.headers.get('upgrade')?.toLowerCase() !== 'spdy/3.1') {
     socket.destroy()
-    throw new TunnelError('protocol', 'port-forward: the server switched to something that is not SPDY', '')
+    throw new TunnelError(
+      'protocol',
+      'port-forward: the server switched to something that is not SPDY',
+      'a proxy before the API server may answer in its place: check HTTPS_PROXY and the proxy-url of the kubeconfig',
+    )
   }
   const opener = new StreamOpener()
   const headers = (type: string): [string, string][] => [

@@ -75,7 +75,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
       const why = failure ?? 'the connection was closed'
       mux?.lose()
       finish(why)
-      if (!ready) reject(new TunnelError('lost', `the shadow's SSH server: ${why}`, 'try again; kt logs has more'))
+      if (!ready) reject(new TunnelError('lost', `the shadow's SSH server: ${why}`, 'try again; `kt logs` has more'))
     })
     client.on('handshake', () => improve()) // again after each further key exchange
     client.on('ready', () => {
@@ -110,7 +110,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
       })
     } catch (error) {
       transport.destroy()
-      reject(new TunnelError('protocol', (error as Error).message, 'this is an error in kt: please report it'))
+      reject(new TunnelError('protocol', (error as Error).message, 'this is a mistake in kt; please report it'))
     }
   })
 }
@@ -120,20 +120,28 @@ function asTunnelError(error: Error & { level?: string }, hostKeyRefused: boolea
     return new TunnelError(
       'host-key',
       'the SSH server behind the port-forward is not the shadow: its host key differs',
-      'kt down, then kt up makes a new shadow',
+      '`kt down`, then `kt up` makes a new shadow',
     )
   if (error.level === 'client-authentication')
-    return new TunnelError('auth', 'the shadow refused our key', 'kt down, then kt up makes a new shadow')
+    return new TunnelError('auth', 'the shadow refused our key', '`kt down`, then `kt up` makes a new shadow')
   if (error.level === 'client-timeout')
     return new TunnelError(
       'timeout',
       `the shadow's SSH server said nothing for ${timeoutMs / 1000} s`,
-      'see whether the shadow pod runs',
+      '`kubectl get pods` shows whether the shadow runs; `kt logs` has more',
     )
   if (error instanceof TunnelError) return error
   if (error.level === 'client-socket')
-    return new TunnelError('lost', `the port-forward broke: ${error.message}`, 'see whether the shadow pod runs')
-  return new TunnelError('protocol', `the shadow's SSH server: ${error.message}`, 'see the log of the shadow pod')
+    return new TunnelError(
+      'lost',
+      `the port-forward broke: ${error.message}`,
+      '`kubectl get pods` shows whether the shadow runs; `kt logs` has more',
+    )
+  return new TunnelError(
+    'protocol',
+    `the shadow's SSH server: ${error.message}`,
+    '`kubectl logs` of the shadow may say why',
+  )
 }
 
 /** Runs a command; resolves with what it printed, undefined if it failed or took too long. */
