@@ -50,3 +50,9 @@ export function writeSection(path: string, name: string, text: string): void {
   if (start < 0 || end < start) throw new Error(`${path} has no section ${open}`)
   writeFileSync(path, `${page.slice(0, start + open.length)}\n${text.trim()}\n${page.slice(end)}`)
 }
+
+/** CPU microseconds of this thread so far; of the process where Node (before 23.9) does not tell threads apart. */
+export function cpuMicros(): number {
+  const { user, system } = process.threadCpuUsage?.() ?? process.cpuUsage()
+  return user + system
+}

@@ -17,7 +17,7 @@ interface Plot {
 const WIDTH = 760
 const HEIGHT = 420
 const LEFT = 76
-const RIGHT = 110
+const RIGHT = 132
 const TOP = 44
 const BOTTOM = 52
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#b58900', '#56b4e9', '#7f7f7f']

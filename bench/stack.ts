@@ -2,7 +2,7 @@
 // it allocates. Then how cost grows with the number of connections and the size of writes, as a table and a plot.
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { allocated, conditions, figure, table, writeSection } from './measure.ts'
+import { allocated, conditions, cpuMicros, figure, table, writeSection } from './measure.ts'
 import { plot } from './plot.ts'
 import { bulk, connections, datagrams, echo, pureAcks, type Work, writes } from './stack-works.ts'
 
@@ -46,14 +46,13 @@ function rates(works: readonly Work[]): Rate[] {
       const sum = { packets: 0, bytes: 0, units: 0 }
       let micros = 0
       const garbage = allocated(() => {
-        const began = process.threadCpuUsage()
+        const began = cpuMicros()
         do {
           const { packets, bytes, units } = work()
           sum.packets += packets
           sum.bytes += bytes
           sum.units += units
-          const { user, system } = process.threadCpuUsage(began)
-          micros = user + system
+          micros = cpuMicros() - began
         } while (micros < part)
       })
       if (round === 0) return
