@@ -31,7 +31,7 @@ const request = `require('node:http').get(process.argv[1], { agent: false, timeo
   .on('timeout', () => process.exit(1)).on('error', () => process.exit(1))`
 const answer = `require('node:http').createServer((request, response) => response.end('pod ' + require('node:os').hostname() + '\\n')).listen(8080)`
 
-/** Deployment `web` with a named port, Service `web` 80 and 81; StatefulSet `db` behind a headless Service; pod `asker`. */
+/** Deployment and Service `web`, the pod `asker`, and targets that do not fit. */
 export function echoObjects(namespace: string): object[] {
   const container = {
     name: 'echo',
@@ -45,6 +45,12 @@ export function echoObjects(namespace: string): object[] {
     spec: { terminationGracePeriodSeconds: 1, containers: [container] },
   })
   const metadata = (name: string) => ({ name, namespace })
+  const service = (name: string, spec: object) => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadata(name),
+    spec,
+  })
   const app = { app: 'web', tier: 'front' }
   return [
     {
@@ -65,6 +71,21 @@ export function echoObjects(namespace: string): object[] {
           { name: 'plain', port: 81, targetPort: 8080 },
           { name: 'news', port: 90, protocol: 'UDP', targetPort: 9090 },
         ],
+      },
+    },
+    service('byhand', { ports: [{ port: 80 }] }),
+    service('elsewhere', { type: 'ExternalName', externalName: 'example.com' }),
+    service('one', { selector: { app: 'twice' }, ports: [{ port: 80 }] }),
+    service('two', { selector: { app: 'twice' }, ports: [{ port: 80 }] }),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: metadata('twice'),
+      spec: {
+        replicas: 0,
+        serviceName: 'one',
+        selector: { matchLabels: { app: 'twice' } },
+        template: template({ app: 'twice' }),
       },
     },
     {
