@@ -47,8 +47,9 @@ export async function liveView(
   for (const signal of signals) process.on(signal, leave)
   const screen = out.isTTY === true
   const keys = screen && input.isTTY === true
+  // A terminal that nobody has given a size says 0.
   const size = (): ViewSize =>
-    screen ? { columns: out.columns, rows: out.rows } : { columns: Infinity, rows: Infinity }
+    screen ? { columns: out.columns || 80, rows: out.rows || 24 } : { columns: Infinity, rows: Infinity }
   let shown: string[] = []
   const draw = () => out.write(screen ? frameText(shown, size()) : `${shown.join('\n')}\n${separator}`)
   const onKey = (data: Buffer | string) => {

@@ -26,6 +26,10 @@ const MOST_KNOWN = 64
 // `findAtOnce` takes at most this part of the time, over this many ms.
 const AT_ONCE_SHARE = 0.2
 const AT_ONCE_MS = 1_000
+// One search of it: longer than a slice, since wall time runs on while a busy machine runs something else.
+const AT_ONCE_SLICE_MS = 20
+/** Processes that were started last and are looked at before all others. */
+const YOUNGEST = 8
 
 type Inodes = (flow: SocketPair) => string | undefined
 type Wanted = Map<string, SocketPair[]>
@@ -60,7 +64,7 @@ export class Processes {
 
   /**
    * Looks for the owner of a flow in this turn, while its program waits to be connected and cannot end: for programs
-   * that live for milliseconds. Gives up after a slice, and does nothing when it has taken its share of the time.
+   * that live for milliseconds. Gives up after a while, and does nothing when it has taken its share of the time.
    */
   findAtOnce(flow: SocketPair): void {
     const began = performance.now()
@@ -71,7 +75,7 @@ export class Processes {
       const read = (table: string) => readOr(() => readFileSync(`${this.#proc}/net/${table}`, 'latin1'), '')
       const texts = new Map([flow.protocol, `${flow.protocol}6`].map((table) => [table, read(table)]))
       const search = this.#search(this.#wanted([flow], inodesOf(texts)))
-      while (!search.next().done && performance.now() < began + SLICE_MS);
+      while (!search.next().done && performance.now() < began + AT_ONCE_SLICE_MS);
     } finally {
       this.#credit -= performance.now() - began
     }
@@ -110,12 +114,12 @@ export class Processes {
     return wanted
   }
 
-  /** Goes through the processes until every flow has an owner, known owners first, then the youngest; yields often. */
+  /** Goes through the processes until every flow has an owner: the youngest, known owners, the rest; yields often. */
   *#search(wanted: Wanted): Generator<void> {
     if (wanted.size === 0) return
-    const known = [...this.#known].reverse()
-    const rest = list(this.#proc).filter((name) => /^\d+$/.test(name) && !this.#known.has(name))
-    for (const pid of [...known, ...rest.sort((a, b) => Number(b) - Number(a))]) {
+    const all = list(this.#proc).filter((name) => /^\d+$/.test(name))
+    all.sort((a, b) => Number(b) - Number(a))
+    for (const pid of new Set([...all.slice(0, YOUNGEST), ...[...this.#known].reverse(), ...all])) {
       let owner: Owner | undefined
       for (const fd of list(`${this.#proc}/${pid}/fd`)) {
         const link = readOr(() => readlinkSync(`${this.#proc}/${pid}/fd/${fd}`), '')

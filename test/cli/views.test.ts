@@ -144,3 +144,12 @@ test('the watched status draws the last minute, and counts from the second pictu
   const received = at(100_000, 5_003_000).find((line) => line.startsWith('received'))!
   assert.match(received, /█ {2}2\.0 kB\/s, most 2\.0 kB\/s$/)
 })
+
+test('a terminal that does not know its size is taken to be one of 80 by 24', async () => {
+  const out = Object.assign(new Terminal(true), { columns: 0, rows: 0 })
+  const input = new Keyboard()
+  const over = liveView(async ({ columns, rows }) => [`${columns}x${rows}`], options(out, input))
+  await until('a picture', () => out.written.includes('80x24'))
+  input.emit('data', 'q')
+  await over
+})
