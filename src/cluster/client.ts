@@ -20,7 +20,6 @@ import {
   ClusterError,
   type ClusterIdentity,
   type ClusterSelection,
-  type ConnectedPerson,
   type ForwardRequest,
   type ForwardTarget,
   type PortForwardEndpoint,
@@ -30,6 +29,7 @@ import {
   type ShadowHandle,
   type ShadowHooks,
   type ShadowOptions,
+  type TeamSeen,
 } from './port.ts'
 
 export interface ClusterClientOptions {
@@ -88,8 +88,8 @@ class WorkerClient implements ClusterClient {
     return this.#call('services')
   }
 
-  connected(): Promise<ConnectedPerson[]> {
-    return this.#call('connected')
+  team(): Promise<TeamSeen> {
+    return this.#call('team')
   }
 
   discoverRanges(): Promise<Ranges> {

@@ -19,7 +19,6 @@ import type {
   ClusterClient,
   ClusterIdentity,
   ClusterSelection,
-  ConnectedPerson,
   ForwardRequest,
   ForwardTarget,
   PortForwardEndpoint,
@@ -29,9 +28,10 @@ import type {
   ShadowHandle,
   ShadowHooks,
   ShadowOptions,
+  TeamSeen,
 } from './port.ts'
 import { discoverRanges } from './ranges.ts'
-import { listConnected, listServices } from './services.ts'
+import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, removeShadow, shadowState } from './shadow.ts'
 
 // Each becomes a routing domain of systemd-resolved.
@@ -87,9 +87,9 @@ export class LocalClusterClient implements ClusterClient {
     return listServices(api, api.kubeconfig.identity.namespace)
   }
 
-  async connected(): Promise<ConnectedPerson[]> {
+  async team(): Promise<TeamSeen> {
     const api = this.#connect()
-    return listConnected(api, api.kubeconfig.identity.namespace)
+    return listTeam(api, api.kubeconfig.identity.namespace)
   }
 
   async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {

@@ -2,7 +2,7 @@
 // runs in a child process (src/cluster/worker.ts) that lives only while there is something to say to the API server;
 // src/cluster/client.ts starts it and speaks to it. Everything here crosses a process border: plain data only.
 import { ToldError } from '../base/told-error.ts'
-import type { BackClient } from './back-port.ts'
+import type { BackClient, HeldLease } from './back-port.ts'
 import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shadow-port.ts'
 
 export type { Progress, ShadowHandle, ShadowHooks, ShadowKind, ShadowOptions } from './shadow-port.ts'
@@ -71,6 +71,13 @@ export interface Services {
   notes: string[]
 }
 
+/** Who uses kt in this cluster, as far as it can be seen: empty lists without the rights. */
+export interface TeamSeen {
+  /** Oldest first. */
+  connected: ConnectedPerson[]
+  held: HeldLease[]
+}
+
 /** One shadow that runs: somebody is connected. */
 export interface ConnectedPerson {
   /** `user@machine`; empty where the shadow does not say. */
@@ -116,8 +123,8 @@ export interface ClusterClient extends BackClient {
   namespaces(): Promise<string[]>
   /** All services that can be seen. */
   services(): Promise<Services>
-  /** Whose shadows run, oldest first; empty without the right to list pods. */
-  connected(): Promise<ConnectedPerson[]>
+  /** Whose shadows run, and what is exchanged, meshed or run. */
+  team(): Promise<TeamSeen>
   /**
    * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
    * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster; so does `close` while it is

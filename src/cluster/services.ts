@@ -1,9 +1,11 @@
-// The services that can be seen, with how many of their endpoints are ready; and whose shadows are there, which is who
-// is connected. Everywhere where the rights allow it, else in the namespace; what could not be seen is said.
-import type { V1EndpointSlice, V1Pod, V1Service } from '@kubernetes/client-node'
+// The services that can be seen, with how many of their endpoints are ready; and the team: whose shadows are there, which
+// is who is connected, and what they hold. Everywhere where the rights allow it, else in the namespace.
+import type { V1EndpointSlice, V1Lease, V1Pod, V1Service } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
+import { heldLease } from './back/lease.ts'
+import { ID_LABEL, MANAGED_SELECTOR } from './back/record.ts'
 import { fromStatus } from './errors.ts'
-import type { ConnectedPerson, ServiceSeen, Services } from './port.ts'
+import type { ServiceSeen, Services, TeamSeen } from './port.ts'
 import { OWNER_ANNOTATION } from './shadow-manifest.ts'
 
 // client-go's page size for lists (tools/pager, defaultPageSize).
@@ -36,12 +38,17 @@ export async function listServices(api: Api, namespace: string): Promise<Service
   }
 }
 
-/** Whose shadows run, oldest first. Without the right to list pods: an empty list. */
-export async function listConnected(api: Api, namespace: string): Promise<ConnectedPerson[]> {
-  const selector = 'app.kubernetes.io/name=kt,app.kubernetes.io/component=shadow'
-  const found = await everywhereOrHere<V1Pod>(api, '/api/v1', namespace, 'pods', selector)
-  return (found?.items ?? [])
+/** Without the right to list pods, or leases, that list is empty. */
+export async function listTeam(api: Api, namespace: string): Promise<TeamSeen> {
+  const shadows = `${MANAGED_SELECTOR},app.kubernetes.io/component=shadow`
+  const [pods, leases] = await Promise.all([
+    everywhereOrHere<V1Pod>(api, '/api/v1', namespace, 'pods', shadows),
+    everywhereOrHere<V1Lease>(api, '/apis/coordination.k8s.io/v1', namespace, 'leases', MANAGED_SELECTOR),
+  ])
+  const connected = (pods?.items ?? [])
     .filter(({ status, metadata }) => status?.phase === 'Running' && !metadata?.deletionTimestamp)
+    // The shadow of an exchange says nothing of who is connected.
+    .filter(({ metadata }) => metadata?.labels?.[ID_LABEL] === undefined)
     .map(({ metadata, spec, status }) => ({
       owner: metadata?.annotations?.[OWNER_ANNOTATION] ?? '',
       namespace: metadata!.namespace!,
@@ -50,6 +57,7 @@ export async function listConnected(api: Api, namespace: string): Promise<Connec
       since: String(status?.startTime ?? metadata?.creationTimestamp ?? ''),
     }))
     .sort((a, b) => a.since.localeCompare(b.since))
+  return { connected, held: (leases?.items ?? []).flatMap((lease) => heldLease(lease) ?? []) }
 }
 
 interface Endpoints {

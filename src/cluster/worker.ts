@@ -37,7 +37,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       discoverRanges: () => client!.discoverRanges(),
       namespaces: () => client!.namespaces(),
       services: () => client!.services(),
-      connected: () => client!.connected(),
+      team: () => client!.team(),
       resolveForward: () => client!.resolveForward(argument as ForwardRequest),
       portForward: () => client!.portForward(shadow),
       shadowState: () => client!.shadowState(shadow),

@@ -2,6 +2,7 @@
 // configuration as the first line of the holder's input, then commands; events as lines of its output. A task
 // (recover, clean) is asked and answered the same way.
 import type { ControlError, Progress, ShadowConfig } from './protocol.ts'
+import type { PutBack } from './views.ts'
 
 /** `kt forward`. */
 export interface ForwardConfig extends ShadowConfig {
@@ -55,18 +56,6 @@ type ClusterConfig = Pick<ShadowConfig, 'kubeconfig' | 'context' | 'namespace' |
 export type HoldConfig = ForwardConfig | BackConfig
 export type TaskConfig = RecoverConfig | CleanConfig
 export type HolderConfig = HoldConfig | TaskConfig
-
-/** Of `kt recover` and, one each, of `kt clean`. */
-export interface PutBack {
-  target: string
-  /** `Service web: selector` */
-  restored: string[]
-  /** What somebody else changed meanwhile, and was therefore kept. */
-  kept: string[]
-  /** `Job kt-shadow-x` */
-  removed: string[]
-  holder: string | null
-}
 
 /** What a dead client left in the cluster. */
 export interface LeftBehind {

@@ -1,7 +1,7 @@
 // What is said over the control socket: one JSON object a line, requests with an id, answers with the same id, events
 // without one. Versioned, so that an old engine and a new command line tell each other apart instead of guessing.
 
-import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, WatchEvent } from './views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, WatchEvent } from './views.ts'
 
 /** Raised when a request or answer changes its meaning. */
 export const CONTROL_VERSION = 1
@@ -153,6 +153,20 @@ export interface Team {
     /** This machine's. */
     own: boolean
   }[]
+  /** What is exchanged, meshed or run, by the leases. */
+  held: {
+    kind: 'exchange' | 'mesh' | 'run'
+    mode: string
+    /** `web`, or `deployment/web`. */
+    target: string
+    namespace: string
+    /** `user@machine`. */
+    holder: string
+    /** ISO 8601. */
+    since: string
+    /** Does the holder renew its lease? Null until that has been watched for some seconds. */
+    alive: boolean | null
+  }[]
 }
 
 /** `kt dns status --json`. */
@@ -200,6 +214,8 @@ export interface Operations {
   ]
   services: [Record<string, never>, ServiceReports]
   team: [Record<string, never>, Team]
+  /** As `kt recover` does, in the cluster that is connected; takes 12 s to see whether the holder lives. */
+  recover: [{ target: string; namespace: string }, PutBack]
   'dns.status': [Record<string, never>, DnsStatus]
   'dns.query': [{ name: string; type: string }, DnsAnswer]
   /** What programs asked last, oldest first; only what came after the entry `since`. */

@@ -28,6 +28,7 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   }),
   services: empty,
   team: empty,
+  recover: z.strictObject({ target: z.string().min(1).max(253), namespace: z.string().min(1).max(63) }),
   'dns.status': empty,
   'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
   'dns.log': z.strictObject({ since: z.number().int().min(0).optional() }),

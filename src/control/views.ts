@@ -97,3 +97,15 @@ export interface CaptureEvent {
   count: number
   dropped: number
 }
+
+/** Of `kt recover` and, one each, of `kt clean`. */
+export interface PutBack {
+  target: string
+  /** `Service web: selector` */
+  restored: string[]
+  /** What somebody else changed meanwhile, and was therefore kept. */
+  kept: string[]
+  /** `Job kt-shadow-x` */
+  removed: string[]
+  holder: string | null
+}

@@ -67,6 +67,7 @@ try {
       same: (args) => session.same(args),
       services: () => session.services(),
       team: () => session.team(),
+      recover: ({ target, namespace }, progress) => session.recover(target, namespace, progress),
       'dns.status': () => session.dnsStatus(),
       'dns.query': ({ name, type }) => session.dnsQuery(name, type),
       'dns.log': ({ since }) => ({ entries: session.dnsLog(since ?? 0) }),

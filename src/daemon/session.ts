@@ -3,14 +3,16 @@
 import { ToldError } from '../base/told-error.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
+import type { HolderLine, RecoverConfig } from '../control/holder.ts'
 import type { DnsAnswer, DnsStatus, Progress, ServiceReports, Status, Team, UpConfig } from '../control/protocol.ts'
 import type { ControlCaller } from '../control/server.ts'
 import { VERSION } from '../control/version.ts'
-import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows } from '../control/views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack } from '../control/views.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TappedDevice } from '../tun/tap.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { IpAddress } from '../wire/address.ts'
+import { runTask } from './back/task.ts'
 import { capture } from './capture.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
 import { reportFlows } from './flows.ts'
@@ -67,7 +69,7 @@ export class Session {
       context: config.context,
       namespace: config.namespace,
     })
-    this.#views = new ClusterViews(this.#cluster)
+    this.#views = new ClusterViews(this.#cluster, () => performance.now())
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
   }
 
@@ -243,6 +245,16 @@ export class Session {
 
   services(): Promise<ServiceReports> {
     return this.#views.services(this.#routes())
+  }
+
+  /** Puts back what somebody's exchange or mesh changed, unless they live. Rejects with ClusterError. */
+  async recover(target: string, namespace: string, progress: (p: Progress) => void): Promise<PutBack> {
+    const { kubeconfig, owner, env } = this.#config
+    // The context as it was: the kubeconfig's current one may be another by now.
+    const context = this.#identity?.context
+    const config: RecoverConfig = { kind: 'recover', target, force: false, kubeconfig, context, namespace, owner, env }
+    const line = await runTask(config, (detail) => progress({ step: 'recover', state: 'running', detail, ms: 0 }))
+    return (line as HolderLine & { type: 'recovered' }).result
   }
 
   team(): Promise<Team> {

@@ -1,6 +1,7 @@
 // What views show of the cluster: its services and whether connections from this machine get there, and who else is
 // connected. Asked for by `kt dashboard` every few seconds, so a question that is under way is shared.
 import { BlockList, isIPv6 } from 'node:net'
+import type { HeldLease } from '../cluster/back-port.ts'
 import type { ClusterClient, ServiceSeen } from '../cluster/port.ts'
 import type { ServiceReport, ServiceReports, Team } from '../control/protocol.ts'
 
@@ -8,11 +9,15 @@ import type { ServiceReport, ServiceReports, Team } from '../control/protocol.ts
 const MOST_SERVICES = 10_000
 
 export class ClusterViews {
-  readonly #cluster: Pick<ClusterClient, 'services' | 'connected'>
+  readonly #cluster: Pick<ClusterClient, 'services' | 'team'>
   readonly #running = new Map<string, Promise<unknown>>()
 
-  constructor(cluster: Pick<ClusterClient, 'services' | 'connected'>) {
+  readonly #pulses: Pulses
+
+  /** `now`: ms, of a clock that only goes ahead. */
+  constructor(cluster: Pick<ClusterClient, 'services' | 'team'>, now: () => number) {
     this.#cluster = cluster
+    this.#pulses = new Pulses(now)
   }
 
   /** `routes`: CIDRs that are captured. Rejects with ClusterError. */
@@ -30,8 +35,19 @@ export class ClusterViews {
 
   /** `own`: the pod of this machine's shadow. */
   async team(own: string | undefined): Promise<Team> {
-    const connected = await this.#shared('connected', () => this.#cluster.connected())
-    return { connected: connected.map((person) => ({ ...person, own: person.pod === own })) }
+    const { connected, held } = await this.#shared('team', () => this.#cluster.team())
+    return {
+      connected: connected.map((person) => ({ ...person, own: person.pod === own })),
+      held: held.map((lease) => ({
+        kind: lease.kind,
+        mode: lease.mode,
+        target: lease.target,
+        namespace: lease.namespace,
+        holder: lease.holder.replace(/\/[^/]*$/, ''),
+        since: lease.since,
+        alive: this.#pulses.alive(lease),
+      })),
+    }
   }
 
   #shared<T>(what: string, ask: () => Promise<T>): Promise<T> {
@@ -40,6 +56,33 @@ export class ClusterViews {
     const asked = ask().finally(() => this.#running.delete(what))
     this.#running.set(what, asked)
     return asked
+  }
+}
+
+// A holder renews every 5 s (src/cluster/back/lease.ts): three missed ones are no delay.
+const SILENT_MS = 15_000
+const MOST_LEASES = 1000
+
+/** Who lives is judged by whether a lease changes while we watch, never by comparing clocks. */
+class Pulses {
+  readonly #now: () => number
+  readonly #seen = new Map<string, { version: string; at: number; changed: boolean }>()
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** Null until it can be told. */
+  alive({ leaseUid, resourceVersion }: HeldLease): boolean | null {
+    const now = this.#now()
+    const before = this.#seen.get(leaseUid)
+    if (!before || before.version !== resourceVersion) {
+      if (this.#seen.size >= MOST_LEASES) this.#seen.clear()
+      this.#seen.set(leaseUid, { version: resourceVersion, at: now, changed: before !== undefined })
+      return before ? true : null
+    }
+    if (now - before.at >= SILENT_MS) return false
+    return before.changed ? true : null
   }
 }
 

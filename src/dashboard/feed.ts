@@ -1,7 +1,7 @@
 // Keeps asking the engine while pages look on, and tells them what is new. Without an engine it waits for one, so a page
 // that was opened too early comes alive with `kt up`.
 import { type ControlClient, ControlFailure, connectControl } from '../control/client.ts'
-import type { Status } from '../control/protocol.ts'
+import type { Held, Status } from '../control/protocol.ts'
 import type { DnsLogEntry } from '../control/views.ts'
 import { FlowTable } from './flow-changes.ts'
 import type { Connection, Listed, Messages, Topic } from './model.ts'
@@ -16,6 +16,8 @@ const MOST_NAMES = 500
 export interface FeedDeps {
   /** The engine's socket. */
   socket: string
+  /** What this user holds on this machine. */
+  held(): Promise<Held[]>
   /** Called when a page must be told. */
   tell<T extends Topic>(topic: T, message: Messages[T]): void
   /** Is there a page? Without one only the curves go on. */
@@ -31,6 +33,7 @@ export class Feed {
   #connection: Connection = { engine: 'none', message: '', status: null }
   #services: Messages['services'] = { data: null, error: null }
   #team: Messages['team'] = { data: null, error: null }
+  #held: Held[] = []
   #names: DnsLogEntry[] = []
   #client: ControlClient | undefined
   #timer: NodeJS.Timeout | undefined
@@ -53,6 +56,7 @@ export class Feed {
       flows: this.#flows.all(),
       services: this.#services,
       team: this.#team,
+      held: this.#held,
       names: { reset: true, entries: this.#names },
     }
   }
@@ -79,7 +83,7 @@ export class Feed {
   }
 
   async #tick(): Promise<void> {
-    await this.#look()
+    await Promise.all([this.#look(), this.#lookAtHeld()])
     if (!this.#closed) this.#timer = setTimeout(() => void this.#tick(), TICK_MS)
   }
 
@@ -101,6 +105,14 @@ export class Feed {
       this.#drop()
       this.#lost({ engine: 'none', message: '', status: null }, error)
     }
+  }
+
+  async #lookAtHeld(): Promise<void> {
+    if (!this.#deps.watched()) return
+    const held = await this.#deps.held()
+    if (held.length + this.#held.length === 0) return
+    this.#held = held
+    this.#deps.tell('held', held)
   }
 
   async #connect(): Promise<ControlClient | null> {

@@ -14,10 +14,12 @@ const page = [join(here, 'dashboard'), join(here, '../../dist/dashboard')].find(
 )
 if (!page) fail("the dashboard's page is missing", 'run ./dev setup again')
 
-const dashboard = await serveDashboard({ port, socket, page }).catch((error: NodeJS.ErrnoException) => {
-  const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
-  return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
-})
+const dashboard = await serveDashboard({ port, socket, page, uid: process.getuid!(), env: process.env }).catch(
+  (error: NodeJS.ErrnoException) => {
+    const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
+    return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
+  },
+)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => {
     dashboard.close()

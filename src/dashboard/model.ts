@@ -1,6 +1,6 @@
 // What the server tells the page: messages of one event stream, by topic. Types only, since both sides import them.
-import type { ServiceReports, Status, Team } from '../control/protocol.ts'
-import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
+import type { Held, ServiceReports, Status, Team } from '../control/protocol.ts'
+import type { DnsLogEntry, DnsTrace, PutBack } from '../control/views.ts'
 
 /** Is there an engine, and what does it say of itself. */
 export interface Connection {
@@ -62,6 +62,8 @@ export interface Messages {
   flows: FlowChanges
   services: Listed<ServiceReports>
   team: Listed<Team>
+  /** What this user's processes on this machine hold, with or without an engine. */
+  held: Held[]
   /** What programs asked: newest last. */
   names: { reset: boolean; entries: DnsLogEntry[] }
 }
@@ -70,6 +72,8 @@ export type Topic = keyof Messages
 /** POST /api/NAME with a JSON body; answered with a JSON Outcome. */
 export interface Actions {
   disconnect: [Record<string, never>, { notes: string[] }]
+  leave: [{ kind: Held['kind']; target: string; namespace: string }, { notes: string[] }]
+  recover: [{ target: string; namespace: string }, PutBack]
   trace: [{ name: string; type: string }, DnsTrace]
 }
 export type Action = keyof Actions

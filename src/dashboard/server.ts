@@ -4,6 +4,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { ControlFailure } from '../control/client.ts'
+import { heldHere } from '../control/holders.ts'
 import { perform } from './actions.ts'
 import { Feed } from './feed.ts'
 import { Guard, type Refusal } from './guard.ts'
@@ -37,6 +38,9 @@ export interface DashboardOptions {
   port: number
   /** The engine's control socket. */
   socket: string
+  /** Whose exchanges, meshes and runs are shown, and where they are looked for. */
+  uid: number
+  env: NodeJS.ProcessEnv
   /** Folder of the page's files, as the build makes them. */
   page: string
 }
@@ -55,6 +59,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
   const pages = new Set<ServerResponse>()
   const feed = new Feed({
     socket: options.socket,
+    held: () => heldHere(options.uid, options.env),
     now: Date.now,
     watched: () => pages.size > 0,
     tell: (topic, message) => {
@@ -94,7 +99,9 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     } else if (method === 'GET' && pathname === '/events') {
       stream(response)
     } else if (method === 'POST' && pathname.startsWith('/api/')) {
-      const outcome = await outcomeOf(() => readBody(request).then((body) => perform(feed, pathname.slice(5), body)))
+      const outcome = await outcomeOf(() =>
+        readBody(request).then((body) => perform(feed, options, pathname.slice(5), body)),
+      )
       response.writeHead(200, { ...headers, 'content-type': 'application/json' }).end(JSON.stringify(outcome))
     } else {
       response.writeHead(404, headers).end('there is nothing here\n')

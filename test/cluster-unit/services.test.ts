@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { listConnected, listServices } from '../../src/cluster/services.ts'
+import { listServices, listTeam } from '../../src/cluster/services.ts'
 import { ApiDouble, type Asked, forbidden } from './api-double.ts'
 
 const service = (namespace: string, name: string, spec: object) => ({ metadata: { namespace, name }, spec })
@@ -80,7 +80,7 @@ test('without the right to see endpoints their number is unknown, not zero', asy
   assert.match(found.notes.join(), /endpointslices/)
 })
 
-test('who is connected: shadows that run, with their owner, oldest first', async () => {
+test('the team: shadows that run, with their owner, oldest first; and what is held, by the leases', async () => {
   const pod = (name: string, phase: string, startTime: string, metadata = {}) => ({
     metadata: { name, namespace: 'shop', annotations: { 'kt/owner': `${name}@laptop` }, ...metadata },
     spec: { nodeName: 'node1' },
@@ -90,15 +90,34 @@ test('who is connected: shadows that run, with their owner, oldest first', async
     pod('late', 'Running', '2026-01-01T10:00:00Z'),
     pod('early', 'Running', '2026-01-01T09:00:00Z'),
     pod('ended', 'Succeeded', '2026-01-01T08:00:00Z'),
+    pod('exchange', 'Running', '2026-01-01T08:00:00Z', { labels: { 'kt/exchange': 'x1' } }),
     pod('leaving', 'Running', '2026-01-01T08:00:00Z', { deletionTimestamp: '2026-01-01T11:00:00Z' }),
   ]
-  await using double = await ApiDouble.start(({ query }) => [
+  const record = { version: 1, kind: 'exchange', mode: 'selector', id: 'x1', target: 'web', holder: 'ada@one/x1' }
+  const leases = [
+    {
+      metadata: {
+        name: 'kt-exchange-web',
+        namespace: 'shop',
+        uid: 'u',
+        resourceVersion: '1',
+        annotations: { 'kt/exchange': JSON.stringify({ ...record, since: '2026-01-01T10:00:00Z' }) },
+      },
+      spec: { holderIdentity: 'ada@one/x1' },
+    },
+    { metadata: { name: 'of-somebody-else', namespace: 'shop' }, spec: {} },
+  ]
+  await using double = await ApiDouble.start(({ path, query }) => [
     200,
-    { items: query.get('labelSelector')?.includes('component=shadow') ? pods : [] },
+    { items: path.endsWith('/pods') && query.get('labelSelector')?.includes('component=shadow') ? pods : leases },
   ])
-  const found = await listConnected(double.api(), 'shop')
+  const found = await listTeam(double.api(), 'shop')
   assert.deepEqual(
-    found.map(({ owner, since }) => [owner, since]),
+    found.held.map(({ kind, target, namespace, holder }) => [kind, target, namespace, holder]),
+    [['exchange', 'web', 'shop', 'ada@one/x1']],
+  )
+  assert.deepEqual(
+    found.connected.map(({ owner, since }) => [owner, since]),
     [
       ['early@laptop', '2026-01-01T09:00:00Z'],
       ['late@laptop', '2026-01-01T10:00:00Z'],
@@ -106,7 +125,7 @@ test('who is connected: shadows that run, with their owner, oldest first', async
   )
 })
 
-test('without the right to list pods nobody is shown', async () => {
+test('without the rights nobody is shown', async () => {
   await using double = await ApiDouble.start(() => forbidden('pods'))
-  assert.deepEqual(await listConnected(double.api(), 'shop'), [])
+  assert.deepEqual(await listTeam(double.api(), 'shop'), { connected: [], held: [] })
 })

@@ -29,7 +29,7 @@ const handlers: Partial<ControlHandlers> = {
     throw Object.assign(new Error('the context x does not exist'), { code: 'context-unknown', hint: 'there are a, b' })
   },
   services: () => ({ scope: 'cluster', services: [], notes: [] }),
-  team: () => ({ connected: [] }),
+  team: () => ({ connected: [], held: [] }),
   'dns.status': () => {
     throw new TypeError('a mistake')
   },

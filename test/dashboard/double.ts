@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ServiceReport, ServiceReports, Status, Team } from '../../src/control/protocol.ts'
+import { newHolderSocket } from '../../src/control/holders.ts'
+import type { Held, ServiceReport, ServiceReports, Status, Team } from '../../src/control/protocol.ts'
 import { type ControlHandlers, type ControlServer, serveControl } from '../../src/control/server.ts'
 import type { DnsLogEntry, DnsTrace, FlowReport } from '../../src/control/views.ts'
 
@@ -13,13 +14,14 @@ export class EngineDouble implements AsyncDisposable {
   readonly asked: string[] = []
   status: Status = connectedStatus()
   services: ServiceReports = { scope: 'cluster', services: [], notes: [] }
-  team: Team = { connected: [] }
+  team: Team = { connected: [], held: [] }
   flows: FlowReport[] = []
   names: DnsLogEntry[] = []
   trace: DnsTrace | Error = Object.assign(new Error('the cluster does not answer'), { code: 'x', hint: 'try again' })
   /** Called before each list of flows is answered. */
   beforeFlows = (): void => {}
   #server: ControlServer | undefined
+  #holders: ControlServer[] = []
 
   async start(): Promise<void> {
     const handlers = {
@@ -28,6 +30,10 @@ export class EngineDouble implements AsyncDisposable {
         this.asked.push('down')
         setImmediate(() => this.stop())
         return { notes: [] }
+      },
+      recover: ({ target, namespace }: { target: string; namespace: string }) => {
+        this.asked.push(`recover ${target} ${namespace}`)
+        return { target, restored: [], kept: [], removed: [], holder: null }
       },
       services: () => this.services,
       team: () => this.team,
@@ -44,7 +50,23 @@ export class EngineDouble implements AsyncDisposable {
         return { ...this.trace, name, type }
       },
     } satisfies Partial<ControlHandlers>
-    this.#server = await serveControl(this.socket, handlers as unknown as ControlHandlers, () => {})
+    this.#server = await serveControl(this.socket, handlers, () => {})
+  }
+
+  /** A holder's stand-in: exchanges `target` in the namespace shop until it is told to leave. */
+  async hold(target: string): Promise<{ left: boolean }> {
+    const result = { left: false }
+    const handlers: Partial<ControlHandlers> = {
+      held: () => heldReport(target),
+      leave: () => {
+        result.left = true
+        setImmediate(() => server.close())
+        return { notes: [] }
+      },
+    }
+    const server = await serveControl(newHolderSocket({ XDG_RUNTIME_DIR: this.folder }), handlers, () => {})
+    this.#holders.push(server)
+    return result
   }
 
   /** The engine ends. */
@@ -55,6 +77,7 @@ export class EngineDouble implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop()
+    for (const holder of this.#holders) holder.close()
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
@@ -98,6 +121,29 @@ export function connectedStatus(): Status {
     memoryBytes: 92e6,
     notes: [],
     exchanges: [],
+  }
+}
+
+function heldReport(target: string): Held {
+  return {
+    kind: 'exchange',
+    target,
+    namespace: 'shop',
+    context: 'team-staging',
+    cluster: 'staging',
+    mode: 'selector',
+    version: null,
+    state: 'active',
+    since: new Date(Date.now() - 90_000).toISOString(),
+    pid: 4712,
+    background: false,
+    ports: [{ local: 8080, remote: 80, protocol: 'TCP' }],
+    shadow: null,
+    connections: { total: 12, open: 1, refused: 0 },
+    bytes: { in: 48_000, out: 1_200_000 },
+    roundTripMs: 12,
+    reconnects: 0,
+    notes: [],
   }
 }
 

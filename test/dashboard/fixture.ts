@@ -7,6 +7,11 @@ import { EngineDouble } from './double.ts'
 /** Made by the build, which the tests' runner does first. */
 export const page = join(dirname(fileURLToPath(import.meta.url)), '../../dist/dashboard')
 
+/** Nobody's holders but those of the test. */
+export function whose(engine: EngineDouble): { uid: number; env: NodeJS.ProcessEnv } {
+  return { uid: process.getuid!(), env: { XDG_RUNTIME_DIR: engine.folder } }
+}
+
 export interface Fixture extends AsyncDisposable {
   engine: EngineDouble
   dashboard: Dashboard
@@ -17,7 +22,7 @@ export async function fixture(prepare: (engine: EngineDouble) => void = () => {}
   const engine = new EngineDouble()
   prepare(engine)
   if (start) await engine.start()
-  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, page })
+  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, page, ...whose(engine) })
   return {
     engine,
     dashboard,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Browser, Page } from 'playwright-core'
+import type { Team } from '../../src/control/protocol.ts'
 import { until } from '../support/until.ts'
 import { noBrowser, startBrowser } from './browser.ts'
 import { faintTexts } from './contrast.ts'
@@ -33,6 +34,11 @@ async function finish(page: Page): Promise<void> {
     complaints.get(page)!.filter((text) => !text.startsWith('Failed to load resource')),
     [],
   )
+}
+
+function teamLease(target: string, alive: boolean | null): Team['held'][number] {
+  const since = '2026-01-01T10:00:00Z'
+  return { kind: 'exchange', mode: 'selector', target, namespace: 'shop', holder: 'grace@two', since, alive }
 }
 
 const visible = (page: Page, role: 'heading' | 'status', text: string) =>
@@ -215,6 +221,48 @@ describe('the page', { skip: noBrowser }, () => {
     await finish(page)
   })
 
+  test('exchanges: own ones are left, those of a dead holder recovered, each after a question', async () => {
+    await using it = await fixture((engine) => {
+      engine.team = {
+        connected: [],
+        held: [teamLease('web', true), teamLease('cart', true), teamLease('mail', false)],
+      }
+    })
+    const holder = await it.engine.hold('web')
+    const page = await open(it)
+    const list = page.getByRole('region', { name: 'Exchanges, meshes and runs' })
+    // The own one is told once, by its process and not by its lease.
+    await list.getByText('this machine · active').waitFor()
+    assert.equal(await list.getByRole('listitem').count(), 3)
+    assert.equal(await list.getByRole('button').count(), 2)
+
+    await list.getByRole('button', { name: 'Recover mail' }).click()
+    await page.getByRole('dialog', { name: 'Recover mail?' }).getByRole('button', { name: 'Recover' }).click()
+    await until('recovered', () => it.engine.asked.includes('recover mail shop'))
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+
+    await list.getByRole('button', { name: 'Leave web' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Leave web?' })
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+    assert.equal(holder.left, false)
+    await list.getByRole('button', { name: 'Leave web' }).click()
+    await dialog.getByRole('button', { name: 'Leave' }).click()
+    await list.getByText('this machine · active').waitFor({ state: 'detached' })
+    assert.equal(holder.left, true)
+    await finish(page)
+  })
+
+  test('what is held is shown and left without a connection, too', async () => {
+    await using it = await fixture(() => {}, false)
+    const holder = await it.engine.hold('web')
+    const page = await open(it)
+    await visible(page, 'status', 'Not connected')
+    await page.getByRole('button', { name: 'Leave web' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click()
+    await until('left', () => holder.left)
+    await finish(page)
+  })
+
   test('roles and names are there for a screen reader, and Tab reaches everything in order', async () => {
     await using it = await fixture((engine) => {
       engine.team = {
@@ -222,6 +270,7 @@ describe('the page', { skip: noBrowser }, () => {
           { owner: 'ada@one', namespace: 'shop', pod: 'p1', node: 'n1', since: '2026-01-01T10:00:00Z', own: true },
           { owner: 'grace@two', namespace: 'shop', pod: 'p2', node: 'n2', since: '2026-01-01T10:00:00Z', own: false },
         ],
+        held: [],
       }
     })
     const page = await open(it)
@@ -259,7 +308,10 @@ describe('the page', { skip: noBrowser }, () => {
         engine.services = { scope: 'cluster', services: manyServices(30), notes: ['a note'] }
         engine.flows = manyFlows(30)
         engine.names = manyNames(30)
-        engine.team = { connected: [{ owner: 'a@b', namespace: 's', pod: 'p', node: 'n', since: '', own: true }] }
+        engine.team = {
+          connected: [{ owner: 'a@b', namespace: 's', pod: 'p', node: 'n', since: '', own: true }],
+          held: [teamLease('web', null), teamLease('cart', true), teamLease('mail', false)],
+        }
       })
       const page = await open(it, '', scheme)
       await page.getByText('a@b').waitFor()

@@ -1,8 +1,9 @@
 // `kt recover` and `kt clean`: put back what somebody else, or a kt that was killed, has left.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { HolderLine, LeftBehind, PutBack } from '../../control/holder.ts'
+import type { HolderLine, LeftBehind } from '../../control/holder.ts'
 import { askHolders, removeStale } from '../../control/holders.ts'
+import type { PutBack } from '../../control/views.ts'
 import { type Caller, ownerOf, passedEnvironment, whoCalls } from '../caller.ts'
 import { runTask } from '../holder.ts'
 import { printJson } from '../output.ts'

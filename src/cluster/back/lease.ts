@@ -142,7 +142,8 @@ export async function listLeases(api: ApiPort, namespace: string): Promise<HeldL
   return items.flatMap((lease) => heldLease(lease) ?? [])
 }
 
-function heldLease(lease: V1Lease): HeldLease | undefined {
+/** Undefined for a lease that is not kt's. */
+export function heldLease(lease: V1Lease): HeldLease | undefined {
   const record = readRecord(lease.metadata?.annotations)
   if (!record) return undefined
   const { name, namespace, uid, resourceVersion } = lease.metadata!

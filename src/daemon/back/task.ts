@@ -1,7 +1,8 @@
 // `kt recover` and `kt clean`: what ends by itself, with a result instead of something held.
 import type { Leftover, Recovered } from '../../cluster/back-port.ts'
 import { createClusterClient } from '../../cluster/client.ts'
-import type { HolderLine, LeftBehind, PutBack, TaskConfig } from '../../control/holder.ts'
+import type { HolderLine, LeftBehind, TaskConfig } from '../../control/holder.ts'
+import type { PutBack } from '../../control/views.ts'
 
 /** Resolves to the line that tells the result. Rejects with ClusterError. */
 export async function runTask(config: TaskConfig, running: (detail: string) => void): Promise<HolderLine> {

@@ -2,8 +2,9 @@
 import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { act } from './act.ts'
-import { Dialog, type Question } from './dialog.tsx'
+import { type Ask, Dialog, type Question } from './dialog.tsx'
 import { Flows } from './flows.tsx'
+import { Held } from './held.tsx'
 import { Names } from './names.tsx'
 import { Overview } from './overview.tsx'
 import { Services } from './services.tsx'
@@ -54,7 +55,11 @@ export function App(): JSX.Element {
       </header>
       <main id="main" tabIndex={-1}>
         <h1 class="hidden">{title}</h1>
-        {words.live && connection.status ? <View /> : <NotConnected words={words} />}
+        {words.live && connection.status ? (
+          <View ask={setQuestion} />
+        ) : (
+          <NotConnected words={words} ask={setQuestion} />
+        )}
       </main>
       {question && <Dialog question={question} onClose={() => setQuestion(undefined)} />}
     </>
@@ -70,7 +75,8 @@ function State({ words }: { words: StateWords }): JSX.Element {
   )
 }
 
-function NotConnected({ words }: { words: StateWords }): JSX.Element {
+function NotConnected({ words, ask }: { words: StateWords; ask: Ask }): JSX.Element {
+  const held = useTopic('held')
   return (
     <section class="nothing" aria-labelledby="nothing">
       <h2 id="nothing">{words.title}</h2>
@@ -80,6 +86,8 @@ function NotConnected({ words }: { words: StateWords }): JSX.Element {
           <code class="command">{words.command}</code>
         </p>
       )}
+      {/* An exchange needs no `kt up`. */}
+      {held.length > 0 && <Held ask={ask} />}
     </section>
   )
 }

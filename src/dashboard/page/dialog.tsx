@@ -11,6 +11,9 @@ export interface Question {
   run(): Promise<string | undefined>
 }
 
+/** Puts a question to the person before something is done. */
+export type Ask = (question: Question) => void
+
 export function Dialog({ question, onClose }: { question: Question; onClose(): void }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null)
   const [busy, setBusy] = useState(false)

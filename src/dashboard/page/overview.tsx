@@ -4,6 +4,7 @@ import type { Status } from '../../control/protocol.ts'
 import type { Sample } from '../model.ts'
 import { Card } from './card.tsx'
 import { Chart, type Curve } from './chart.tsx'
+import type { Ask } from './dialog.tsx'
 import { age, bytes, count, milliseconds, rate, time } from './format.ts'
 import { Held } from './held.tsx'
 import { useTopic } from './store.ts'
@@ -14,7 +15,7 @@ const throughput: Curve[] = [
 ]
 const roundTrip: Curve[] = [{ label: 'Round trip', colour: 'accent', value: (sample) => sample.roundTripMs }]
 
-export function Overview(): JSX.Element | null {
+export function Overview({ ask }: { ask: Ask }): JSX.Element | null {
   const { status } = useTopic('connection')
   const samples = useTopic('samples')
   if (!status) return null
@@ -47,7 +48,7 @@ export function Overview(): JSX.Element | null {
           summary={`Round trip of the last minutes; now ${milliseconds(status.roundTripMs)}`}
         />
       </Card>
-      <Held held={status.exchanges} />
+      <Held ask={ask} />
       <People />
       <Details status={status} />
     </div>

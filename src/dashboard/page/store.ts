@@ -18,6 +18,7 @@ export interface Known {
   flows: { rows: Map<number, FlowRow>; total: number }
   services: Messages['services']
   team: Messages['team']
+  held: Messages['held']
   names: DnsLogEntry[]
 }
 
@@ -28,6 +29,7 @@ const known: Known = {
   flows: { rows: new Map(), total: 0 },
   services: { data: null, error: null },
   team: { data: null, error: null },
+  held: [],
   names: [],
 }
 const listeners = new Map<keyof Known, Set<() => void>>()
@@ -63,6 +65,7 @@ const take: { [T in Topic]: (message: Messages[T]) => void } = {
   },
   services: (message) => set('services', message),
   team: (message) => set('team', message),
+  held: (message) => set('held', message),
   names: ({ reset, entries }) => set('names', reset ? entries : [...known.names, ...entries].slice(-MOST_NAMES)),
 }
 
