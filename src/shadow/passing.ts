@@ -31,13 +31,13 @@ export class Passing {
     this.#pairs.add(pair)
   }
 
-  /** Counts a connection until it is over. */
-  count(socket: Socket): void {
+  /** Counts a connection until what is returned is called. */
+  count(): () => void {
     this.#others++
-    socket.once('close', () => {
+    return () => {
       this.#others--
       this.#check()
-    })
+    }
   }
 
   /** Ends connections as they become idle. Resolves when there are none, or after `timeoutMs`. New ones are served. */

@@ -59,7 +59,7 @@ interface Ways {
 /** `socket` is paused: nothing is read of it before somebody has taken it. */
 function bring(socket: Socket, port: AgentPort, { claims, relays, passing }: Ways): void {
   if (port.http) {
-    passing.count(socket)
+    socket.once('close', passing.count())
     void route(socket, port, claims)
     return
   }
@@ -74,10 +74,7 @@ function bring(socket: Socket, port: AgentPort, { claims, relays, passing }: Way
   const here: Endpoint = plainEndpoint(socket.localAddress, port.port)
   claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), {
     taken(channel) {
-      passing.count(socket)
-      const owner = relays.join(socket, channel)
-      socket.resume()
-      return owner
+      return relays.join(socket, channel, passing.count())
     },
     refused: () => socket.resetAndDestroy(),
     absent: () => passing.join(socket, port.original),

@@ -1,5 +1,5 @@
 // One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
-import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
+import { connect, isIP, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 
@@ -43,15 +43,21 @@ export class RelaySet {
     })
   }
 
-  /** Joins an accepted socket, paused, to a channel that is open; returns the channel's owner. */
-  join(socket: Socket, channel: Channel): ChannelHandler {
+  /** Joins an accepted socket, paused, to a channel that is open; `over` when the socket is closed. Returns the channel's owner. */
+  join(accepted: Socket, channel: Channel, over: () => void): ChannelHandler {
     const relay = new Relay(() => this.#relays.delete(relay))
     this.#relays.add(relay)
-    relay.useSocket(socket)
+    const socket = readInto(accepted, relay.onread)
+    relay.useSocket(socket ?? accepted)
     relay.useChannel(channel)
-    socket.on('data', (chunk: Buffer) => {
-      if (!relay.fromSocket(chunk, chunk.length)) socket.pause()
-    })
+    if (socket) socket.once('close', over)
+    else {
+      accepted.once('close', over)
+      accepted.on('data', (chunk: Buffer) => {
+        if (!relay.fromSocket(chunk, chunk.length)) accepted.pause()
+      })
+      accepted.resume()
+    }
     return relay
   }
 
@@ -153,4 +159,17 @@ class Relay implements ChannelHandler {
     this.#rest = undefined
     this.#over(error)
   }
+}
+
+/**
+ * An accepted socket as one that is read into our buffer, which Node offers for those it dials only: else each read takes a fresh
+ * 64 KiB. The handle is passed on as Node's own server does it. Undefined where this Node has other insides.
+ */
+function readInto(accepted: Socket, onread: OnReadOpts): Socket | undefined {
+  const insides = accepted as unknown as { _handle?: { useUserBuffer?: unknown } | null }
+  const handle = insides._handle
+  if (typeof handle?.useUserBuffer !== 'function') return undefined
+  insides._handle = null
+  accepted.destroy()
+  return new Socket({ handle, onread, allowHalfOpen: true } as SocketConstructorOpts)
 }

@@ -72,7 +72,8 @@ export class FrameChannel implements ChannelHandler {
     while (this.#waiting.length > 0 && this.#channel?.writeUrgent(this.#waiting[0])) this.#waiting.shift()
   }
 
-  onClose(): void {
-    this.#owner.onGone('the control channel was closed')
+  onClose(how: 'clean' | 'reset' | 'lost'): void {
+    // The whole session is gone then, which has its own reason.
+    if (how !== 'lost') this.#owner.onGone('the control channel was closed')
   }
 }
