@@ -41,7 +41,8 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
       mine = open({
         onDatagram: (payload) => {
           const query = outstanding.match(payload)
-          query?.resolve(payload.slice())
+          // A copy, which `slice` of a Buffer is not: the view is valid during the call only.
+          query?.resolve(Uint8Array.from(payload))
         },
         // The next retransmission opens another one.
         onFail: () => {

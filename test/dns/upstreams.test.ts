@@ -60,6 +60,17 @@ test('datagrams: the answer comes under the id of the caller, sent under one of 
   assert.equal(parse(await answer).header.id, 7)
 })
 
+test('datagrams: an answer stays what it was when the memory it came in is used again', async () => {
+  const { upstream, sent, opened } = datagrams(new VirtualClock())
+  const answer = upstream.query(query('web'), 'udp')
+  const expected = answerTo(sent[0])
+  // A Buffer, as the tunnel gives: `slice` of one is no copy.
+  const view = Buffer.from(expected)
+  opened[0].onDatagram(view)
+  view.fill(0xff)
+  assert.deepEqual((await answer).subarray(2), expected.subarray(2))
+})
+
 test('datagrams: what is lost is sent again, and given up after 3 s', async () => {
   const clock = new VirtualClock()
   const { upstream, sent, opened } = datagrams(clock)
