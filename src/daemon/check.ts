@@ -16,7 +16,7 @@ import {
 } from './check/cluster.ts'
 import { judgeMachine, judgeRoutes } from './check/machine.ts'
 import { askEngine, type MachineFacts, readMachine } from './check/machine-facts.ts'
-import { judgeRight, rightsNeeded } from './check/rights-needed.ts'
+import { judgeBackRights, judgeRight, rightsForBack, rightsNeeded } from './check/rights-needed.ts'
 import { judgeTunnel, tryShadow } from './check/shadow.ts'
 import { capturedRoutes, localInfrastructure, pickAddresses } from './network.ts'
 import { shadowOptions } from './shadow-line.ts'
@@ -68,7 +68,8 @@ async function checkCluster(
     tell(there)
     if (there.state === 'failed') return false
     const needed = rightsNeeded(identity.namespace, server.minor)
-    const allowed = await cluster.rights(needed)
+    const back = rightsForBack(identity.namespace)
+    const allowed = await cluster.rights([...needed, ...back])
     tell(judgePodSecurity(config.shadow, facts, trials))
     tell(judgeQuota(facts, trials, options.resources))
     tell(judgeAdmission(trials))
@@ -82,6 +83,7 @@ async function checkCluster(
     if (net && routes.length > 0) tell(judgeRoutes(net, routes, engine?.tun?.addresses ?? pickAddresses(routes).tun))
 
     for (const [i, one] of needed.entries()) tell(judgeRight(one, allowed[i]))
+    for (const line of judgeBackRights(identity.namespace, allowed.slice(needed.length))) tell(line)
     return needed.every(({ weight }, i) => weight === 'better' || allowed[i] !== false)
   } catch (error) {
     tell(failedLine('cluster', 'API server', error))

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { clusterError } from '../../src/cluster/errors.ts'
 import type { NamespaceFacts, ServerFacts, Trial, Trials } from '../../src/cluster/inspect.ts'
 import type { Ranges } from '../../src/cluster/port.ts'
+import type { Right } from '../../src/cluster/rights.ts'
 import type { CheckLine } from '../../src/control/check.ts'
 import type { Status } from '../../src/control/protocol.ts'
 import {
@@ -20,7 +21,7 @@ import {
 } from '../../src/daemon/check/cluster.ts'
 import { judgeMachine, judgeRoutes } from '../../src/daemon/check/machine.ts'
 import type { MachineFacts } from '../../src/daemon/check/machine-facts.ts'
-import { judgeRight, rightsNeeded } from '../../src/daemon/check/rights-needed.ts'
+import { judgeBackRights, judgeRight, rightsForBack, rightsNeeded } from '../../src/daemon/check/rights-needed.ts'
 import { judgeReached, judgeTunnel } from '../../src/daemon/check/shadow.ts'
 import type { Facts } from '../../src/host/facts.ts'
 
@@ -216,6 +217,14 @@ const cases: Record<string, CheckLine[]> = {
   'nobody says': [judgeRight(right('get', 'pods/portforward'), undefined)],
   'create port-forwards before 1.35': [judgeRight(right('create', 'pods/portforward'), false)],
   'create port-forwards from 1.35 on': [judgeRight(right('create', 'pods/portforward', 35), false)],
+  'rights to exchange': judgeBackRights(
+    'shop',
+    rightsForBack('shop').map(() => true),
+  ),
+  'rights to exchange, in part': judgeBackRights(
+    'shop',
+    rightsForBack('shop').map(({ verb, resource }) => resource !== 'leases' && verb !== 'patch'),
+  ),
   'a tunnel that stands': [judgeTunnel(status)],
   'a tunnel after trouble': [judgeTunnel({ ...status, reconnects: 2 })],
   'no tunnel': [judgeTunnel({ ...status, state: 'reconnecting' })],
@@ -262,7 +271,8 @@ test('what is not ok says what to do, in one line', () => {
 
 test('the rights asked for are those of docs/rights.md', () => {
   const text = readFileSync(join(import.meta.dirname, '../../docs/rights.md'), 'utf8')
-  for (const { verb, resource, subresource } of rightsNeeded('shop', 34)) {
+  const asked: Right[] = [...rightsNeeded('shop', 34), ...rightsForBack('shop')]
+  for (const { verb, resource, subresource } of asked) {
     const what = [resource, subresource].filter(Boolean).join('/')
     const row = text
       .split('\n')

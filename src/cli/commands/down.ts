@@ -1,14 +1,13 @@
 // `kt down`: disconnect and restore everything; also what a killed kt left behind, when run as root.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Command } from 'commander'
 import { connectControl } from '../../control/client.ts'
 import { controlFolder, controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { CliError, printError, printProgress } from '../output.ts'
+import { programFile } from '../programs.ts'
 import { withClusterOptions } from './common.ts'
 
 // The engine's own patience with a cluster that is out of reach is less.
@@ -81,9 +80,7 @@ async function helperGone(caller: Caller): Promise<void> {
 
 /** What the helper's journal says dead helpers left, undone; a line each. */
 async function undoLeftovers(): Promise<string[]> {
-  const folder = dirname(fileURLToPath(import.meta.url))
-  const script = [join(folder, 'helper.js'), join(folder, '../../daemon/helper.ts')].find((path) => existsSync(path))
-  if (!script) throw new CliError('the helper program is missing', 'run ./dev setup again')
+  const script = programFile('helper')
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [script, 'undo'])
     const result = JSON.parse(stdout || '{}') as { undone?: string[]; failed?: string[] }

@@ -1,8 +1,5 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
 import { connectControl } from '../../control/client.ts'
 import { LineSplitter } from '../../control/lines.ts'
@@ -10,6 +7,7 @@ import { controlSocket } from '../../control/paths.ts'
 import type { Progress, UpConfig } from '../../control/protocol.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { bold, CliError, printProgress } from '../output.ts'
+import { programFile } from '../programs.ts'
 import { cidrs, oneOf } from './common.ts'
 import { disconnect } from './down.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
@@ -85,13 +83,10 @@ type HelperLine =
 
 /** Starts the helper and shows its lines. Resolves to the last one's words when connected. */
 async function runHelper(caller: Caller, config: UpConfig): Promise<string> {
-  const folder = dirname(fileURLToPath(import.meta.url))
-  const script = [join(folder, 'helper.js'), join(folder, '../../daemon/helper.ts')].find((path) => existsSync(path))
-  if (!script) throw new CliError('the helper program is missing', 'run ./dev setup again')
   const helper = [
     process.execPath,
     ...HELPER_NODE_OPTIONS,
-    script,
+    programFile('helper'),
     'up',
     '--uid',
     String(caller.uid),

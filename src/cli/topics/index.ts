@@ -3,6 +3,7 @@ import { configuration } from './configuration.ts'
 import { connect } from './connect.ts'
 import { dns } from './dns.ts'
 import { environment } from './environment.ts'
+import { exchange } from './exchange.ts'
 import { rights } from './rights.ts'
 import { troubleshooting } from './troubleshooting.ts'
 
@@ -10,6 +11,7 @@ import { troubleshooting } from './troubleshooting.ts'
 export const topics: Readonly<Record<string, string>> = {
   connect,
   dns,
+  exchange,
   config: configuration,
   environment,
   rights,

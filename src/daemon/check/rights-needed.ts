@@ -67,3 +67,52 @@ export function judgeRight(needed: Needed, allowed: boolean | undefined): CheckL
     ask || 'not needed; docs/rights.md says what it makes better',
   )
 }
+
+/** Rights on one kind of object that the cluster's requests to this machine need. */
+interface BackRights {
+  group: string
+  resource: string
+  verbs: string[]
+  without: string
+}
+
+const backRights: BackRights[] = [
+  {
+    ...{ group: '', resource: 'services', verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
+    without: '`kt exchange`, `kt mesh` and `kt run` do not work',
+  },
+  {
+    ...{ group: 'coordination.k8s.io', resource: 'leases', verbs: ['get', 'list', 'create', 'patch', 'delete'] },
+    without: '`kt exchange`, `kt mesh` and `kt run` do not work',
+  },
+  {
+    ...{ group: 'discovery.k8s.io', resource: 'endpointslices', verbs: ['list', 'watch'] },
+    without: 'an exchange waits a while instead of watching its requests move',
+  },
+  {
+    ...{ group: 'apps', resource: 'deployments', verbs: ['get', 'list', 'patch'] },
+    without: 'a Deployment cannot be named as a target, nor exchanged with --mode scale',
+  },
+]
+
+/** For exchange, mesh and run, in the order that `judgeBackRights` wants the answers. */
+export function rightsForBack(namespace: string): Right[] {
+  return backRights.flatMap(({ group, resource, verbs }) => verbs.map((verb) => ({ verb, group, resource, namespace })))
+}
+
+/** A line for each kind of object: nobody needs these to connect, and they come and go together. */
+export function judgeBackRights(namespace: string, allowed: readonly (boolean | undefined)[]): CheckLine[] {
+  let at = 0
+  return backRights.map(({ resource, verbs, without }) => {
+    const answers = verbs.map((verb) => ({ verb, yes: allowed[at++] }))
+    const name = `exchange: ${resource}`
+    const refused = answers.filter(({ yes }) => yes === false).map(({ verb }) => verb)
+    if (refused.length === 0) {
+      const result = `${verbs.join(', ')}: allowed in ${namespace}`
+      return { group: 'rights', name, state: 'ok', result, advice: '' }
+    }
+    const result = `${refused.join(', ')}: not allowed in ${namespace}: ${without}`
+    const advice = 'not needed to connect; docs/rights.md has the rules'
+    return { group: 'rights', name, state: 'warning', result, advice }
+  })
+}

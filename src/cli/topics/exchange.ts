@@ -1,0 +1,30 @@
+export const exchange = `Requests of the cluster come to this machine
+
+None of these needs root, and none needs \`kt up\`. Each holds the terminal until
+Ctrl-C, then everything is as before.
+
+  kt exchange web --expose 8080:80
+      requests to the Service web, port 80, come to localhost:8080
+  kt run demo --port 8080
+      a new Service demo in the cluster that leads to localhost:8080
+  kt forward web 9000:80
+      the other way round: localhost:9000 leads to the Service web
+
+An exchange never leaves the Service without an answer: its selector points to
+kt's pod, and what that cannot deliver here within a second goes to the original
+pods. With --mode scale the workload itself is scaled to 0 meanwhile, for
+programs that must run once only.
+
+Held in the background, seen and ended:
+  kt exchange web --expose 8080:80 --background
+  kt status                what is held, besides the connection
+  kt leave web             ends it and puts the Service back
+
+When a holder died:
+  kt recover web           puts the Service back, whoever left it so
+  kt clean --dry-run       what dead clients left, here and in the namespace
+  kt clean                 removes it; never that of a live one
+
+Who holds a Service is written in the cluster: a second person is told who it is.
+--force takes it over; the first one is told so, and ends.
+`
