@@ -14,6 +14,7 @@ import { addForwardCommand } from './commands/forward.ts'
 import { addHelpCommand } from './commands/help.ts'
 import { addLeaveCommand } from './commands/leave.ts'
 import { addLogsCommand } from './commands/logs.ts'
+import { addMeshCommand } from './commands/mesh.ts'
 import { addMetricsCommand } from './commands/metrics.ts'
 import { addCleanCommand, addRecoverCommand } from './commands/recover.ts'
 import { addStatusCommand } from './commands/status.ts'
@@ -37,6 +38,7 @@ addUpCommand(program)
 addDownCommand(program)
 addStatusCommand(program)
 addExchangeCommand(program)
+addMeshCommand(program)
 addRunCommand(program)
 addForwardCommand(program)
 addLeaveCommand(program)

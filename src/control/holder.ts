@@ -14,12 +14,14 @@ export interface ForwardConfig extends ShadowConfig {
   remote?: string
 }
 
-/** `kt exchange`, `kt run`. */
+/** `kt exchange`, `kt mesh`, `kt run`. */
 export interface BackConfig extends ShadowConfig {
-  kind: 'exchange' | 'run'
+  kind: 'exchange' | 'mesh' | 'run'
   /** `[KIND/]NAME`; of `run` the new Service's name. */
   target: string
   mode: 'selector' | 'scale'
+  /** Of `mesh`. */
+  mesh?: MeshConfig
   ports: ExposedPort[]
   /** Takes over what somebody else holds. */
   force: boolean
@@ -29,6 +31,17 @@ export interface BackConfig extends ShadowConfig {
   check: boolean
   /** Goes on when the command has ended. */
   background: boolean
+}
+
+/** Which requests a mesh is about. */
+export interface MeshConfig {
+  mode: 'auto' | 'manual'
+  /** auto: a header; manual: a label. */
+  header: string
+  /** manual: made up where there is none. */
+  value?: string
+  /** A header that begins with the value is enough. */
+  prefix: boolean
 }
 
 /** A port of the Service and the port of this machine that it comes to. */

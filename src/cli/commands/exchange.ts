@@ -8,7 +8,7 @@ import { oneOf } from './common.ts'
 import { exposedPorts, portNumber } from './expose.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
 
-interface BackFlags extends ShadowFlags {
+export interface BackFlags extends ShadowFlags {
   expose?: ExposedPort[]
   background?: boolean
   proxyProtocol?: BackConfig['proxyProtocol']
@@ -60,7 +60,7 @@ export function addRunCommand(program: Command): void {
   })
 }
 
-function withBackOptions(command: Command): Command {
+export function withBackOptions(command: Command): Command {
   return command
     .option('--expose <ports>', 'LOCAL[:REMOTE][/udp],…: ports of this machine for which ports there', exposedPorts)
     .option('--background', 'return when it works; `kt leave` ends it')
@@ -72,11 +72,11 @@ function withBackOptions(command: Command): Command {
     .option('--no-check', 'begin although nothing listens on the local ports yet')
 }
 
-async function start(
+export async function start(
   kind: BackConfig['kind'],
   target: string,
   ports: ExposedPort[],
-  how: Pick<BackConfig, 'mode' | 'force'>,
+  how: Pick<BackConfig, 'mode' | 'force' | 'mesh'>,
   options: BackFlags,
 ): Promise<void> {
   if (ports.length === 0)

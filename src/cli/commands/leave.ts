@@ -11,31 +11,48 @@ export function addLeaveCommand(program: Command): void {
       .command('leave')
       .description('end an exchange, mesh or run of yours on this machine, and put everything back')
       .argument('<target>', 'as `kt status` lists it'),
-  ).action(async (target: string, options: ClusterOptions) => {
-    const { holders } = await askHolders(whoCalls().uid, process.env)
-    try {
-      const { held, client } = choose(holders, target, options.namespace)
-      const { notes } = await client.request('leave', {}, printProgress)
-      if (notes.length > 0)
-        throw new CliError(notes.join('; '), `\`kt recover ${held.target} -n ${held.namespace}\` tries again`)
-      process.stderr.write(`${held.target} is as before\n`)
-    } finally {
-      for (const { client } of holders) client.close()
-    }
-  })
+  )
+    .option('--version-mark <value>', 'of several meshes of one Service: which')
+    .action(async (target: string, options: ClusterOptions & { versionMark?: string }) => {
+      const { holders } = await askHolders(whoCalls().uid, process.env)
+      try {
+        const { held, client } = choose(holders, target, options.namespace, options.versionMark)
+        const { notes } = await client.request('leave', {}, printProgress)
+        if (notes.length > 0)
+          throw new CliError(notes.join('; '), `\`kt recover ${held.target} -n ${held.namespace}\` tries again`)
+        process.stderr.write(`${held.target} is as before\n`)
+      } finally {
+        for (const { client } of holders) client.close()
+      }
+    })
 }
 
-function choose(holders: LiveHolder[], target: string, namespace: string | undefined): LiveHolder {
+function choose(
+  holders: LiveHolder[],
+  target: string,
+  namespace: string | undefined,
+  version: string | undefined,
+): LiveHolder {
   const name = target.split('/').at(-1)
-  const found = holders.filter(({ held }) => held.target === name && (!namespace || held.namespace === namespace))
+  const found = holders.filter(
+    ({ held }) =>
+      held.target === name && (!namespace || held.namespace === namespace) && isVersion(held.version, version),
+  )
   if (found.length === 1) return found[0]
   if (found.length > 1) {
-    const list = found.map(({ held }) => `${held.kind} in ${held.namespace}`).join(', ')
-    throw new CliError(`${name} is held more than once: ${list}`, 'add -n NAMESPACE')
+    const list = found
+      .map(({ held }) => `${held.kind} ${held.version ? `"${held.version}" ` : ''}in ${held.namespace}`)
+      .join(', ')
+    throw new CliError(`${name} is held more than once: ${list}`, 'add -n NAMESPACE, for a mesh --version-mark VALUE')
   }
   const others = holders.map(({ held }) => held.target).join(', ')
   throw new CliError(
     `nothing of yours on this machine holds ${name}`,
     others ? `held are: ${others}` : `\`kt recover ${name}\` puts back what another machine or a killed kt left`,
   )
+}
+
+/** `abc` or `kt-version:abc` for `kt-version: abc`. */
+function isVersion(held: string | null, wanted: string | undefined): boolean {
+  return wanted === undefined || held === wanted || held?.replace(/^[^:]*: /, '') === wanted.replace(/^[^:]*:\s*/, '')
 }

@@ -24,7 +24,7 @@ import {
 import { type Found, resolveTarget, servicePath } from './resolve.ts'
 import { leaveEndpoints, restoreService } from './restore.ts'
 import { ensureRouter, removeRouter } from './router.ts'
-import { makeSecond } from './second.ts'
+import { makeSecond, secondName } from './second.ts'
 import { warningsOf } from './warnings.ts'
 
 /** The shadow of `manual` ends this long after its client has gone, since nobody else would take its share of the requests. */
@@ -71,6 +71,7 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
   draft.selector = selector
   draft.written = writtenSelector(selector, id)
   draft.warnings = [...plan.warnings, ...(await warningsOf(context, found, 'selector'))]
+  draft.original = { name: secondName(name) }
   const undo = [() => leave(context, draft, () => {})]
   try {
     const other = await mark(context, draft)
@@ -82,7 +83,6 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
       return await beginAuto(context, request, { ...found, service: now }, plan, options, progress, hooks)
     }
     const second = await makeSecond(context, service, recordOf(draft))
-    draft.original = { name: second.name }
     // All ports, since others may expose other ones later.
     const ports = agentPorts(plan, second.address, true).map((port) =>
       port.protocol === 'TCP' && port.original ? { ...port, http: true } : port,
@@ -290,10 +290,7 @@ export async function restoreMesh(context: BackContext, handle: BackHandle, prog
   const others = await othersOf(context, handle)
   if (others.length === 0) return restoreService(context, handle.service!, recordOf(handle), progress)
   const names = others.map(({ mark, holder }) => `${mark} (${personOf(holder)})`)
-  return {
-    restored: [`${handle.mesh!.value} is gone; ${handle.service} stays meshed for ${names.join(', ')}`],
-    kept: [],
-  }
+  return { restored: [], kept: [`${handle.service} stays meshed for ${names.join(', ')}`] }
 }
 
 export async function removeMesh(context: BackContext, handle: BackHandle): Promise<void> {

@@ -1,4 +1,4 @@
-// `kt exchange` and `kt run`: requests of the cluster come to programs of this machine, from the first question to the
+// `kt exchange`, `kt mesh` and `kt run`: requests of the cluster come to programs of this machine, from the first question to the
 // API server until everything is as it was. The order of the steps is here; what each does in the cluster, and what a
 // crash in between leaves, is in docs/exchange.md.
 import { randomUUID } from 'node:crypto'
@@ -7,13 +7,14 @@ import { createClusterClient } from '../../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
-import type { Tunnel } from '../../tunnel/port.ts'
+import type { IncomingDatagrams, IncomingStream, Tunnel, TunnelListener } from '../../tunnel/port.ts'
 import { Link } from '../link.ts'
 import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { requireListening } from './check-local.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
 import { linger } from './linger.ts'
 import { LocalTarget } from './local.ts'
+import { meshWords } from './mesh.ts'
 import { Complaints } from './once.ts'
 
 // docs/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
@@ -32,6 +33,7 @@ export class Exchange implements Holding {
   readonly #line: ShadowLine
   readonly #complaints: Complaints
   readonly #counters = { bytesIn: 0, bytesOut: 0, total: 0, refused: 0 }
+  #listeners: TunnelListener[] = []
   readonly #targets = new Map<BackPort, LocalTarget>()
   #state: Held['state'] = 'starting'
   #since = new Date()
@@ -84,6 +86,7 @@ export class Exchange implements Holding {
     this.#closing.signal.throwIfAborted()
     this.#setState('active')
     this.#watch(handle)
+    if (handle.mesh) return meshWords({ ...handle, mesh: handle.mesh }, this.#describePorts())
     return `requests to ${this.#name}.${handle.namespace} come here: ${this.#describePorts()}.`
   }
 
@@ -96,6 +99,8 @@ export class Exchange implements Holding {
     // A switch that is under way must not come after its undoing.
     await this.#switching?.catch(() => {})
     const handle = this.#handle
+    // The Service may stay meshed for others, so it is not that which ends what comes here.
+    if (handle?.mesh?.mode === 'auto') await Promise.all(this.#listeners.map((one) => one.close()))
     if (handle && !this.#lost) await this.#restore(handle, notes)
     if (this.#switching && notes.length === 0) {
       const left = await linger(() => this.#open(), this.#hurry.signal)
@@ -123,8 +128,8 @@ export class Exchange implements Holding {
       namespace: handle?.namespace ?? identity?.namespace ?? config.namespace ?? '',
       context: identity?.context ?? config.context ?? '',
       cluster: identity?.cluster ?? '',
-      mode: config.kind === 'run' ? '' : config.mode,
-      version: null,
+      mode: config.kind === 'run' ? '' : (config.mesh?.mode ?? config.mode),
+      version: this.#version,
       state: this.#state,
       since: this.#since.toISOString(),
       pid: process.pid,
@@ -149,6 +154,11 @@ export class Exchange implements Holding {
     return handle?.service ?? handle?.workload?.name ?? this.#config.target.split('/').at(-1)!
   }
 
+  get #version(): string | null {
+    const mesh = this.#handle?.mesh ?? this.#config.mesh
+    return mesh?.value === undefined ? null : `${mesh.header}: ${mesh.value}${mesh.prefix ? '*' : ''}`
+  }
+
   *#open() {
     for (const target of this.#targets.values()) yield* target.splices
   }
@@ -160,8 +170,15 @@ export class Exchange implements Holding {
     const hooks: ShadowHooks = { dialable, signal: this.#closing.signal }
     // Two exchanges of one person are two holders.
     const holder = `${config.owner}/${randomUUID().slice(0, 8)}`
-    const begun =
-      config.kind === 'run'
+    const { target, force, mesh } = config
+    const begun = mesh
+      ? this.#cluster.beginMesh(
+          { target, ...mesh, value: mesh.value, ports: config.ports.map(portOf), holder, force },
+          options,
+          progress,
+          hooks,
+        )
+      : config.kind === 'run'
         ? this.#cluster.beginRun(
             { name: config.target, ports: config.ports.map(servicePort), holder },
             options,
@@ -173,7 +190,7 @@ export class Exchange implements Holding {
               kind: 'exchange',
               target: config.target,
               mode: config.mode,
-              ports: config.ports.map(({ remote, protocol }) => ({ port: remote, protocol })),
+              ports: config.ports.map(portOf),
               holder,
               force: config.force,
             },
@@ -206,14 +223,17 @@ export class Exchange implements Holding {
 
   /** From now on this session gets what comes to the exposed ports. */
   async #claim(tunnel: Tunnel): Promise<void> {
-    await Promise.all(
-      [...this.#targets].map(([port, target]) =>
-        tunnel.listen(port.listen, port.protocol, {
-          onStream: (incoming) => target.onStream(incoming),
-          onDatagrams: (incoming) => target.onDatagrams(incoming),
-          onLost: (message) => this.#deps.log(`port ${port.listen}: ${message}`),
-        }),
-      ),
+    const mesh = this.#handle?.mesh
+    const match = mesh?.mode === 'auto' ? mesh : undefined
+    this.#listeners = await Promise.all(
+      [...this.#targets].map(([port, target]) => {
+        const handler = {
+          onStream: (incoming: IncomingStream) => target.onStream(incoming),
+          onDatagrams: (incoming: IncomingDatagrams) => target.onDatagrams(incoming),
+          onLost: (message: string) => this.#deps.log(`port ${port.listen}: ${message}`),
+        }
+        return tunnel.listen(port.listen, port.protocol, handler, match)
+      }),
     )
   }
 
@@ -302,7 +322,7 @@ export class Exchange implements Holding {
         for (const one of kept) this.#steps.note('service', one)
         this.#steps.done(
           'service',
-          restored.length > 0 ? `put back: ${restored.join(', ')}` : 'is as before',
+          restored.length > 0 ? `put back: ${restored.join(', ')}` : kept.length > 0 ? 'left' : 'is as before',
           performance.now() - began,
         )
         return
@@ -326,7 +346,8 @@ export class Exchange implements Holding {
     const began = performance.now()
     try {
       await this.#cluster.removeExchange(handle)
-      this.#steps.done('shadow', `${handle.shadow.job} removed`, performance.now() - began)
+      const what = handle.mesh?.mode === 'auto' ? 'left' : `${handle.shadow.job} removed`
+      this.#steps.done('shadow', what, performance.now() - began)
     } catch (error) {
       notes.push(
         `the shadow ${handle.shadow.job} could not be removed (\`kt clean -n ${handle.namespace}\` does it later): ${(error as Error).message}`,
@@ -357,6 +378,10 @@ export class Exchange implements Holding {
     this.#state = state
     this.#since = new Date()
   }
+}
+
+function portOf({ remote, protocol }: ExposedPort) {
+  return { port: remote, protocol }
 }
 
 function servicePort({ remote, protocol }: ExposedPort): { port: number; protocol: 'TCP' | 'UDP' } {
