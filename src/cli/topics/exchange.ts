@@ -25,6 +25,6 @@ When a holder died:
   kt clean --dry-run       what dead clients left, here and in the namespace
   kt clean                 removes it; never that of a live one
 
-Who holds a Service is written in the cluster: a second person is told who it is.
+Who holds a Service is written in the cluster, and told to a second person.
 --force takes it over; the first one is told so, and ends.
 `
