@@ -222,7 +222,7 @@ export interface Operations {
   'dns.log': [{ since?: number }, { entries: DnsLogEntry[] }]
   /** Asks anew, whatever the cache has, and tells each decision. */
   'dns.trace': [{ name: string; type: string }, DnsTrace]
-  /** `waitMs`: how long to wait for names that have to be asked for. */
+  /** `waitMs`: how long to wait for names and programs that have to be found; those that come later are in the next answer. */
   flows: [{ waitMs?: number }, Flows]
   /** Tells the packets of programs until the caller goes; with `filter` those of one service, pod or address. */
   capture: [{ filter?: string }, Record<string, never>]

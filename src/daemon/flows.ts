@@ -6,6 +6,8 @@ import { formatEndpoint } from '../wire/address.ts'
 import type { AddressNames } from './address-names.ts'
 import type { Processes } from './processes.ts'
 
+/** Longest wait for programs whose sockets are looked for the first time; the next report has them. */
+const PROGRAMS_MS = 50
 /** A flow takes some 250 bytes of an answer, which is one line of the control socket. */
 const MOST_FLOWS = 8_000
 
@@ -15,13 +17,13 @@ export interface FlowSources {
   processes: Processes
 }
 
-/** The flows, the most recently used first. Waits up to `waitMs` for names that have to be asked for. */
+/** The flows, the most recently used first. Waits up to `waitMs` for names and programs that have to be found. */
 export async function reportFlows({ flows, names, processes }: FlowSources, waitMs: number): Promise<Flows> {
   const all = [...flows()].sort((a, b) => b.usedAt - a.usedAt || b.id - a.id)
   const shown = all.slice(0, MOST_FLOWS)
   names?.lookUp(shown.map((flow) => flow.local.address))
   const named = waitMs > 0 && names ? within(names.settled(), waitMs) : undefined
-  await processes.find(shown)
+  await within(processes.find(shown), Math.max(waitMs, PROGRAMS_MS))
   await named
   const now = performance.now()
   return { flows: shown.map((flow) => reportFlow(flow, now, names, processes)), total: all.length }

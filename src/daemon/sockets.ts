@@ -5,13 +5,14 @@ import type { Endpoint } from '../wire/address.ts'
 // ::ffff:0:0/96 as the kernel prints it: an IPv4 connection of an IPv6 socket (RFC 4291 2.5.5.2).
 const MAPPED = '0000000000000000FFFF0000'
 
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0').toUpperCase())
+
 /** How the kernel prints an endpoint: 32-bit words of the address in the machine's (little-endian) order, port. */
 export function kernelText({ address, port }: Endpoint): string {
   let text = ''
   const { bytes } = address
-  for (let word = 0; word < bytes.length; word += 4)
-    for (let i = 3; i >= 0; i--) text += bytes[word + i].toString(16).padStart(2, '0')
-  return `${text}:${port.toString(16).padStart(4, '0')}`.toUpperCase()
+  for (let word = 0; word < bytes.length; word += 4) for (let i = 3; i >= 0; i--) text += HEX[bytes[word + i]]
+  return `${text}:${HEX[port >> 8]}${HEX[port & 255]}`
 }
 
 /** The key of a connected socket, and of a UDP socket that takes from anybody, at any address. */
