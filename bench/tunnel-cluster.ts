@@ -61,12 +61,12 @@ function access(): { server: string; headers: Record<string, string>; tls: Clust
   }
 }
 
-/** Makes pod and Secret `name` in `namespace` and waits until it is ready. `image` for another one with the agent in it. */
+/** Makes pod and Secret `name` in `namespace` and waits until it is ready. `image` for another one with the agent in it, `env` for the agent. */
 export function createClusterShadow(
   kind: 'agent' | 'sshd',
   namespace: string,
   name: string,
-  options: { image?: string; node?: string } = {},
+  options: { image?: string; node?: string; env?: Record<string, string> } = {},
 ): ClusterShadow {
   const host = generateSshKeyPair('host')
   const client = generateSshKeyPair('client')
@@ -86,6 +86,7 @@ export function createClusterShadow(
           name: 'shadow',
           image: options.image ?? 'node:24-alpine',
           ...(options.image ? {} : { command: ['node', '/kt/agent.cjs'] }),
+          env: Object.entries(options.env ?? {}).map(([name, value]) => ({ name, value })),
           securityContext: {
             runAsNonRoot: true,
             runAsUser: 1000,
