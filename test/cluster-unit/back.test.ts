@@ -157,6 +157,17 @@ test('what somebody else changed meanwhile is kept: other fields, and keys of th
   await fc.assert(property, { numRuns: 60 })
 })
 
+test('a selector by a label that only controllers may set: the shadow is found all the same', async () => {
+  const cluster = clusterWithWeb()
+  const service = cluster.objects.get(SERVICE)!
+  service['spec'].selector = { 'batch.kubernetes.io/job-name': 'web' }
+  const [here, handle] = await heldExchange(cluster)
+  assert.deepEqual(cluster.objects.get(SERVICE)!['spec'].selector, { 'kt/exchange': handle.id })
+  await restoreExchange(here, handle, silent)
+  await removeExchange(here, handle)
+  assert.deepEqual(cluster.objects.get(SERVICE)!['spec'].selector, { 'batch.kubernetes.io/job-name': 'web' })
+})
+
 test('a Service whose annotation was removed is put back by what the second Service knows', async () => {
   const cluster = clusterWithWeb()
   const was = structuredClone(cluster.objects.get(SERVICE)!['spec'])
@@ -179,6 +190,17 @@ test('a replica number that somebody set meanwhile is kept', async () => {
   assert.equal(cluster.objects.get(DEPLOYMENT)!['spec'].replicas, 5)
   await removeExchange(here, handle)
   assert.deepEqual(traces(cluster), [])
+})
+
+test('scale names an autoscaler of the workload, and a keeper of it', async () => {
+  const cluster = clusterWithWeb()
+  const scaler = { spec: { scaleTargetRef: { kind: 'Deployment', name: 'web' } } }
+  cluster.put('/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/web-hpa', scaler)
+  const deployment = cluster.objects.get(DEPLOYMENT)!
+  deployment.metadata.annotations = { 'argocd.argoproj.io/tracking-id': 'x' }
+  const { warnings } = await beginExchange(context(cluster.client()), request('scale'), options, silent)
+  assert.match(warnings[0], /^Argo CD keeps Deployment web as it is written elsewhere/)
+  assert.match(warnings[1], /^the HorizontalPodAutoscaler web-hpa rests while Deployment web is at 0/)
 })
 
 async function heldExchange(cluster: MemoryCluster): Promise<[BackContext, BackHandle]> {

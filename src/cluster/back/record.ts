@@ -61,7 +61,8 @@ const RESERVED = /^(job-name|controller-uid|(batch\.)?kubernetes\.io\/|batch\.ku
  */
 export function writtenSelector(selector: Labels, id: string): Labels {
   const keys = Object.keys(selector).filter((key) => !RESERVED.test(key))
-  return Object.fromEntries((keys.length > 0 ? keys : [ID_LABEL]).map((key) => [key, shadowLabel(id)]))
+  if (keys.length === 0) return { [ID_LABEL]: id } // as on all that belongs to it
+  return Object.fromEntries(keys.map((key) => [key, shadowLabel(id)]))
 }
 
 export interface MergePatch {
