@@ -1,4 +1,5 @@
 // The agent's side towards the cluster: listens on its ports, and brings each connection to who has claimed it or to the original.
+import { setMaxListeners } from 'node:events'
 import type { Server, Socket } from 'node:net'
 import type { Endpoint } from '../wire/address.ts'
 import type { Claim, Claims } from './claims.ts'
@@ -29,6 +30,9 @@ export async function servePorts({ claims, relays, now }: PortServerOptions): Pr
   const servers: Server[] = []
   const udp: UdpPort[] = []
   const passing = new Passing(now)
+  const ending = new AbortController()
+  // One listener a connection.
+  setMaxListeners(0, ending.signal)
   const sweeper = setInterval(() => {
     for (const port of udp) port.sweep()
   }, SWEEP_MS)
@@ -41,26 +45,38 @@ export async function servePorts({ claims, relays, now }: PortServerOptions): Pr
   for (const port of claims.ports) {
     try {
       if (port.protocol === 'UDP') udp.push(new UdpPort(port, await listenUdp(port.port), claims, now))
-      else servers.push(await listenTcp(port.port, (socket) => bring(socket, port, { claims, relays, passing })))
+      else
+        servers.push(
+          await listenTcp(port.port, (socket) =>
+            bring(socket, port, { claims, relays, passing, ending: ending.signal, now }),
+          ),
+        )
     } catch (error) {
       close()
       throw new Error(`cannot listen on ${port.protocol} port ${port.port}: ${(error as Error).message}`)
     }
   }
-  return { close, drain: (timeoutMs) => passing.drain(timeoutMs) }
+  const drain = (timeoutMs: number) => {
+    ending.abort()
+    return passing.drain(timeoutMs)
+  }
+  return { close, drain }
 }
 
 interface Ways {
   claims: Claims
   relays: RelaySet
   passing: Passing
+  ending: AbortSignal
+  now: () => number
 }
 
 /** `socket` is paused: nothing is read of it before somebody has taken it. */
-function bring(socket: Socket, port: AgentPort, { claims, relays, passing }: Ways): void {
+function bring(socket: Socket, port: AgentPort, ways: Ways): void {
+  const { claims, relays, passing } = ways
   if (port.http) {
     socket.once('close', passing.count())
-    void route(socket, port, claims)
+    void route(socket, port, ways)
     return
   }
   const claimant = claims.holder(port)
@@ -82,7 +98,7 @@ function bring(socket: Socket, port: AgentPort, { claims, relays, passing }: Way
 }
 
 /** Each request on its own to who has claimed what it says. */
-function route(socket: Socket, port: AgentPort, claims: Claims): Promise<void> {
+function route(socket: Socket, port: AgentPort, { claims, ending, now }: Ways): Promise<void> {
   const here = plainEndpoint(socket.localAddress, port.port)
   const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
   // One object for each claim, since the router uses a connection again only for the same one.
@@ -105,5 +121,7 @@ function route(socket: Socket, port: AgentPort, claims: Claims): Promise<void> {
     },
     original: () => dialOriginal(port.original),
     origin,
+    ending,
+    now,
   })
 }

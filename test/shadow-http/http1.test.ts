@@ -323,6 +323,38 @@ describe('requests over HTTP/1.1', () => {
     agent.destroy()
   })
 
+  it('a version whose owner falls silent is not waited for on a kept connection', async () => {
+    const { between, here } = await twoSides()
+    let away = false
+    const dial = dialPort(here.port)
+    const [route] = between.routes
+    route.dial = () => (away ? Promise.reject(new Error('no answer')) : dial())
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    assert.equal(named((await ask(between.port, { 'kt-version': 'abc' }, agent)).body), 'here')
+    away = true
+    assert.equal(named((await ask(between.port, { 'kt-version': 'abc' }, agent)).body), 'here')
+    between.pass(1000)
+    assert.equal(named((await ask(between.port, { 'kt-version': 'abc' }, agent)).body), 'there')
+    away = false
+    assert.equal(named((await ask(between.port, { 'kt-version': 'abc' }, agent)).body), 'here')
+    agent.destroy()
+  })
+
+  it('when the agent is to end, answers say that the connection closes, and idle ones end', async () => {
+    const { between } = await twoSides()
+    const idle = connect(between.port, '127.0.0.1')
+    idle.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await once(idle, 'data')
+    const busy = new Agent({ keepAlive: true, maxSockets: 1 })
+    assert.equal((await ask(between.port, {}, busy)).headers.connection, 'keep-alive')
+    between.end()
+    const last = await ask(between.port, {}, busy)
+    assert.equal(last.headers.connection, 'close')
+    assert.equal(named(last.body), 'there')
+    await once(idle.resume(), 'end')
+    await holds(() => between.serving === 0)
+  })
+
   it('closed ports of the original are a 502', async () => {
     const between = await router(dialPort(1))
     assert.equal((await ask(between.port, {})).status, 502)

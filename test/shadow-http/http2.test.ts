@@ -13,6 +13,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
+import { connect as connectTcp, createServer as createTcpServer } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { after, describe, it } from 'node:test'
 import { until } from '../support/until.ts'
@@ -235,6 +236,45 @@ describe('streams of HTTP/2', () => {
     assert.equal(grpc.headers['grpc-status'], '14')
     assert.equal((await ask(client, { 'kt-version': 'away' }, 'a')).body, 'there a;')
     assert.equal((await ask(client, { 'kt-version': 'away' }, 'b')).body, 'there b;')
+  })
+
+  it('a version whose owner falls silent is pinged, and not waited for', async () => {
+    const there = await serve(echo('there'))
+    const here = await serve(echo('here'))
+    // Passes bytes until it is told not to.
+    let asleep = false
+    const line = createTcpServer((socket) => {
+      const onward = connectTcp(here.port, '127.0.0.1')
+      for (const [from, to] of [
+        [socket, onward],
+        [onward, socket],
+      ])
+        from.on('error', () => {}).on('data', (chunk) => asleep || to.write(chunk))
+    })
+    const port = await listen(line)
+    closing.push(() => line.close())
+    const { between, client } = await through(dialPort(there.port), { version: 'abc', dial: dialPort(port) })
+    assert.equal((await ask(client, { 'kt-version': 'abc' }, 'a')).body, 'here a;')
+    between.pass(1000)
+    assert.equal((await ask(client, { 'kt-version': 'abc' }, 'b')).body, 'here b;')
+    asleep = true
+    between.pass(1000)
+    assert.equal((await ask(client, { 'kt-version': 'abc' }, 'c')).body, 'there c;')
+    assert.equal((await ask(client, { 'kt-version': 'abc' }, 'd')).body, 'there d;')
+  })
+
+  it('when the agent is to end, open streams finish and no new ones are taken', async () => {
+    const { port } = await serve(echo('x'))
+    const { between, client } = await through(dialPort(port))
+    const stream = client.request({ ':method': 'POST' })
+    stream.write('one')
+    await once(stream, 'data')
+    between.end()
+    await once(client, 'goaway')
+    stream.end('two')
+    const [chunk] = await once(stream, 'data')
+    assert.equal(`${chunk}`, 'x two;')
+    await holds(() => between.serving === 0)
   })
 
   it('a side that speaks HTTP/1 only is told as such, and the session goes on', async () => {

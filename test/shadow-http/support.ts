@@ -34,12 +34,18 @@ export interface TestRouter {
   routes: TestRoute[]
   /** Connections being served. */
   serving: number
+  /** Lets `ms` pass for the router. */
+  pass(ms: number): void
+  /** The agent is to end. */
+  end(): void
   close(): void
 }
 
 export async function startRouter(original: Dial, ...routes: TestRoute[]): Promise<TestRouter> {
   const made = new WeakMap<TestRoute, Route>()
   const sockets = new Set<Socket>()
+  const ending = new AbortController()
+  let later = 0
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, async (socket) => {
     sockets.add(socket)
     const routing: HttpRouting = {
@@ -53,6 +59,8 @@ export async function startRouter(original: Dial, ...routes: TestRoute[]): Promi
       },
       original,
       origin: { address: IpAddress.parse('10.1.2.3'), port: 4567 },
+      ending: ending.signal,
+      now: () => performance.now() + later,
     }
     router.serving++
     await serveHttp(socket, routing)
@@ -63,6 +71,10 @@ export async function startRouter(original: Dial, ...routes: TestRoute[]): Promi
     port: await listen(server),
     routes,
     serving: 0,
+    pass(ms) {
+      later += ms
+    },
+    end: () => ending.abort(),
     close() {
       server.close()
       for (const socket of sockets) socket.destroy()

@@ -120,6 +120,12 @@ export function forwardedHead(head: RequestHead, address: string): string {
   return `${[head.startLine, ...lines].join('\r\n')}\r\n\r\n`
 }
 
+/** The head of an answer after which the connection ends. */
+export function closingHead({ startLine, fields }: ResponseHead): string {
+  const lines = fields.filter(({ name }) => name !== 'connection' && name !== 'keep-alive').map(({ line }) => line)
+  return `${[startLine, ...lines, 'Connection: close'].join('\r\n')}\r\n\r\n`
+}
+
 function parse(text: string): Head {
   const [startLine, ...rest] = text.split('\r\n')
   // What is left of the empty line.

@@ -2,6 +2,7 @@
 // and bodies pass as bytes. Pipelined requests wait for the answer of the one before, so answers keep their order.
 import { type BodyEnd, bodyEnd } from './framing.ts'
 import {
+  closingHead,
   forwardedHead,
   HttpError,
   MAX_REQUEST_HEAD,
@@ -12,11 +13,14 @@ import {
   type ResponseHead,
 } from './head.ts'
 import type { HttpRouting } from './route.ts'
-import { dialSide, original, type Side, sideOf } from './sides.ts'
+import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'
 import { CutOff, splice, Wire } from './wire.ts'
 
 /** RFC 9110 9.2.2: may be sent again when a kept connection turns out to be closed. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** A connection that has been idle so long when the agent is to end has nobody about to use it. */
+const IDLE_MS = 1000
 
 const REASONS = {
   400: 'Bad Request',
@@ -38,6 +42,8 @@ class Http1Connection {
   readonly #routing: HttpRouting
   /** Connections to the sides, idle but for `#current`. */
   readonly #kept = new Map<Side, Wire>()
+  /** When they answered last. */
+  readonly #answered = new WeakMap<Wire, number>()
   #current: Wire | undefined
   /** Nothing of a request has come since the last answer. */
   #idle = true
@@ -58,6 +64,12 @@ class Http1Connection {
   }
 
   async serve(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const onEnding = () => {
+      timer = setTimeout(() => this.#idle && this.#client.end(), IDLE_MS)
+    }
+    const { ending } = this.#routing
+    ending.addEventListener('abort', onEnding)
     try {
       while (await this.#serveRequest());
       this.#client.end()
@@ -67,6 +79,8 @@ class Http1Connection {
       else if (error instanceof BadGateway) await this.#refuse(502, error.message, false)
       else this.#client.reset()
     } finally {
+      ending.removeEventListener('abort', onEnding)
+      clearTimeout(timer)
       for (const wire of this.#kept.values()) wire.dismiss()
       this.#client.dismiss()
     }
@@ -88,13 +102,14 @@ class Http1Connection {
       const to = await this.#connection(head, again)
       if (typeof to === 'string') {
         // Behind a body that nobody reads, the next request cannot be found.
-        const more = body.done && !head.close
+        const more = body.done && !head.close && !this.#routing.ending.aborted
         await this.#refuse(502, to, more, head.method)
         return more
       }
       this.#current = to.wire
       const answered = await this.#exchange(head, body, to.wire)
       this.#current = undefined
+      this.#answered.set(to.wire, this.#routing.now())
       if (answered !== 'unanswered') {
         if (answered === 'last') to.wire.dismiss()
         return answered === 'more'
@@ -125,11 +140,13 @@ class Http1Connection {
 
   #usable(side: Side): Wire | undefined {
     const wire = this.#kept.get(side)
-    return wire && !wire.ended && !wire.closed ? wire : undefined
+    if (!wire || wire.ended || wire.closed) return undefined
+    const silentMs = this.#routing.now() - (this.#answered.get(wire) ?? 0)
+    return side === original || silentMs < TRUSTED_MS ? wire : undefined
   }
 
   #keep(side: Side, wire: Wire): void {
-    this.#kept.get(side)?.end()
+    this.#kept.get(side)?.dismiss()
     this.#kept.set(side, wire)
     wire.onEnded = () => {
       if (this.#current === wire) return
@@ -159,7 +176,7 @@ class Http1Connection {
       await splice(this.#client, server)
       return 'last'
     }
-    if (head.close || answer.close || server.ended || server.closed) {
+    if (head.close || answer.close || this.#routing.ending.aborted || server.ended || server.closed) {
       stop.abort()
       return 'last'
     }
@@ -193,9 +210,10 @@ class Http1Connection {
       const text = await readAnswerHead(server)
       if (text === undefined) return 'nothing'
       const answer = answerHead(text, head.method)
-      await this.#client.write(text)
-      if (answer.status === 101) return 'switched'
-      if (head.method === 'CONNECT' && answer.status >= 200 && answer.status < 300) return 'switched'
+      const tunnel = answer.status === 101 || (head.method === 'CONNECT' && answer.status >= 200 && answer.status < 300)
+      const last = answer.status >= 200 && !tunnel && this.#routing.ending.aborted
+      await this.#client.write(last ? closingHead(answer) : text)
+      if (tunnel) return 'switched'
       if (answer.status < 200) continue
       await this.#passBody(answer, server)
       return answer

@@ -12,7 +12,7 @@ import {
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { HttpRouting } from './route.ts'
-import { dialSide, original, type Side, sideOf } from './sides.ts'
+import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'
 import type { Wire } from './wire.ts'
 
 /** Windows large enough for a side behind a long line: a stream's and a session's. */
@@ -32,10 +32,13 @@ export async function serveHttp2(client: Wire, routing: HttpRouting, open: Wire 
     server.on('session', (session) => {
       session.setLocalWindowSize(SESSION_WINDOW)
       const proxy = new Http2Proxy(session, routing, open)
+      const onEnding = () => session.close()
+      routing.ending.addEventListener('abort', onEnding)
       session.on('error', () => {})
       // Node leaves a session with open streams as it is when its peer has ended the connection.
       socket.on('end', () => session.destroy())
       session.on('close', () => {
+        routing.ending.removeEventListener('abort', onEnding)
         proxy.close()
         resolve()
       })
@@ -51,6 +54,9 @@ class Http2Proxy {
   /** Sessions that take new streams, and those being made. */
   readonly #sides = new Map<Side, Promise<ClientHttp2Session | string | undefined>>()
   readonly #sessions = new Set<ClientHttp2Session>()
+  /** When a session's side was heard last; those that owe the answer to a ping. */
+  readonly #heard = new WeakMap<ClientHttp2Session, number>()
+  readonly #silent = new WeakSet<ClientHttp2Session>()
   #open: Wire | undefined
   #closed = false
 
@@ -74,8 +80,10 @@ class Http2Proxy {
       const value = headers[name]
       return Array.isArray(value) ? value.join(', ') : value
     })
+    let session = await this.#session(side)
     // Nobody there to take the version: this request is the original's.
-    const session = (await this.#session(side)) ?? (await this.#session(original))
+    if (!session || (side !== original && typeof session === 'object' && !(await this.#answers(session))))
+      session = await this.#session(original)
     if (stream.destroyed) return
     if (typeof session !== 'object') return answerRefusal(stream, headers, session ?? 'nobody is there')
     const before = headers['x-forwarded-for']
@@ -91,6 +99,8 @@ class Http2Proxy {
       stream.close(NGHTTP2_INTERNAL_ERROR)
       return
     }
+    const heard = () => this.#heard.set(session, this.#routing.now())
+    request.on('response', heard).on('data', heard)
     join(stream, request, ended)
   }
 
@@ -110,6 +120,24 @@ class Http2Proxy {
       session.on('close', forget)
     })
     return made
+  }
+
+  /** Asks a side that was not heard of for a while; does not wait for one that owes an answer already. */
+  #answers(session: ClientHttp2Session): Promise<boolean> {
+    if (this.#routing.now() - this.#heard.get(session)! < TRUSTED_MS) return Promise.resolve(true)
+    if (this.#silent.has(session) || session.destroyed) return Promise.resolve(false)
+    this.#silent.add(session)
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, TRUSTED_MS, false)
+      session.ping((error) => {
+        clearTimeout(timer)
+        if (!error) {
+          this.#silent.delete(session)
+          this.#heard.set(session, this.#routing.now())
+        }
+        resolve(!error)
+      })
+    })
   }
 
   async #connect(side: Side): Promise<ClientHttp2Session | string | undefined> {
@@ -133,6 +161,7 @@ class Http2Proxy {
       setTimeout(() => session.destroy(), LINGER_MS).unref()
     })
     this.#sessions.add(session)
+    this.#heard.set(session, this.#routing.now())
     session.on('close', () => this.#sessions.delete(session))
     session.on('connect', () => session.setLocalWindowSize(SESSION_WINDOW))
     if (this.#closed) session.destroy()

@@ -25,6 +25,10 @@ export interface HttpRouting {
   original: Dial
   /** The caller, as the pod saw it. */
   origin: Endpoint
+  /** Aborted when the agent is to end: connections end where nobody waits for an answer. */
+  ending: AbortSignal
+  /** Monotonic, ms. */
+  now(): number
 }
 
 /** Which requests a claim is for. */

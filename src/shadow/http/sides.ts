@@ -5,6 +5,12 @@ import type { HeaderLookup, HttpRouting, Route } from './route.ts'
 /** The pods that the Service had before. */
 export const original = Symbol('original')
 
+/**
+ * A connection to a version's owner that was silent for longer is not trusted: the laptop may be asleep. A dial, which gives up
+ * after a second, or a ping finds out.
+ */
+export const TRUSTED_MS = 1000
+
 export type Side = Route | typeof original
 
 export function sideOf(routing: HttpRouting, header: HeaderLookup): Side {
