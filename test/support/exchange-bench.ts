@@ -92,7 +92,12 @@ export class ExchangeBench {
   }
 
   stop(): void {
-    for (const child of this.#children) child.kill()
+    for (const child of this.#children) {
+      child.kill()
+      // What it started in turn may hold its output a while longer, which nobody waits for.
+      child.stdout?.destroy()
+      child.unref()
+    }
     execFileSync(
       this.#program,
       ['kubectl', 'delete', 'namespace', this.namespace, '--ignore-not-found', '--wait=false'],
@@ -106,7 +111,7 @@ export class ExchangeBench {
     const child = spawn(
       this.#program,
       ['laptop', '--as', this.#laptop, 'su', '-', 'dev', '-c', `exec ${process.execPath} -e ${quoted}`],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
+      { stdio: ['ignore', 'pipe', 'ignore'] },
     )
     this.#children.push(child)
     let said = ''
