@@ -17,10 +17,16 @@ const HTTP = 18080
 const CUT_MS = 20_000
 // The agent waits a second for an answer; the rest is for a slow machine.
 const SWITCH_MS = 4_000
+// Of the caller's requests (test/support/exchange-programs.ts), and a little for its timers.
+const TIMEOUT_MS = 10_500
 
 describe('a laptop cut off during an exchange', { skip }, () => {
   const bench = new ExchangeBench(program, NAMESPACE, LAPTOP)
-  const wan = (...args: string[]) => execFileSync(program, ['wan', '--as', LAPTOP, ...args], { stdio: 'ignore' })
+  let cutOff = false
+  const wan = (...args: string[]) => {
+    execFileSync(program, ['wan', '--as', LAPTOP, ...args], { stdio: 'ignore' })
+    cutOff = args[0] !== 'off'
+  }
   let stopLocal: () => void
 
   before(async () => {
@@ -30,9 +36,9 @@ describe('a laptop cut off during an exchange', { skip }, () => {
   })
   after(() => {
     if (skip) return
-    wan('off')
-    stopLocal?.()
     bench.stop()
+    stopLocal?.()
+    if (cutOff) wan('off')
   })
 
   test('the original answers while it is away, and it is asked again when it is back', async () => {
@@ -53,8 +59,13 @@ describe('a laptop cut off during an exchange', { skip }, () => {
       `cut off: answered by the original after ${((at - cut) / 1000).toFixed(2)} s; asked again ${((back.at - ended) / 1000).toFixed(2)} s after the line was back`,
     )
     assert.ok(at - cut < SWITCH_MS, `the original answered after ${at - cut} ms`)
-    const failed = bench.failures(cut + SWITCH_MS).filter(({ lane, at }) => lane === 'new' && at < ended)
-    assert.deepEqual(failed, [])
+    // A request that the laptop had taken when the line went waits in vain, and fails at the caller's time-out.
+    const failed = bench
+      .failures(cut + SWITCH_MS)
+      .filter(
+        ({ lane, at, what }) => lane === 'new' && at < ended && !(what.endsWith('TIMEOUT') && at - TIMEOUT_MS < cut),
+      )
+    assert.deepEqual(failed, [], JSON.stringify(bench.heard.filter(({ at }) => at > cut)))
 
     held.signal('SIGINT')
     assert.equal(await held.exit, 0, held.said())

@@ -59,8 +59,8 @@ describe('the way back', { skip }, () => {
     console.log(
       `seconds from the command to the first request served here: median ${sorted[sorted.length >> 1]?.toFixed(2)} of ${sorted.length} (${sorted.map((s) => s.toFixed(2)).join(', ')}); mark 3`,
     )
-    stopLocal?.()
     bench.stop()
+    stopLocal?.()
   })
 
   test('under 50 requests a second nobody is failed, neither when it begins nor when it is left', async () => {

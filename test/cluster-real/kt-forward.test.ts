@@ -82,6 +82,8 @@ describe('kt forward', { skip }, () => {
   }
 
   before(() => {
+    // One that a run before has left may still be ending.
+    kubectl(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=90s'])
     kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
     kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/web', '--timeout=60s'])
   })

@@ -48,6 +48,9 @@ export class ExchangeBench {
 
   /** Namespace, Deployment and Service `web` (80 by name, 81, 7 TCP, 7 UDP), and the caller. */
   start(): void {
+    // One that a run before has left may still be ending.
+    const gone = ['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=90s']
+    execFileSync(this.#program, ['kubectl', ...gone], { stdio: 'ignore' })
     this.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace } })
     this.apply(
       {
