@@ -43,7 +43,11 @@ export async function beginMesh(
   const plan = planPorts(found.service!, found.pods, request.ports)
   for (const { port, protocol } of plan.ports.filter(({ exposed }) => exposed))
     if (protocol === 'UDP')
-      throw clusterError('target-unfit', `port ${port} is UDP, which has no headers to go by`, 'use `kt exchange` for it')
+      throw clusterError(
+        'target-unfit',
+        `port ${port} is UDP, which has no headers to go by`,
+        'use `kt exchange` for it',
+      )
   const begin = request.mode === 'auto' ? beginAuto : beginManual
   return begin(context, request, found, plan, options, progress, hooks)
 }
