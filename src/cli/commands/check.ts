@@ -100,9 +100,13 @@ function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | Che
       env: caller.sudo ? { ...process.env, HOME: caller.home, USER: caller.name, LOGNAME: caller.name } : process.env,
     },
   )
-  // Ctrl-C reaches the child as well, which removes its shadow before it ends.
-  const stay = () => {}
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stay)
+  // The child removes its shadow before it ends; a terminal's Ctrl-C has reached it already, which is no harm.
+  let interrupted = false
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      interrupted = true
+      child.kill(signal)
+    })
   const splitter = new LineSplitter()
   child.stdout.on('data', (chunk: Buffer) => {
     for (const text of splitter.push(chunk)) take(JSON.parse(text) as CheckLine | CheckEnd)
@@ -111,7 +115,9 @@ function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | Che
     child.once('error', (error) =>
       reject(new CliError(`the check cannot be started: ${error.message}`, 'run ./dev setup again')),
     )
-    child.once('close', () => resolve())
+    child.once('close', () =>
+      interrupted ? reject(new CliError('interrupted; nothing was left behind', '`kt check` starts again')) : resolve(),
+    )
   })
 }
 

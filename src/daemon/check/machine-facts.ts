@@ -114,10 +114,13 @@ async function ownRules(effects: Effects): Promise<string[]> {
   ]
 }
 
+/** One of the leftovers: names do not work while it is there. */
+export const LEFT_RESOLV_CONF = 'its /etc/resolv.conf'
+
 function leftovers(effects: Effects, stale: boolean): string[] {
   const found: string[] = []
   if (stale) found.push('its control socket')
   const owner = markedBy(effects.files.read(effects.paths.resolvConf) ?? '')
-  if (owner !== undefined && !markerIsAlive(owner, effects)) found.push('its /etc/resolv.conf')
+  if (owner !== undefined && !markerIsAlive(owner, effects)) found.push(LEFT_RESOLV_CONF)
   return found
 }

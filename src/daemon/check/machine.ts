@@ -3,7 +3,7 @@ import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { Status } from '../../control/protocol.ts'
 import { planNetwork } from '../../host/plan.ts'
 import { decideResolver, upstreamsOf } from '../../host/resolver.ts'
-import type { MachineFacts } from './machine-facts.ts'
+import { LEFT_RESOLV_CONF, type MachineFacts } from './machine-facts.ts'
 
 const line = (name: string, state: CheckState, result: string, advice = ''): CheckLine => ({
   group: 'machine',
@@ -43,7 +43,7 @@ export function judgeMachine(facts: MachineFacts, status: Status | undefined): C
           'the command `ip` is missing',
           'install iproute2, for example: apt-get install iproute2',
         ),
-    ...(facts.net ? [judgeNames(facts.net, status), ...judgeIpv6(facts.net)] : []),
+    ...(facts.net ? [judgeNames(facts.net, facts.leftovers, status), ...judgeIpv6(facts.net)] : []),
     judgeVpns(facts),
     judgeLeftovers(facts.leftovers),
   ]
@@ -81,10 +81,12 @@ function judgeRoot(root: MachineFacts['root']): CheckLine {
   return line('root', 'failed', 'this is not root, and there is no sudo', 'run `kt up` as root, or install sudo')
 }
 
-function judgeNames(net: NonNullable<MachineFacts['net']>, status: Status | undefined): CheckLine {
+function judgeNames(net: NonNullable<MachineFacts['net']>, leftovers: string[], status: Status | undefined): CheckLine {
   const name = 'DNS'
   // While connected, resolv.conf says what kt made of it.
   if (status?.state === 'connected') return line(name, 'ok', `by ${status.dns.mode}, while connected`)
+  if (leftovers.includes(LEFT_RESOLV_CONF))
+    return line(name, 'failed', 'names are asked of a kt that is gone', '`sudo kt down` puts /etc/resolv.conf back')
   const { mode, notes } = decideResolver('auto', net.resolver)
   const how = mode === 'resolved' ? 'systemd-resolved is in charge' : '/etc/resolv.conf is in charge'
   if (notes.length > 0)

@@ -89,7 +89,7 @@ export async function tryShadow(
     tell(judgeReached(await reach(tunnel, targets(tunnel, shadow.namespace, services?.services ?? []))))
     await tunnel.close()
   } catch (error) {
-    tell(failedLine('shadow', runs ? 'port-forward' : 'pod', error))
+    if (!signal.aborted) tell(failedLine('shadow', runs ? 'port-forward' : 'pod', error))
   } finally {
     if (made) {
       await cluster.removeShadow(made).then(
