@@ -15,7 +15,7 @@ import type { Processes } from './processes.ts'
 const HOLD_MS = 100
 const HOLD_BYTES = 512 << 10
 /** Bytes told and not yet written by the caller, above which packets are dropped. */
-const MOST_BACKLOG = 8 << 20
+const MOST_BACKLOG = 16 << 20
 
 export interface CaptureSources {
   device: TappedDevice

@@ -27,6 +27,10 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['up', '--shadow', 'sshd'],
     ['status', '--nope'],
     ['dns', 'query'],
+    ['flows', '--filter', 'web'],
+    ['flows', '--pcap', 'x', '--watch'],
+    ['flows', '--pcap', '-', '--rotate-size', '5'],
+    ['flows', '--pcap', 'x', '--rotate-size', '0'],
   ]) {
     const { status, stdout, stderr } = kt(...args)
     assert.equal(status, 2, `${args.join(' ')}: ${stderr}`)
