@@ -26,13 +26,29 @@ export interface DatagramUpstreamOptions {
   random: () => number
 }
 
-// A cluster's resolver answers from memory: what takes longer is lost, or was asked of the outside world.
-const RETRY_MS = [250, 500, 1000, 1250]
+// A cluster's resolver answers from memory: what takes longer is lost, or was asked of the outside world. But where the way
+// itself is slow or full, asking twice would only fill it more: then the wait follows what answers take (RFC 6298 2).
+const FIRST_RETRY_MS = 250
+const LONGEST_RETRY_MS = 1250
+const GIVE_UP_MS = 3000
 
 export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUpstreamOptions): DnsUpstream {
   const outstanding = new OutstandingQueries(random)
   let flow: DnsDatagrams | undefined
   let closed = false
+  let smoothed = 0
+  let deviation = 0
+
+  /** Counted from the first time a query was sent, so too long rather than too short after a loss. */
+  const measured = (took: number) => {
+    if (smoothed === 0) {
+      smoothed = took
+      deviation = took / 2
+    } else {
+      deviation += (Math.abs(took - smoothed) - deviation) / 4
+      smoothed += (took - smoothed) / 8
+    }
+  }
 
   const send = (message: Uint8Array) => {
     if (!flow) {
@@ -58,24 +74,28 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
   const overDatagrams = (query: Uint8Array) =>
     new Promise<Uint8Array>((resolve, reject) => {
       let cancel = () => {}
+      const began = clock.now()
       const entry = outstanding.add(query, (answer, error) => {
         cancel()
-        if (answer) resolve(answer)
-        else reject(error)
+        if (answer) {
+          measured(clock.now() - began)
+          resolve(answer)
+        } else reject(error)
       })
-      const attempt = (n: number) => {
-        if (n === RETRY_MS.length) {
+      const attempt = (wait: number) => {
+        const left = began + GIVE_UP_MS - clock.now()
+        if (left <= 0) {
           entry.reject(new UpstreamError('timeout', `${name} did not answer`))
           return
         }
-        cancel = clock.after(RETRY_MS[n], () => attempt(n + 1))
+        cancel = clock.after(Math.min(wait, left), () => attempt(Math.min(2 * wait, LONGEST_RETRY_MS)))
         try {
           send(entry.message)
         } catch (error) {
           entry.reject(new UpstreamError('lost', `${name}: ${(error as Error).message}`))
         }
       }
-      attempt(0)
+      attempt(Math.min(LONGEST_RETRY_MS, Math.max(FIRST_RETRY_MS, smoothed + 4 * deviation)))
     })
 
   return {

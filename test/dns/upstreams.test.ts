@@ -86,6 +86,24 @@ test('datagrams: what is lost is sent again, and given up after 3 s', async () =
   await failed
 })
 
+test('datagrams: where answers take long, it waits longer before it asks again', async () => {
+  const clock = new VirtualClock()
+  const { upstream, sent, opened } = datagrams(clock)
+  for (let i = 0; i < 10; i++) {
+    const answer = upstream.query(query(`web-${i}`), 'udp')
+    const mine = sent.at(-1)!
+    await clock.advance(400)
+    opened[0].onDatagram(answerTo(mine))
+    await answer
+  }
+  const before = sent.length
+  const answer = upstream.query(query('web'), 'udp')
+  await clock.advance(399)
+  assert.equal(sent.length, before + 1, 'asked again before an answer could have come')
+  opened[0].onDatagram(answerTo(sent[before]))
+  await answer
+})
+
 test('datagrams: another id, another question or a query is no answer', async () => {
   const clock = new VirtualClock()
   const { upstream, sent, opened } = datagrams(clock)
