@@ -9,9 +9,10 @@ const program = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/goo
 /** Why tests of the page cannot run, or false. */
 export const noBrowser = program ? false : 'no Chromium here: apt-get install chromium'
 
-export function startBrowser(): Promise<Browser> {
+/** `executable`: a program that runs Chromium, in another network say. */
+export function startBrowser(executable = program): Promise<Browser> {
   return chromium.launch({
-    executablePath: program,
+    executablePath: executable,
     // Root may not use Chromium's sandbox; containers have a small /dev/shm.
     args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
   })

@@ -1,0 +1,249 @@
+// The dashboard on a real cluster: Chromium on one laptop, another laptop connected beside it. What the page shows is
+// what the cluster, the flows and kt itself say.
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Browser, Locator, Page } from 'playwright-core'
+import type { Flows } from '../../src/control/views.ts'
+import { noBrowser, startBrowser } from '../dashboard/browser.ts'
+import { realCluster, realMachine } from '../support/machine.ts'
+import { until } from '../support/until.ts'
+
+const cluster = realCluster()
+const skip = 'missing' in cluster ? cluster.missing : noBrowser
+const program = 'program' in cluster ? cluster.program : ''
+const kt = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bin/kt')
+const kubectl = (args: string[], input?: string) =>
+  execFileSync(program, ['kubectl', ...args], { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'pipe'] }).trim()
+
+const NAMESPACE = 'kt-dash'
+const PATIENT_MS = 30_000
+const app = { app: 'web' }
+const objects = [
+  { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+  {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'web', namespace: NAMESPACE },
+    spec: {
+      selector: { matchLabels: app },
+      template: {
+        metadata: { labels: app },
+        spec: {
+          terminationGracePeriodSeconds: 1,
+          containers: [
+            {
+              name: 'web',
+              image: 'docker.io/library/node:24-alpine',
+              command: [
+                'node',
+                '-e',
+                "require('node:http').createServer((q, s) => s.end('pod\\n')).listen(8080, '::')",
+              ],
+              readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+            },
+          ],
+        },
+      },
+    },
+  },
+  ...[
+    ['web', app],
+    ['idle', { app: 'nobody' }],
+  ].map(([name, selector]) => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: NAMESPACE },
+    spec: { selector, ports: [{ port: 80, targetPort: 8080 }] },
+  })),
+]
+
+describe('the dashboard, two laptops', { skip }, () => {
+  const first = realMachine(program, 'dash')
+  const second = realMachine(program, 'dash2')
+  let folder: string
+  let browser: Browser
+  let page: Page
+  let server: ChildProcess
+  const view = (name: string) => page.getByRole('link', { name, exact: true }).click()
+  const rows = () => page.locator('tbody tr')
+  const cells = (row: Locator) => row.locator('td').allTextContents()
+
+  before(async () => {
+    kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+    folder = mkdtempSync(join(tmpdir(), 'kt-dashboard-'))
+    await Promise.all([first, second].map((laptop) => laptop.kt(['down'], { sudo: true })))
+    // Chromium in the laptop's network: the page's address is that laptop's own loopback.
+    const chromium = join(folder, 'chromium')
+    writeFileSync(chromium, `#!/bin/sh\nexec '${program}' laptop --as dash chromium "$@"\n`)
+    chmodSync(chromium, 0o755)
+    server = spawn(program, ['laptop', '--as', 'dash', 'su', '-', 'dev', '-c', `exec ${kt} dashboard --no-open`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let printed = ''
+    server.stdout!.setEncoding('utf8').on('data', (text) => (printed += text))
+    browser = await startBrowser(chromium)
+    const url = await until(
+      'the address',
+      () => /^http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/.exec(printed)?.[0],
+      PATIENT_MS,
+    )
+    page = await browser.newPage({ viewport: { width: 1280, height: 860 } })
+    page.setDefaultTimeout(PATIENT_MS)
+    await page.goto(url)
+  })
+  after(async () => {
+    if (skip) return
+    await browser?.close()
+    server?.kill('SIGTERM')
+    await Promise.all([first, second].map((laptop) => laptop.kt(['down'], { sudo: true })))
+    kubectl(['delete', 'namespace', NAMESPACE, '--wait=false'])
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test('it says how to connect, and comes alive with kt up', async () => {
+    await page.getByRole('status').filter({ hasText: 'Not connected' }).waitFor()
+    await page.getByText('sudo kt up').waitFor()
+    const ups = await Promise.all([first, second].map((laptop) => laptop.kt(['up', '-n', NAMESPACE], { sudo: true })))
+    for (const up of ups) assert.equal(up.code, 0, up.stderr)
+    await page
+      .getByRole('status')
+      .filter({ hasText: /^Connected$/ })
+      .waitFor()
+    const status = JSON.parse((await first.kt(['status', '--json'])).stdout)
+    const heading = await page.getByRole('region', { name: 'Connection' }).textContent()
+    assert.match(heading!, new RegExp(`${status.cluster}.*${NAMESPACE}.*connected for`))
+    await page.getByText(`${status.shadow.pod} on ${status.shadow.node}`).waitFor()
+    await page.getByText(status.server).waitFor()
+  })
+
+  test('both people are there, and which of them is this machine', async () => {
+    const people = page
+      .getByRole('region', { name: 'Connected people' })
+      .getByRole('listitem')
+      .filter({ hasText: NAMESPACE })
+    await until('two people', async () => (await people.count()) === 2, PATIENT_MS)
+    assert.equal(await people.filter({ hasText: 'this machine' }).count(), 1)
+    for (const text of await people.allTextContents()) assert.match(text, /^dev@.* · node\d · since \d\d:\d\d:\d\d/)
+  })
+
+  test('services are those of the cluster, and which of them are reached is true', async () => {
+    await view('Services')
+    const told = () =>
+      kubectl(['get', 'services', '-A', '-o', 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}'])
+        .split(' ')
+        .filter(Boolean)
+        .sort()
+    // Other people work in this cluster, so both sides are asked until they agree.
+    await until(
+      'the same services',
+      async () => {
+        const shown = await Promise.all((await rows().all()).map(cells))
+        assert.deepEqual(shown.map(([name, namespace]) => `${namespace}/${name}`).sort(), told())
+        return true
+      },
+      PATIENT_MS,
+    )
+    const filter = page.getByLabel('Filter services')
+    const one = async (name: string) => {
+      await filter.fill(`${name}.${NAMESPACE}`)
+      await until('one row', async () => (await rows().count()) === 1)
+      return cells(rows().first())
+    }
+    const address = kubectl(['-n', NAMESPACE, 'get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
+    await until('web is ready', async () => (await one('web'))[3] === '1 of 1', PATIENT_MS)
+    assert.deepEqual(await one('web'), ['web', NAMESPACE, ' reachable', '1 of 1', 'ClusterIP', address, '80'])
+    assert.equal((await one('idle'))[2], ' not reachable: it has no endpoints')
+    // And so it is.
+    assert.equal((await first.probe('get', { url: `http://web.${NAMESPACE}/` })).bytes, 4)
+    assert.notEqual((await first.probe('tcp', { host: `idle.${NAMESPACE}`, port: 80 })).error, undefined)
+    await filter.fill('')
+  })
+
+  test('flows are those of kt flows, with their program and name', async () => {
+    await view('Flows')
+    const shell = `exec 3<>/dev/tcp/web.shop/7; printf 'hello\\n' >&3; read -r line <&3; ${kt} flows --json 3>&-; sleep 8`
+    const running = first.run(['bash', '-c', shell])
+    const mine = rows().filter({ hasText: 'web.shop' }).filter({ hasText: 'bash' })
+    await mine.first().waitFor()
+    const [process, name, remote, state, received, sent] = await cells(mine.first())
+    const { flows } = JSON.parse((await running).stdout) as Flows
+    const flow = flows.find((one) => one.name === 'web.shop')!
+    assert.deepEqual(
+      [process, name, remote, state, received, sent],
+      [
+        `bash ${flow.process?.pid}`,
+        'web.shop',
+        flow.remote,
+        'TCP established',
+        `${flow.bytesIn} B`,
+        `${flow.bytesOut} B`,
+      ],
+    )
+    await mine.first().waitFor({ state: 'detached' })
+  })
+
+  test('a name a program asks for is in the log, and its trace ends where the cluster says', async () => {
+    await view('Names')
+    await first.run(['getent', 'ahostsv4', 'db-0.db.shop'])
+    await page.getByRole('button', { name: 'db-0.db.shop' }).first().waitFor()
+    await page.getByLabel('Name to trace').fill('db-0.db.shop')
+    await page.getByLabel('Record type').selectOption('A')
+    await page.getByRole('button', { name: 'Trace', exact: true }).click()
+    await page.getByRole('heading', { name: 'db-0.db.shop A: NOERROR' }).waitFor()
+    const address = kubectl(['-n', 'shop', 'get', 'pod', 'db-0', '-o', 'jsonpath={.status.podIP}'])
+    await page.getByText(`db-0.db.shop.svc.cluster.local A ${address}`).waitFor()
+    await page
+      .getByText(/^Asked .* for db-0\.db\.shop\.svc\.cluster\.local: NOERROR in /)
+      .first()
+      .waitFor()
+  })
+
+  test('a download is seen in the curve', async () => {
+    await view('Overview')
+    const download = first.probe('speed', { host: 'web.shop', port: 19, ms: 4_000 })
+    await page.getByRole('img', { name: /now [\d.]+ MB\/s received/ }).waitFor()
+    assert.ok((await download).bytes > 1e6)
+  })
+
+  test('an exchange of a colleague is shown as theirs; an own one is left by the button', async () => {
+    const list = page.getByRole('region', { name: 'Exchanges, meshes and runs' })
+    const entry = list.getByRole('listitem').filter({ hasText: NAMESPACE })
+    const exchange = ['exchange', 'web', '--expose', '18080:80', '--background', '-n', NAMESPACE]
+    const selector = () => kubectl(['-n', NAMESPACE, 'get', 'service', 'web', '-o', 'jsonpath={.spec.selector.app}'])
+
+    const server = "require('node:http').createServer((q, s) => s.end('here\\n')).listen(18080)"
+    const servers = [first, second].map((laptop) =>
+      laptop.run([process.execPath, '-e', `${server};setTimeout(() => process.exit(), 45_000)`]),
+    )
+    const theirs = await second.kt(exchange)
+    assert.equal(theirs.code, 0, theirs.stderr)
+    await entry.filter({ hasText: /dev@/ }).locator('.dot.good').waitFor()
+    assert.equal(await entry.getByRole('button').count(), 0)
+    const left = await second.kt(['leave', 'web', '-n', NAMESPACE])
+    assert.equal(left.code, 0, left.stderr)
+    await entry.waitFor({ state: 'detached' })
+
+    const ours = await first.kt(exchange)
+    assert.equal(ours.code, 0, ours.stderr)
+    await entry.filter({ hasText: 'this machine · active' }).waitFor()
+    assert.notEqual(selector(), 'web')
+    await entry.getByRole('button', { name: 'Leave web' }).click()
+    await page.getByRole('dialog', { name: 'Leave web?' }).getByRole('button', { name: 'Leave' }).click()
+    await entry.waitFor({ state: 'detached' })
+    assert.equal(selector(), 'web')
+    void servers
+  })
+
+  test('Disconnect asks, then disconnects', async () => {
+    await page.getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('status').filter({ hasText: 'Not connected' }).waitFor()
+    assert.equal((await first.kt(['status'])).code, 3)
+    assert.equal((await second.kt(['status'])).code, 0)
+  })
+})
