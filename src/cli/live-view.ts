@@ -98,7 +98,6 @@ export function frameText(lines: string[], { columns, rows }: ViewSize): string 
 /** The first `columns` characters of a line; escape sequences take no room and stay, so that colours end. */
 function clip(line: string, columns: number): string {
   let room = columns
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
   return line.replace(/\x1b\[[\d;?]*[A-Za-z]|./gu, (part) =>
     part.length > 1 && part[0] === '\x1b' ? part : room-- > 0 ? part : '',
   )

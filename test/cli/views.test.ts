@@ -101,7 +101,6 @@ test('without a terminal the pictures are printed whole, without a control chara
   process.emit('SIGTERM')
   await over
   assert.equal(out.written.split('\n\n')[0], 'x'.repeat(300))
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what must not be there
   assert.doesNotMatch(out.written, /[\x00-\x09\x0b-\x1f]/)
 })
 
