@@ -4,6 +4,7 @@ import { connect } from './connect.ts'
 import { dns } from './dns.ts'
 import { environment } from './environment.ts'
 import { exchange } from './exchange.ts'
+import { mesh } from './mesh.ts'
 import { rights } from './rights.ts'
 import { troubleshooting } from './troubleshooting.ts'
 
@@ -12,6 +13,7 @@ export const topics: Readonly<Record<string, string>> = {
   connect,
   dns,
   exchange,
+  mesh,
   config: configuration,
   environment,
   rights,
