@@ -7,7 +7,7 @@ import type { AddressNames } from './address-names.ts'
 import type { Processes } from './processes.ts'
 
 /** Longest wait for programs whose sockets are looked for the first time; the next report has them. */
-const PROGRAMS_MS = 50
+const PROGRAMS_MS = 25
 /** A flow takes some 250 bytes of an answer, which is one line of the control socket. */
 const MOST_FLOWS = 8_000
 
