@@ -54,9 +54,11 @@ export function holds(command: string): boolean {
 
 /** A pattern for expected lines: `…` is any text, or any lines where it stands alone. Trailing blanks do not count. */
 export function expectation(expected: string[]): RegExp {
-  const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/ +/g, '\\s+')
+  const literal = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/ +/g, '[ \\t]+')
   const parts = expected.map((line) =>
-    line.trim() === '…' ? '(?:.*\\n)*?' : `${line.trimEnd().split('…').map(literal).join('.*')}[ \\t]*\\n`,
+    line.trim() === '…'
+      ? '(?:.*\\n)*?'
+      : `${line.trimEnd().replace(/ …$/, '').split('…').map(literal).join('.*')}${/ …$/.test(line.trimEnd()) ? '(?:[ \\t].*)?' : '[ \\t]*'}\\n`,
   )
   return new RegExp(`^${parts.join('')}`, 'm')
 }
