@@ -84,7 +84,8 @@ function optionsOf(
     axes: [
       {
         ...axis,
-        size: 28,
+        size: 32,
+        gap: 9,
         space: 80,
         values: (_, splits) => splits.map((at) => clock(at * 1000)),
       },
