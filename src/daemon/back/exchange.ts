@@ -357,8 +357,15 @@ export class Exchange implements Holding {
 
   #describeSwitch(handle: BackHandle): string {
     if (handle.kind === 'run') return `${this.#name} made, port ${this.#exposed().map(String).join(', ')}`
-    const others = handle.ports.filter(({ exposed }) => !exposed).map(({ port }) => port)
-    const rest = others.length > 0 ? `; port ${others.join(', ')} stays with the original pods` : ''
+    const others = handle.ports
+      .filter(({ exposed }) => !exposed)
+      .map(({ port, protocol }) => (protocol === 'TCP' ? `${port}` : `${port}/${protocol}`))
+    const rest =
+      others.length === 0
+        ? ''
+        : others.length === 1
+          ? `; port ${others[0]} stays with the original pods`
+          : `; ports ${others.slice(0, -1).join(', ')} and ${others.at(-1)} stay with the original pods`
     const how =
       handle.mode === 'scale' && handle.workload
         ? `${handle.workload.kind} ${handle.workload.name} scaled from ${handle.workload.replicas} to 0`
