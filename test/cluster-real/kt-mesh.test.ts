@@ -16,16 +16,14 @@ const LOCAL = 18080
 describe('kt mesh', { skip }, () => {
   const bench = new MeshBench(program, NAMESPACE)
   let before_: object
+  const started: Holding[] = []
+  const start = async (laptop: string, args: string[]) => {
+    const held = await startHolding(program, laptop, args)
+    started.push(held)
+    return held
+  }
   const mesh = async (laptop: string, ...args: string[]) => {
-    const held = await startHolding(program, laptop, [
-      'mesh',
-      'web',
-      '--expose',
-      `${LOCAL}:80`,
-      ...args,
-      '-n',
-      NAMESPACE,
-    ])
+    const held = await start(laptop, ['mesh', 'web', '--expose', `${LOCAL}:80`, ...args, '-n', NAMESPACE])
     await held.saysSoon(/come here: 80 -> localhost:18080/)
     return held
   }
@@ -44,8 +42,14 @@ describe('kt mesh', { skip }, () => {
     await Promise.all([bench.startLocal('mesha', 'ann', LOCAL), bench.startLocal('meshb', 'ben', LOCAL)])
     before_ = bench.snapshot()
   })
-  after(() => {
-    if (!skip) bench.stop()
+  after(async () => {
+    if (skip) return
+    // Those of a test that failed.
+    const over = await Promise.all(started.map(async (held) => (await Promise.race([held.exit, 'holds'])) !== 'holds'))
+    const left = started.filter((_, index) => !over[index])
+    for (const held of left) held.signal('SIGINT')
+    await Promise.all(left.map((held) => held.exit))
+    bench.stop()
   })
 
   test('two people with a version each; one leaves, the other vanishes; the last one puts everything back', async () => {
@@ -93,8 +97,8 @@ describe('kt mesh', { skip }, () => {
     // A version is one person's, and a meshed Service is not exchanged.
     const tried = ['web', '--expose', `${LOCAL}:80`, '-n', NAMESPACE]
     const [same, exchange] = await Promise.all([
-      startHolding(program, 'meshb', ['mesh', ...tried, '--version-mark', 'ann']),
-      startHolding(program, 'meshb', ['exchange', ...tried]),
+      start('meshb', ['mesh', ...tried, '--version-mark', 'ann']),
+      start('meshb', ['exchange', ...tried]),
     ])
     assert.equal(await same.exit, 1)
     assert.match(same.said(), /requests of web with "kt-version: ann" go to dev@\S+ since /)
@@ -131,7 +135,7 @@ describe('kt mesh', { skip }, () => {
   })
 
   test('a local program that does not answer is told to the caller, and manual touches no Service', async () => {
-    const held = await startHolding(program, 'mesha', [
+    const held = await start('mesha', [
       ...['mesh', 'web', '--expose', '18099:80', '--no-check', '--version-mark', 'x-team:blue', '-n', NAMESPACE],
     ])
     await held.saysSoon(/with the header "x-team: blue" come here/)
@@ -147,7 +151,7 @@ describe('kt mesh', { skip }, () => {
     assert.equal(await held.exit, 0, held.said())
     await asBefore()
 
-    const manual = await startHolding(program, 'mesha', [
+    const manual = await start('mesha', [
       ...['mesh', 'web', '--expose', `${LOCAL}:80`, '--mode', 'manual', '--version-mark', 'green', '-n', NAMESPACE],
     ])
     await manual.saysSoon(/kind: VirtualService/)

@@ -17,7 +17,7 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js'
 import { until } from '../support/until.ts'
-import { dialPort, startRouter } from './support.ts'
+import { dialPort, dialStream, startRouter } from './support.ts'
 
 const closing: (() => void)[] = []
 after(() => {
@@ -85,7 +85,7 @@ describe('gRPC', () => {
   it('calls of all kinds go where their metadata says, on one connection', async () => {
     const between = await startRouter(dialPort(await serve('there')), {
       version: 'abc',
-      dial: dialPort(await serve('here')),
+      dial: dialStream(await serve('here')),
     })
     const client = new Client(`127.0.0.1:${between.port}`, credentials.createInsecure())
     closing.push(() => {

@@ -17,7 +17,7 @@ import { connect as connectTcp, createServer as createTcpServer } from 'node:net
 import { pipeline } from 'node:stream/promises'
 import { after, describe, it } from 'node:test'
 import { until } from '../support/until.ts'
-import { dialPort, listen, startRouter, type TestRouter } from './support.ts'
+import { dialPort, dialStream, listen, startRouter, type TestRouter } from './support.ts'
 
 const closing: (() => void)[] = []
 after(() => {
@@ -119,7 +119,7 @@ describe('streams of HTTP/2', () => {
   it('go where their header says, beside each other in one session, with trailers and the caller named', async () => {
     const here = await serve(echo('here'))
     const there = await serve(echo('there'))
-    const { between, client } = await through(dialPort(there.port), { version: 'abc', dial: dialPort(here.port) })
+    const { between, client } = await through(dialPort(there.port), { version: 'abc', dial: dialStream(here.port) })
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, i) =>
         ask(client, { ':path': `/${i}`, ':authority': 'web.shop', ...(i % 2 ? { 'KT-Version': 'abc' } : {}) }, `m${i}`),
@@ -139,22 +139,26 @@ describe('streams of HTTP/2', () => {
     await holds(() => here.sessions.size === 0)
   })
 
-  it('stream both ways at once, with trailers from the caller too', async () => {
-    const { port } = await serve(echo('x'))
-    const { client } = await through(dialPort(port))
-    const stream = client.request({ ':method': 'POST', te: 'trailers' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-t': 'mine' }))
-    let trailers: IncomingHttpHeaders = {}
-    stream.on('trailers', (t) => (trailers = t))
-    for (const message of ['one', 'two', 'three']) {
-      stream.write(message)
-      const [chunk] = await once(stream, 'data')
-      assert.equal(`${chunk}`, `x ${message};`)
-    }
-    stream.end()
-    await closed(stream)
-    assert.deepEqual([trailers['grpc-status'], trailers['x-t']], ['7', 'mine'])
-  })
+  for (const [what, dial] of [
+    ['a socket', dialPort],
+    ['another stream', dialStream],
+  ] as const)
+    it(`stream both ways at once over ${what}, with trailers from the caller too`, async () => {
+      const { port } = await serve(echo('x'))
+      const { client } = await through(dial(port))
+      const stream = client.request({ ':method': 'POST', te: 'trailers' }, { waitForTrailers: true })
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'x-t': 'mine' }))
+      let trailers: IncomingHttpHeaders = {}
+      stream.on('trailers', (t) => (trailers = t))
+      for (const message of ['one', 'two', 'three']) {
+        stream.write(message)
+        const [chunk] = await once(stream, 'data')
+        assert.equal(`${chunk}`, `x ${message};`)
+      }
+      stream.end()
+      await closed(stream)
+      assert.deepEqual([trailers['grpc-status'], trailers['x-t']], ['7', 'mine'])
+    })
 
   it('answers without a body, and informational ones', async () => {
     const { port } = await serve((stream, headers) => {

@@ -1,6 +1,7 @@
 // A router on loopback between real sockets, and sides for it to route to.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import type { Dial, HttpRouting, Route } from '../../src/shadow/http/route.ts'
 import { matches } from '../../src/shadow/http/route.ts'
 import { serveHttp } from '../../src/shadow/http/serve.ts'
@@ -18,6 +19,29 @@ export function dialPort(port: number): Dial {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
     await once(socket, 'connect')
     return socket
+  }
+}
+
+/** The same as a stream that is no socket, as a claim's connection is one. */
+export function dialStream(port: number): Dial {
+  return async () => {
+    const socket = await dialPort(port)()
+    const stream = new Duplex({
+      allowHalfOpen: true,
+      read: () => void socket.resume(),
+      write: (chunk, _encoding, done) => void socket.write(chunk, () => done()),
+      final: (done) => void socket.end(done),
+      destroy: (error, done) => {
+        socket.destroy()
+        done(error)
+      },
+    })
+    socket.on('data', (chunk) => {
+      if (!stream.push(chunk)) socket.pause()
+    })
+    socket.on('end', () => stream.push(null))
+    socket.on('error', (error) => stream.destroy(error))
+    return stream
   }
 }
 

@@ -100,7 +100,7 @@ class Http2Proxy {
       return
     }
     const heard = () => this.#heard.set(session, this.#routing.now())
-    request.on('response', heard).on('data', heard)
+    request.on('response', heard)
     join(stream, request, ended)
   }
 
