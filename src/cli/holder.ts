@@ -40,8 +40,12 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
         printProgress(line)
         break
       case 'notice':
-        told = true
         process.stderr.write(`${line.message}\n`)
+        break
+      case 'ended':
+        told = true
+        // Who has ended it here knows why.
+        if (interrupted === 0 && !failed) process.stderr.write(`${line.message}\n`)
         break
       case 'failed':
         failed ??= new CliError(line.message, line.hint)
@@ -61,7 +65,6 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
   if (failed) throw failed
   if (!ready && interrupted > 0)
     throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
-  // Another command (`kt leave`) may have ended it; it has said so then.
   if (interrupted === 0 && !words.background && !told)
     throw new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
 }

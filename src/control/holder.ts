@@ -91,6 +91,8 @@ export type HolderLine =
   | { type: 'ready'; message: string }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
+  /** It has ended, with why; everything is put back. */
+  | { type: 'ended'; message: string }
   /** A task's result. */
   | { type: 'recovered'; result: PutBack }
   | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }

@@ -253,7 +253,8 @@ export class Session {
     // The context as it was: the kubeconfig's current one may be another by now.
     const context = this.#identity?.context
     const config: RecoverConfig = { kind: 'recover', target, force: false, kubeconfig, context, namespace, owner, env }
-    const line = await runTask(config, (detail) => progress({ step: 'recover', state: 'running', detail, ms: 0 }))
+    const running = (detail: string) => progress({ step: 'recover', state: 'running', detail, ms: 0 })
+    const line = await runTask(config, createClusterClient({ kubeconfig, context, namespace }), running)
     return (line as HolderLine & { type: 'recovered' }).result
   }
 

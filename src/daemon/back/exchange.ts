@@ -3,7 +3,6 @@
 // crash in between leaves, is in docs/exchange.md.
 import { randomUUID } from 'node:crypto'
 import type { BackEvent, BackHandle, BackPort } from '../../cluster/back-port.ts'
-import { createClusterClient } from '../../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
@@ -50,8 +49,7 @@ export class Exchange implements Holding {
     this.#config = config
     this.#deps = deps
     this.#steps = new Steps(deps)
-    const { kubeconfig, context, namespace } = config
-    this.#cluster = createClusterClient({ kubeconfig, context, namespace })
+    this.#cluster = deps.cluster
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
   }
@@ -59,7 +57,7 @@ export class Exchange implements Holding {
   async start(): Promise<string> {
     if (this.#config.check) await requireListening(this.#config.ports)
     const began = performance.now()
-    const identified = this.#cluster.identify().then((identity) => {
+    const identified = this.#deps.identity.then((identity) => {
       this.#identity = identity
       this.#steps.done(
         'cluster',

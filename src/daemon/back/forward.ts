@@ -1,7 +1,6 @@
 // `kt forward`: one local port that leads to a Service, Deployment, StatefulSet or Pod, through a shadow of its own.
 // Where it leads is asked when a connection comes; connections wait, within a bound, for a pod or a tunnel that is away.
 import type { Socket } from 'node:net'
-import { createClusterClient } from '../../cluster/client.ts'
 import type { ClusterClient, ForwardRequest, ForwardTarget, ShadowHandle } from '../../cluster/port.ts'
 import type { ForwardConfig } from '../../control/holder.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
@@ -40,8 +39,7 @@ export class Forward implements Holding {
     this.#config = config
     this.#deps = deps
     this.#steps = new Steps(deps)
-    const { kubeconfig, context, namespace } = config
-    this.#cluster = createClusterClient({ kubeconfig, context, namespace })
+    this.#cluster = deps.cluster
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
   }

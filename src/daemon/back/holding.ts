@@ -1,8 +1,19 @@
 // What the holder process needs of whatever it holds, and what it gives it.
+import type { ClusterClient, ClusterIdentity } from '../../cluster/port.ts'
 import type { Held, Progress } from '../../control/protocol.ts'
 import type { Log } from '../log.ts'
 
+/** The command at the other end of this process's input. */
+export interface HolderInput {
+  /** Calls back when the command says `end` (each time), or is gone (once). */
+  onEnd(callback: (gone: boolean) => void): void
+}
+
 export interface HolderDeps {
+  /** `close` of what is held closes it. */
+  cluster: ClusterClient
+  /** Asked already. */
+  identity: Promise<ClusterIdentity>
   log: Log
   progress(p: Progress): void
   /** A line for the terminal. */

@@ -14,8 +14,11 @@ const QUIET_MS = 1_000
 /** ...then also busy ones that have just answered. */
 const PAUSE_MS = 3
 
+/** A connection, as far as it matters here. */
+export type Lingering = Pick<Splice, 'restsFor' | 'endStream'>
+
 /** Resolves when none of `open()` is left, `hurry` is aborted, or after 20 s; to how many are left. */
-export async function linger(open: () => Iterable<Splice>, hurry: AbortSignal): Promise<number> {
+export async function linger(open: () => Iterable<Lingering>, hurry: AbortSignal): Promise<number> {
   const began = performance.now()
   const passed = () => performance.now() - began
   const left = () => [...open()].length

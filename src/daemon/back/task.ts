@@ -1,13 +1,16 @@
 // `kt recover` and `kt clean`: what ends by itself, with a result instead of something held.
 import type { Leftover, Recovered } from '../../cluster/back-port.ts'
-import { createClusterClient } from '../../cluster/client.ts'
+import type { ClusterClient } from '../../cluster/port.ts'
 import type { HolderLine, LeftBehind, TaskConfig } from '../../control/holder.ts'
 import type { PutBack } from '../../control/views.ts'
 
-/** Resolves to the line that tells the result. Rejects with ClusterError. */
-export async function runTask(config: TaskConfig, running: (detail: string) => void): Promise<HolderLine> {
-  const { kubeconfig, context, namespace, owner } = config
-  const cluster = createClusterClient({ kubeconfig, context, namespace })
+/** Resolves to the line that tells the result, and closes `cluster`. Rejects with ClusterError. */
+export async function runTask(
+  config: TaskConfig,
+  cluster: ClusterClient,
+  running: (detail: string) => void,
+): Promise<HolderLine> {
+  const { owner } = config
   const progress = (_: string, detail: string) => running(detail)
   try {
     if (config.kind === 'recover') {
@@ -15,12 +18,12 @@ export async function runTask(config: TaskConfig, running: (detail: string) => v
       return { type: 'recovered', result: putBack(config.target, recovered) }
     }
     const found = await cluster.findLeftovers(progress)
-    const done = config.dryRun || found.length === 0 ? [] : await cluster.removeLeftovers(found, owner, progress)
-    return {
-      type: 'cleaned',
-      found: found.map(leftBehind),
-      done: done.map((one, i) => putBack(found[i]?.target ?? '', one)),
-    }
+    const done: PutBack[] = []
+    // One at a time, since what has come alive meanwhile is skipped without a word.
+    for (const leftover of config.dryRun ? [] : found)
+      for (const one of await cluster.removeLeftovers([leftover], owner, progress))
+        done.push(putBack(leftover.target, one))
+    return { type: 'cleaned', found: found.map(leftBehind), done }
   } finally {
     await cluster.close()
   }

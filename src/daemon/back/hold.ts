@@ -1,0 +1,132 @@
+// Holds what a command began until its end, whoever brings that about, with everything put back.
+import { homedir } from 'node:os'
+import type { ClusterClient, ClusterIdentity } from '../../cluster/port.ts'
+import type { HoldConfig, HolderConfig, HolderLine, TaskConfig } from '../../control/holder.ts'
+import { newHolderSocket } from '../../control/holders.ts'
+import { logFile } from '../../control/paths.ts'
+import type { Progress } from '../../control/protocol.ts'
+import { type ControlServer, serveControl, toControlError } from '../../control/server.ts'
+import { type Log, openLog } from '../log.ts'
+import { Exchange } from './exchange.ts'
+import { Forward } from './forward.ts'
+import type { HolderDeps, HolderInput, Holding } from './holding.ts'
+import { runTask } from './task.ts'
+
+process.stdout.on('error', () => {}) // the command may be gone
+const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+
+/** `kt recover`, `kt clean`: a result or an error. */
+export async function runTaskAndTell(config: TaskConfig, cluster: ClusterClient): Promise<void> {
+  const log = openHolderLog(config)
+  const running = (detail: string) => tell({ type: 'progress', step: config.kind, state: 'running', detail, ms: 0 })
+  try {
+    tell(await runTask(config, cluster, running))
+  } catch (error) {
+    tell({ type: 'failed', ...toControlError(error, log) })
+    process.exitCode = 1
+  }
+}
+
+/**
+ * Holds until it is told to end (a second time: at once), the command is gone and it is not to go on in the background,
+ * a signal comes, or it fails; then ends this process.
+ */
+export async function hold(
+  config: HoldConfig,
+  cluster: ClusterClient,
+  identity: Promise<ClusterIdentity>,
+  input: HolderInput,
+): Promise<void> {
+  const log = openHolderLog(config)
+  let ending: Promise<string[]> | undefined
+  let control: ControlServer | undefined
+  /** Of who called `kt leave`. */
+  let leaver: ((p: Progress) => void) | undefined
+  const fail = (error: unknown) => {
+    tell({ type: 'failed', ...toControlError(error, log) })
+    end(`failed: ${(error as Error).message}`, 1)
+  }
+  const deps: HolderDeps = {
+    cluster,
+    identity,
+    log,
+    progress: (p) => {
+      tell({ type: 'progress', ...p })
+      leaver?.(p)
+    },
+    notice: (message) => {
+      log(message)
+      tell({ type: 'notice', message })
+    },
+    fail,
+  }
+  const holding: Holding = config.kind === 'forward' ? new Forward(config, deps) : new Exchange(config, deps)
+
+  /** Puts everything back, once; later callers wait for the same. */
+  const leave = (why: string): Promise<string[]> => {
+    if (!ending) {
+      log(`ending: ${why}`)
+      ending = holding.close().catch((error: Error) => {
+        log(`ending: ${error.stack}`)
+        return [error.message]
+      })
+      void ending.then((notes) => {
+        for (const note of notes) log(`left: ${note}`)
+      })
+    }
+    return ending
+  }
+  function end(why: string, code = 0): void {
+    if (ending) holding.hurry()
+    void leave(why).then((notes) => {
+      if (notes.length > 0)
+        tell({ type: 'failed', code: 'not-put-back', message: notes.join('; '), hint: '`kt logs` may say more' })
+      else tell({ type: 'ended', message: `ended (${why}); everything is put back` })
+      control?.close()
+      // The answer to `kt leave` and the log's last line are on their way.
+      setTimeout(() => process.exit(notes.length > 0 ? 1 : code), 20)
+    })
+  }
+
+  let ready = false
+  input.onEnd((gone) => {
+    if (gone && ready && config.kind !== 'forward' && config.background) return
+    end(gone ? 'the command is gone' : 'told to end')
+  })
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail)
+
+  try {
+    if (config.kind !== 'forward')
+      control = await serveControl(
+        newHolderSocket(process.env),
+        {
+          held: () => holding.status()!,
+          leave: async (_, progress) => {
+            leaver = progress
+            const notes = await leave('kt leave')
+            setImmediate(() => end('kt leave'))
+            return { notes }
+          },
+        },
+        log,
+      )
+    const message = await holding.start()
+    if (ending) return
+    log(message)
+    ready = true
+    tell({ type: 'ready', message })
+  } catch (error) {
+    if (!ending) fail(error)
+  }
+}
+
+function openHolderLog(config: HolderConfig): Log {
+  const base = openLog(logFile(homedir(), process.env), process.env['KT_LOG'] === 'debug')
+  const name = config.kind === 'clean' ? 'clean' : `${config.kind} ${config.target}`
+  const log = Object.assign((line: string) => base(`${name}: ${line}`), {
+    debug: (line: string) => base.debug(`${name}: ${line}`),
+  })
+  log(`holder ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
+  return log
+}
