@@ -13,6 +13,14 @@ const LIST_MS = 8_000
 /** As many questions as the engine keeps. */
 const MOST_NAMES = 500
 
+/** A status takes the engine milliseconds, on a machine with other work a second. */
+const PATIENCE_MS = 10_000
+const HANGS = {
+  code: 'engine-hangs',
+  message: 'kt runs and does not answer',
+  hint: '`kt logs` may say why; `sudo kt down` ends it',
+}
+
 export interface FeedDeps {
   /** The engine's socket. */
   socket: string
@@ -24,6 +32,8 @@ export interface FeedDeps {
   watched(): boolean
   /** ms since 1970. */
   now(): number
+  /** How long the engine may take for an answer. */
+  patienceMs?: number
 }
 
 export class Feed {
@@ -91,25 +101,41 @@ export class Feed {
     try {
       this.#client ??= (await this.#connect()) ?? undefined
       if (!this.#client) return
-      const status = await this.#client.request('status', {})
+      const status = await this.#inTime(this.#client.request('status', {}))
       this.#connected(status)
       if (!this.#deps.watched() || status.state === 'connecting' || status.state === 'disconnecting') return
       this.#list()
-      const changes = this.#flows.update(await this.#client.request('flows', {}), this.#deps.now())
-      if (changes) this.#deps.tell('flows', changes)
-      const { entries } = await this.#client.request('dns.log', { since: this.#names.at(-1)?.seq })
-      if (entries.length === 0) return
-      this.#names = [...this.#names, ...entries].slice(-MOST_NAMES)
-      this.#deps.tell('names', { reset: false, entries })
+      await this.#lookAtFlows(this.#client).catch(onlyLoss)
+      await this.#lookAtNames(this.#client).catch(onlyLoss)
     } catch (error) {
       this.#drop()
       this.#lost({ engine: 'none', message: '', status: null }, error)
     }
   }
 
+  async #lookAtFlows(client: ControlClient): Promise<void> {
+    const changes = this.#flows.update(await this.#inTime(client.request('flows', {})), this.#deps.now())
+    if (changes) this.#deps.tell('flows', changes)
+  }
+
+  async #lookAtNames(client: ControlClient): Promise<void> {
+    const { entries } = await this.#inTime(client.request('dns.log', { since: this.#names.at(-1)?.seq }))
+    if (entries.length === 0) return
+    this.#names = [...this.#names, ...entries].slice(-MOST_NAMES)
+    this.#deps.tell('names', { reset: false, entries })
+  }
+
+  /** Rejects when the engine takes too long. */
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new ControlFailure(HANGS)), this.#deps.patienceMs ?? PATIENCE_MS)
+    return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  }
+
   async #lookAtHeld(): Promise<void> {
     if (!this.#deps.watched()) return
-    const held = await this.#deps.held()
+    // A folder that cannot be read now says nothing new.
+    const held = await this.#deps.held().catch(() => this.#held)
     if (held.length + this.#held.length === 0) return
     this.#held = held
     this.#deps.tell('held', held)
@@ -184,4 +210,9 @@ export class Feed {
     this.#client?.close()
     this.#client = undefined
   }
+}
+
+/** A list that is refused leaves what was listed before; an engine that has gone, or hangs, is another matter. */
+function onlyLoss(error: unknown): void {
+  if (!(error instanceof ControlFailure) || error.code === 'engine-lost' || error.code === HANGS.code) throw error
 }

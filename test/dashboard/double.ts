@@ -18,6 +18,8 @@ export class EngineDouble implements AsyncDisposable {
   flows: FlowReport[] = []
   names: DnsLogEntry[] = []
   trace: DnsTrace | Error = Object.assign(new Error('the cluster does not answer'), { code: 'x', hint: 'try again' })
+  /** Takes questions and answers none. */
+  hangs = false
   /** Called before each list of flows is answered. */
   beforeFlows = (): void => {}
   #server: ControlServer | undefined
@@ -25,7 +27,7 @@ export class EngineDouble implements AsyncDisposable {
 
   async start(): Promise<void> {
     const handlers = {
-      status: () => this.status,
+      status: () => (this.hangs ? new Promise<Status>(() => {}) : this.status),
       down: () => {
         this.asked.push('down')
         setImmediate(() => this.stop())

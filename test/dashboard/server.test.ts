@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import { test } from 'node:test'
+import { Feed } from '../../src/dashboard/feed.ts'
+import type { Connection } from '../../src/dashboard/model.ts'
 import { serveDashboard } from '../../src/dashboard/server.ts'
-import { connectedStatus } from './double.ts'
+import { until } from '../support/until.ts'
+import { connectedStatus, EngineDouble } from './double.ts'
 import { fixture, page, whose } from './fixture.ts'
 
 interface Answer {
@@ -132,6 +135,59 @@ test('the stream begins with everything there is, and goes on with what changes'
       .on('error', reject)
   })
   assert.equal(new Set(seen.slice(0, 7).map(([topic]) => topic)).size, 7)
+})
+
+test('an engine that hangs is told, and found again', async () => {
+  await using engine = new EngineDouble()
+  await engine.start()
+  const told: string[] = []
+  const feed = new Feed({
+    socket: engine.socket,
+    held: async () => [],
+    tell: (topic, message) => {
+      if (topic === 'connection') told.push((message as Connection).engine)
+    },
+    watched: () => true,
+    now: Date.now,
+    patienceMs: 100,
+  })
+  feed.start()
+  try {
+    await until('up', () => told.at(-1) === 'up')
+    engine.hangs = true
+    await until('no answer', () => told.at(-1) === 'denied')
+    engine.hangs = false
+    await until('up again', () => told.at(-1) === 'up')
+  } finally {
+    feed.close()
+  }
+})
+
+test('lists that an engine refuses do not hide that it is connected', async () => {
+  await using engine = new EngineDouble()
+  await engine.start()
+  let asked = 0
+  engine.beforeFlows = () => {
+    asked++
+    throw Object.assign(new Error('unknown operation flows'), { code: 'unknown-operation', hint: 'update' })
+  }
+  const told: string[] = []
+  const feed = new Feed({
+    socket: engine.socket,
+    held: () => Promise.reject(new Error('the folder cannot be read')),
+    tell: (topic, message) => {
+      if (topic === 'connection') told.push((message as Connection).engine)
+    },
+    watched: () => true,
+    now: Date.now,
+  })
+  feed.start()
+  try {
+    await until('three looks', () => asked >= 3)
+    assert.deepEqual([...new Set(told)], ['up'])
+  } finally {
+    feed.close()
+  }
 })
 
 test('a port that is taken is an error with the system’s code', async () => {
