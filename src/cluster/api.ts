@@ -114,6 +114,8 @@ export class Api {
   // One answer, its head read. A 401 gets a second try with the kubeconfig read anew (a rotated token, a plugin whose
   // cached answer was revoked), a GET on a connection that turned out dead a second one on a new connection.
   async #open(method: string, path: string, extras: RequestExtras): Promise<IncomingMessage> {
+    // Without a name it would be all objects there are, which kt never means.
+    if (method === 'DELETE' && /\/$|\/undefined$/.test(path)) throw new Error(`DELETE ${path} names no object`)
     let credentials = await credentialsOf(this.#current)
     let response: IncomingMessage
     try {

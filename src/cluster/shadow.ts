@@ -249,19 +249,21 @@ export async function prolongShadow(api: ApiPort, shadow: ShadowHandle): Promise
 }
 
 /**
- * Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
+ * `pod` undefined: there is none. Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
  * to a Job of this name that is another one.
  */
-export async function removeShadow(api: ApiPort, shadow: ShadowHandle): Promise<void> {
+export async function removeShadow(
+  api: ApiPort,
+  shadow: Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid'> & { pod: string | undefined },
+): Promise<void> {
   const { namespace, job, jobUid, pod } = shadow
   if (!(await removeJob(api, namespace, job, jobUid))) return
   // The garbage collector does these too, a little later and without our rights: so a refusal is no error.
   // The pod goes gracefully: forced out with a grace of 0 it takes some kubelets (1.34.4, cgroupsPerQOS off) down with it.
-  await Promise.all([
-    api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
-    api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`),
-  ])
-  await podGone(api, namespace, pod)
+  const secret = api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`)
+  if (pod) await api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`)
+  await secret
+  if (pod) await podGone(api, namespace, pod)
 }
 
 async function podGone(api: ApiPort, namespace: string, pod: string): Promise<void> {

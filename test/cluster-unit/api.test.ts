@@ -199,3 +199,11 @@ test('a proxy of the environment is used, and named when it refuses', async () =
     /behind the proxy http:\/\/127\.0\.0\.1:\d+ refuses the connection/,
   )
 })
+
+test('a DELETE without a name, which would mean all objects, is never sent', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const api = double.api(double.kubeconfig({ token: 'sesame' }))
+  for (const path of ['/api/v1/namespaces/shop/pods/', '/api/v1/namespaces/shop/pods/undefined'])
+    await assert.rejects(api.ask('DELETE', path), /names no object/)
+  assert.equal(double.asked.length, 0)
+})

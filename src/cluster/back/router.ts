@@ -49,7 +49,7 @@ export async function ensureRouter(
     // Its Job would make another pod, but only after its back-off.
     const stale = pod === undefined && job.metadata?.uid === gone?.jobUid
     if (ended || stale) {
-      if (belongsTo(job, id)) await removeShadow(api, handleOf(job, undefined, handle, ''))
+      if (belongsTo(job, id)) await removeShadow(api, removable(job, undefined))
       continue
     }
     if (pod === undefined || judgePod(pod).state !== 'running') continue
@@ -66,7 +66,7 @@ export async function removeRouter(context: BackContext, id: string): Promise<vo
   const job = await find<V1Job>(api, jobPath(namespace, `kt-shadow-${id}`))
   if (!job || !belongsTo(job, id)) return
   const pod = await livingPod(context, job.metadata!.name!)
-  await removeShadow(api, handleOf(job, pod, { namespace, serving: undefined }, ''))
+  await removeShadow(api, removable(job, pod))
 }
 
 async function livingPod({ api, namespace }: BackContext, job: string): Promise<V1Pod | undefined> {
@@ -78,10 +78,15 @@ async function livingPod({ api, namespace }: BackContext, job: string): Promise<
   )
 }
 
+function removable(job: V1Job, pod: V1Pod | undefined) {
+  const { namespace, name, uid } = job.metadata!
+  return { namespace: namespace!, job: name!, jobUid: uid!, pod: pod?.metadata?.name }
+}
+
 function handleOf(
   job: V1Job,
-  pod: V1Pod | undefined,
-  { namespace, serving }: { namespace: string; serving: BackHandle['serving'] | undefined },
+  pod: V1Pod,
+  { namespace, serving }: Pick<BackHandle, 'namespace' | 'serving'>,
   clientKey: string,
 ): ShadowHandle {
   const { name, uid, annotations } = job.metadata!
@@ -89,11 +94,11 @@ function handleOf(
     namespace,
     job: name!,
     jobUid: uid!,
-    pod: pod?.metadata?.name ?? '',
-    node: pod?.spec?.nodeName ?? '',
+    pod: pod.metadata!.name!,
+    node: pod.spec!.nodeName!,
     kind: 'agent',
     ...shadowLogin.agent,
-    ...(serving && { port: serving.sshPort }),
+    port: serving.sshPort,
     clientKey,
     hostKey: annotations?.[HOST_KEY_ANNOTATION],
   }
