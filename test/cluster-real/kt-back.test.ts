@@ -150,13 +150,21 @@ describe('the way back', { skip }, () => {
     held.signal('SIGKILL')
     const killed = Date.now()
     await until('the original answers', () => bench.firstAnswer('original', killed), 20_000)
-    const dry = await laptop.kt(['clean', '--dry-run', '-n', NAMESPACE])
-    assert.equal(dry.code, 0, dry.stderr)
-    assert.match(dry.stdout, /exchange of web .*was not renewed/)
     assert.notDeepEqual(bench.snapshot(), specBefore)
     const recovered = await laptop.kt(['recover', 'web', '-n', NAMESPACE])
     assert.equal(recovered.code, 0, recovered.stderr)
     assert.match(recovered.stdout, /put back: .*web/)
+    await asBefore()
+  })
+
+  test('a shadow that is deleted: the original answers until there is another, then requests come here again', async () => {
+    const held = await exchange('--expose', `${HTTP}:80`)
+    bench.kubectl(['delete', 'pod', '-l', 'app.kubernetes.io/name=kt', '--wait=false'])
+    const deleted = Date.now()
+    await held.saysSoon(/the way to the cluster is back; requests come here again/)
+    const original = await until('the original answered', () => bench.firstAnswer('original', deleted), 10_000)
+    await until('served here again', () => bench.firstAnswer('here', original.at), 20_000)
+    await end(held)
     await asBefore()
   })
 
@@ -173,7 +181,8 @@ describe('the way back', { skip }, () => {
       await new Promise((resolve) => setTimeout(resolve, 200))
       held.signal(signal)
       const code = await held.exit
-      assert.ok(code === 0 || code === 1, `${code}: ${held.said()}`)
+      // On a slow machine the first comes before kt has done anything, and simply ends it: 128 and the signal's number.
+      assert.ok([0, 1, 128 + 1, 128 + 2, 128 + 15].includes(code ?? 130), `${code}: ${held.said()}`)
       assert.deepEqual(bench.snapshot(), specBefore, `after ${ms} ms: ${held.said()}`)
     }
     await asBefore()

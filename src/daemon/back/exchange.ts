@@ -40,6 +40,8 @@ export class Exchange implements Holding {
   #handle: BackHandle | undefined
   #beginning: Promise<unknown> = Promise.resolve()
   #switching: Promise<void> | undefined
+  /** The Service does not lead here while the shadow is being replaced. */
+  #aside: Promise<void> | undefined
   #link: Link | undefined
   #renewing: NodeJS.Timeout | undefined
   /** Somebody else has it now, so there is nothing of ours to put back. */
@@ -96,6 +98,7 @@ export class Exchange implements Holding {
     await this.#beginning.catch(() => {})
     // A switch that is under way must not come after its undoing.
     await this.#switching?.catch(() => {})
+    await this.#aside
     const handle = this.#handle
     // The Service may stay meshed for others, so it is not that which ends what comes here.
     if (handle?.mesh?.mode === 'auto') await Promise.all(this.#listeners.map((one) => one.close()))
@@ -265,6 +268,7 @@ export class Exchange implements Holding {
     while (link.tunnel() === tunnel && !this.#closing.signal.aborted) {
       try {
         await this.#claim(tunnel)
+        await this.#leadHereAgain()
         if (this.#state === 'reconnecting') {
           this.#setState('active')
           this.#deps.notice('the way to the cluster is back; requests come here again')
@@ -277,7 +281,28 @@ export class Exchange implements Holding {
     }
   }
 
+  /** The shadow is gone, and with it whoever passed requests on: the Service leads to its own pods until there is another. */
+  #stepAside(): void {
+    const handle = this.#handle!
+    if (handle.kind !== 'exchange' || handle.mode !== 'selector' || this.#aside) return
+    this.#aside = this.#cluster
+      .restoreExchange(handle, () => {})
+      .then(
+        ({ restored }) => this.#deps.log(`stepped aside: ${restored.join(', ')}`),
+        (error: Error) => this.#deps.log(`stepping aside: ${error.message}`),
+      )
+  }
+
+  async #leadHereAgain(): Promise<void> {
+    await this.#aside
+    if (!this.#aside || this.#closing.signal.aborted) return
+    this.#switching = this.#cluster.switchExchange(this.#handle!, () => {})
+    await this.#switching
+    this.#aside = undefined
+  }
+
   async #replace(dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle> {
+    this.#stepAside()
     const progress = (_: string, detail: string) => this.#deps.log(`shadow: ${detail}`)
     const hooks = { dialable, signal: this.#closing.signal }
     const replaced = this.#cluster.replaceShadow(this.#handle!, progress, hooks).then((handle) => {
@@ -290,7 +315,11 @@ export class Exchange implements Holding {
 
   /** What others do to the Service. */
   #watch(handle: BackHandle): void {
-    const said = (event: BackEvent) => this.#deps.notice(event.message)
+    const said = (event: BackEvent) => {
+      // What kt itself does while it steps aside is no news.
+      if (this.#aside && event.type !== 'deleted') this.#deps.log(event.message)
+      else this.#deps.notice(event.message)
+    }
     this.#cluster.watchExchange(handle, said, this.#closing.signal).catch((error: Error) => {
       if (!this.#closing.signal.aborted) this.#deps.log(`watch: ${error.message}`)
     })
