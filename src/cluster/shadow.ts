@@ -260,9 +260,10 @@ export async function removeShadow(
   if (!(await removeJob(api, namespace, job, jobUid))) return
   // The garbage collector does these too, a little later and without our rights: so a refusal is no error.
   // The pod goes gracefully: forced out with a grace of 0 it takes some kubelets (1.34.4, cgroupsPerQOS off) down with it.
-  const secret = api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`)
-  if (pod) await api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`)
-  await secret
+  await Promise.all([
+    pod && api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
+    api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`),
+  ])
   if (pod) await podGone(api, namespace, pod)
 }
 
