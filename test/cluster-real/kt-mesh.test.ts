@@ -59,6 +59,13 @@ describe('kt mesh', { skip }, () => {
     ])
     assert.match(ann.said(), /curl -H 'kt-version: ann' http:\/\/web\.kt-mesh\//)
 
+    // Nodes follow the endpoints a moment later.
+    await until(
+      'requests go through the router',
+      async () => (await names(['ann', 'ben'])).join() === 'ann,ben',
+      20_000,
+    )
+
     // One connection of the caller, each request to another side.
     const versions = ['ann', null, 'ben-2', 'ann', 'other', 'ben']
     assert.deepEqual(await names(versions), ['ann', 'original', 'ben', 'ann', 'original', 'ben'])
@@ -139,10 +146,17 @@ describe('kt mesh', { skip }, () => {
       ...['mesh', 'web', '--expose', '18099:80', '--no-check', '--version-mark', 'x-team:blue', '-n', NAMESPACE],
     ])
     await held.saysSoon(/with the header "x-team: blue" come here/)
-    const [answer] = (await bench.ask({ op: 'keptAlive', header: 'x-team', versions: ['blue'] })) as {
-      status: number
-      text: string
-    }[]
+    const answer = await until(
+      'the request comes here',
+      async () => {
+        const [one] = (await bench.ask({ op: 'keptAlive', header: 'x-team', versions: ['blue'] })) as {
+          status?: number
+          text: string
+        }[]
+        return one.status !== undefined && one
+      },
+      20_000,
+    )
     assert.deepEqual(answer, {
       status: 502,
       text: 'kt: nothing accepts connections where requests with "x-team: blue" are to go\n',

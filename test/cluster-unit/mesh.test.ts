@@ -1,0 +1,115 @@
+// The mesh's router over its life, against a namespace in memory: made, joined, made again, and put away by the last.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { BackContext } from '../../src/cluster/back/context.ts'
+import { removeExchange, replaceShadow, restoreExchange } from '../../src/cluster/back/hold.ts'
+import { beginMesh } from '../../src/cluster/back/mesh.ts'
+import { switchExchange } from '../../src/cluster/back/switch.ts'
+import type { MeshRequest } from '../../src/cluster/back-port.ts'
+import type { ApiPort } from '../../src/cluster/follow.ts'
+import type { ShadowOptions } from '../../src/cluster/port.ts'
+import { MemoryCluster } from './memory-cluster.ts'
+
+const options: ShadowOptions = {
+  kind: 'agent',
+  image: 'node:24-alpine',
+  nodeSelector: {},
+  imagePullSecrets: [],
+  labels: {},
+  annotations: {},
+  resources: {},
+  owner: 'ann@laptop',
+  readyTimeoutMs: 5_000,
+}
+const SERVICE = '/api/v1/namespaces/shop/services/web'
+const PODS = '/api/v1/namespaces/shop/pods'
+const silent = () => {}
+
+function clusterWithWeb(): MemoryCluster {
+  const cluster = new MemoryCluster()
+  const ports = [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }]
+  cluster.put(SERVICE, { spec: { type: 'ClusterIP', clusterIP: '10.96.0.9', selector: { app: 'web' }, ports } })
+  cluster.put(`${PODS}/web-1`, { metadata: { labels: { app: 'web' } }, status: { phase: 'Running' } })
+  return cluster
+}
+
+let ids = 0
+function context(api: ApiPort): BackContext {
+  let now = 0
+  return {
+    api,
+    namespace: 'shop',
+    suffix: () => `id${++ids}`,
+    agentBundle: async () => 'program',
+    now: () => now,
+    sleep: async (ms) => {
+      now += ms
+    },
+  }
+}
+
+const request = (value: string): MeshRequest => ({
+  target: 'web',
+  mode: 'auto',
+  ports: [{ port: 80 }],
+  header: 'kt-version',
+  value,
+  prefix: false,
+  holder: `${value}@laptop/1`,
+  force: false,
+})
+
+async function mesh(cluster: MemoryCluster, value: string) {
+  const here = context(cluster.client())
+  const handle = await beginMesh(here, request(value), options, silent)
+  await switchExchange(here, handle, silent)
+  const leave = async () => {
+    await restoreExchange(here, handle, silent)
+    await removeExchange(here, handle)
+  }
+  return { here, handle, leave }
+}
+
+const kinds = (cluster: MemoryCluster) =>
+  [...cluster.objects.keys()]
+    .map((path) => path.split('/').slice(-2).join('/'))
+    .filter((name) => !/^(secrets|endpointslices)/.test(name))
+
+test('the second joins the first one’s router, and the last to leave puts everything back', async () => {
+  const cluster = clusterWithWeb()
+  const before = structuredClone(cluster.objects.get(SERVICE)!.spec)
+  const ann = await mesh(cluster, 'ann')
+  const ben = await mesh(cluster, 'ben')
+  assert.equal(ben.handle.shadow.job, ann.handle.shadow.job)
+  assert.equal(ben.handle.shadow.hostKey, ann.handle.shadow.hostKey)
+  assert.notEqual(ben.handle.shadow.clientKey, ann.handle.shadow.clientKey)
+  await ann.leave()
+  assert.notDeepEqual(cluster.objects.get(SERVICE)!.spec, before)
+  await ben.leave()
+  assert.deepEqual(cluster.objects.get(SERVICE)!.spec, before)
+  assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
+})
+
+test('two who leave at the same moment leave nothing', async () => {
+  const cluster = clusterWithWeb()
+  const [ann, ben] = [await mesh(cluster, 'ann'), await mesh(cluster, 'ben')]
+  await Promise.all([ann.leave(), ben.leave()])
+  assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
+  assert.deepEqual(cluster.objects.get(SERVICE)!.spec.selector, { app: 'web' })
+})
+
+test('a router whose pod has gone is made again, by one of two, and no other pod is touched', async () => {
+  const cluster = clusterWithWeb()
+  const [ann, ben] = [await mesh(cluster, 'ann'), await mesh(cluster, 'ben')]
+  cluster.objects.get(`${PODS}/${ann.handle.shadow.pod}`)!['status'] = { phase: 'Failed' }
+  const one = await replaceShadow(ann.here, ann.handle, silent)
+  const other = await replaceShadow(ben.here, ben.handle, silent)
+  assert.notEqual(one.shadow.jobUid, ann.handle.shadow.jobUid)
+  assert.equal(other.shadow.jobUid, one.shadow.jobUid)
+  assert.ok(cluster.objects.has(`${PODS}/web-1`))
+  // Without a pod it is put away as well.
+  cluster.objects.get(`${PODS}/${one.shadow.pod}`)!['status'] = { phase: 'Failed' }
+  await ben.leave()
+  await ann.leave()
+  assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
+})
