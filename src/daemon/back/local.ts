@@ -57,7 +57,7 @@ export class LocalTarget implements ListenHandler {
   onStream(incoming: IncomingStream): void {
     this.#options.counters.total++
     void this.#connect().then(
-      (socket) => this.#join(socket, incoming),
+      (dialled) => this.#join(dialled, incoming),
       (error: NodeJS.ErrnoException) => {
         this.#options.counters.refused++
         this.#complain(error)
@@ -113,26 +113,27 @@ export class LocalTarget implements ListenHandler {
     for (const close of [...this.#datagrams]) close()
   }
 
-  async #connect(): Promise<Socket> {
+  async #connect(): Promise<Dialled> {
     const first = this.#host
     try {
       return await dial(first, this.#options.local)
     } catch (error) {
       const second = HOSTS.find((host) => host !== first)!
-      const socket = await dial(second, this.#options.local).catch(() => {
+      const dialled = await dial(second, this.#options.local).catch(() => {
         throw error
       })
       this.#host = second
-      return socket
+      return dialled
     }
   }
 
-  #join(socket: Socket, incoming: IncomingStream): void {
+  #join({ socket, readTo }: Dialled, incoming: IncomingStream): void {
     const { counters, complaints, proxyProtocol } = this.#options
     complaints.well(this.#complaint)
     if (proxyProtocol) socket.write(this.#header(proxyProtocol, incoming))
     const splice = new Splice(socket, counters, { onClose: () => this.#splices.delete(splice) })
     this.#splices.add(splice)
+    readTo((chunk) => splice.fromSocket(chunk))
     splice.attach(incoming.accept(splice), true)
   }
 
@@ -157,9 +158,28 @@ export class LocalTarget implements ListenHandler {
   }
 }
 
-function dial(host: string, port: number): Promise<Socket> {
+interface Dialled {
+  /** Paused. */
+  socket: Socket
+  /** Says who gets what is read; the memory is used again after the call. */
+  readTo(reader: (chunk: Uint8Array) => void): void
+}
+
+// All sockets are read into the same memory, whose content is passed on before the next one is read.
+const READ_BUFFER = new Uint8Array(64 * 1024)
+
+function dial(host: string, port: number): Promise<Dialled> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
+    let read: (chunk: Uint8Array) => void = () => {}
+    const onread = {
+      buffer: READ_BUFFER,
+      callback: (size: number) => {
+        read(READ_BUFFER.subarray(0, size))
+        return !socket.isPaused()
+      },
+    }
+    const socket: Socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread })
+    socket.pause()
     const timer = setTimeout(
       () => socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
       CONNECT_TIMEOUT_MS,
@@ -172,7 +192,7 @@ function dial(host: string, port: number): Promise<Socket> {
       clearTimeout(timer)
       socket.removeAllListeners('error')
       socket.on('error', () => {}) // the splice sees its close
-      resolve(socket)
+      resolve({ socket, readTo: (reader) => (read = reader) })
     })
   })
 }

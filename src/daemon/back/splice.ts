@@ -42,7 +42,7 @@ export class Splice implements StreamHandler {
     this.#socket = socket
     this.#counters = counters
     this.#events = events
-    socket.on('data', (chunk: Buffer) => this.#fromSocket(chunk))
+    socket.on('data', (chunk: Buffer) => this.fromSocket(chunk))
     socket.on('end', () => {
       this.#ended = true
       if (!this.#rest) this.#finish()
@@ -141,7 +141,8 @@ export class Splice implements StreamHandler {
     this.#events.onClose?.(reason)
   }
 
-  #fromSocket(chunk: Buffer): void {
+  /** What was read of a socket that is read into memory of its owner's; it is not looked at after the call. */
+  fromSocket(chunk: Uint8Array): void {
     if (this.#streamOver || this.#sentEnd) return
     this.#counters.bytesOut += chunk.length
     this.#moved(true)
@@ -152,7 +153,8 @@ export class Splice implements StreamHandler {
   #send(chunk: Uint8Array): boolean {
     const taken = this.#stream!.write(chunk, 0, chunk.length)
     if (taken === chunk.length) return true
-    this.#rest = chunk.subarray(taken)
+    // A copy: the chunk's memory may be read into again.
+    this.#rest = Uint8Array.from(chunk.subarray(taken))
     return false
   }
 
