@@ -265,9 +265,13 @@ export class Exchange implements Holding {
 
   /** Claims the ports through a new tunnel: the agent needs a moment to see that the old session is dead. */
   async #comeBack(link: Link, tunnel: Tunnel): Promise<void> {
+    let claimed = false
     while (link.tunnel() === tunnel && !this.#closing.signal.aborted) {
       try {
-        await this.#claim(tunnel)
+        // A tunnel may be there before the cluster has said that the new shadow runs; until then the handle is the old one's.
+        await this.#beginning
+        if (!claimed) await this.#claim(tunnel)
+        claimed = true
         await this.#leadHereAgain()
         if (this.#state === 'reconnecting') {
           this.#setState('active')
