@@ -113,8 +113,6 @@ export interface Serving {
   ports: AgentPort[]
   named: NamedPort[]
   sshPort: number
-  /** The kubelet connects here to see that the agent listens. */
-  probe: number
   /** Of the pods, those among them that a Service selects by; they go before kt's own. */
   podLabels: Record<string, string>
   /** The agent ends this long after its last client has gone; 0: never. */

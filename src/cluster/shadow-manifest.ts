@@ -112,8 +112,9 @@ function agentContainer(options: ShadowOptions, serving?: Serving): V1Container 
   return {
     ...common,
     ...(serving && {
+      // No readiness probe: nothing is sent here before the client has found the ports listening, and a second of probing would be
+      // most of the wait.
       ports: [{ name: 'kt-ssh', containerPort: port, protocol: 'TCP' }, ...named!],
-      readinessProbe: { tcpSocket: { port: serving.probe }, periodSeconds: 1, failureThreshold: 3 },
     }),
     command: ['node', '/kt/agent.cjs'],
     env: [

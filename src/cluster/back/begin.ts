@@ -185,7 +185,6 @@ function serving(
     ports: agentPorts(plan, originalHost, handle.kind === 'mesh'),
     named: plan.named,
     sshPort: plan.sshPort,
-    probe: plan.probe,
     podLabels: { ...podLabels, [ID_LABEL]: handle.id },
     idleSeconds,
     annotations: { 'kt/target': targetOf(handle), 'kt/kind': handle.kind, 'kt/holder': handle.holder },

@@ -14,7 +14,6 @@ export interface PortPlan {
   warnings: string[]
   /** Ports of the agent itself, which none of the others is. */
   sshPort: number
-  probe: number
 }
 
 const SSH_PORT = 2222
@@ -72,7 +71,7 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
         `port ${port.port} of Service ${name} leads to the same port of the pods as one that is exposed, so it comes here too`,
       )
   const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, named, warnings, sshPort, probe: free(taken, 'TCP', sshPort + 1) }
+  return { ports, named, warnings, sshPort }
 }
 
 /** For pods that no Service leads to, and for run: what is wanted is what is listened on. */
@@ -81,7 +80,7 @@ export function plainPorts(wanted: WantedPort[]): PortPlan {
   const taken = new Set(ports.map((port) => `${port.protocol} ${port.listen}`))
   if (taken.size < ports.length) throw twice(wanted)
   const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, named: [], warnings: [], sshPort, probe: free(taken, 'TCP', sshPort + 1) }
+  return { ports, named: [], warnings: [], sshPort }
 }
 
 /** `originalHost` undefined: there is nobody behind, and what is not taken is refused. */
@@ -100,8 +99,7 @@ export function agentPorts(plan: PortPlan, originalHost: string | undefined, htt
       ...(originalHost && { original: { host: originalHost, port: port.port } }),
     })
   }
-  // Last, so that it listens when the others do; the kubelet connects to it, and nobody else has a reason to.
-  return [...ports, { port: plan.probe, protocol: 'TCP', http: false }]
+  return ports
 }
 
 function pick(name: string, ports: V1ServicePort[], wanted: WantedPort): V1ServicePort {
