@@ -347,10 +347,11 @@ describe('the page', { skip: noBrowser }, () => {
     const dark = await ground()
     await page.getByRole('button', { name: 'Colours: Auto' }).click()
     await page.getByRole('button', { name: 'Colours: Light' }).waitFor()
-    assert.notEqual(await ground(), dark)
+    // The style follows the click a frame later.
+    await until('light ground', async () => (await ground()) !== dark)
     await page.reload()
     await page.getByRole('button', { name: 'Colours: Light' }).click()
-    assert.equal(await ground(), dark)
+    await until('dark ground', async () => (await ground()) === dark)
     await finish(page)
   })
 })
