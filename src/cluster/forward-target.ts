@@ -42,7 +42,7 @@ export async function resolveForward(api: Api, namespace: string, request: Forwa
         return await toWorkload(context, (body as { spec: { selector: V1LabelSelector } }).spec.selector)
     }
   }
-  throw await unknown(api, namespace, kind ? words[kind] : 'Service, Deployment, StatefulSet or Pod', name)
+  throw await unknown(api, namespace, kind, name)
 }
 
 interface Context {
@@ -82,16 +82,15 @@ function pickServicePort({ request, name }: Context, ports: NonNullable<V1Servic
   if (port) return port
   const tcp = ports.filter((each) => (each.protocol ?? 'TCP') === 'TCP')
   if (request.remote === undefined && tcp.length === 1) return tcp[0]
-  const list = ports.map((each) => `${each.port}${each.name ? ` (${each.name})` : ''}`).join(', ')
-  throw clusterError(
-    'target-unfit',
-    request.remote === undefined ? `${name} has several ports: ${list}` : `${name} has no port ${wanted}`,
-    request.remote === undefined
-      ? `name one: \`kt forward ${request.target} ${request.local}:${ports[0]?.port ?? 'REMOTE'}\``
-      : ports.length > 0
-        ? `its ports are ${list}`
-        : 'it has no ports at all; forward to a Pod instead',
-  )
+  if (tcp.length === 0) throw clusterError('target-unfit', `${name} has no TCP port`, 'forward to a Pod instead')
+  const list = tcp.map((each) => `${each.port}${each.name ? ` (${each.name})` : ''}`).join(', ')
+  throw request.remote === undefined
+    ? clusterError(
+        'target-unfit',
+        `${name} has several ports: ${list}`,
+        `name one: \`kt forward ${request.target} ${request.local}:${tcp[0].port}\``,
+      )
+    : clusterError('target-unfit', `${name} has no port ${wanted}`, `its ports are ${list}`)
 }
 
 /** A headless Service has no address of its own: one of its ready pods is taken. */
@@ -154,11 +153,14 @@ function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelect
   return [...labels, ...expressions].join(',')
 }
 
-async function unknown(api: Api, namespace: string, what: string, name: string) {
-  const { status, body } = await api.ask('GET', paths.service.replace('NS', namespace))
+/** Names what there is of the kind that was asked for. */
+async function unknown(api: Api, namespace: string, kind: TargetKind | undefined, name: string) {
+  const listed = kind ?? 'service'
+  const { status, body } = await api.ask('GET', paths[listed].replace('NS', namespace))
   const items = status === 200 ? (body as unknown as { items: V1Service[] }).items : []
   const names = items.map(({ metadata }) => metadata!.name!).slice(0, MOST_NAMES)
-  const hint =
-    names.length > 0 ? `Services there: ${names.join(', ')}${items.length > MOST_NAMES ? ', …' : ''}` : undefined
+  const more = items.length > MOST_NAMES ? ', …' : ''
+  const hint = names.length > 0 ? `${words[listed]}s there: ${names.join(', ')}${more}` : undefined
+  const what = kind ? words[kind] : 'Service, Deployment, StatefulSet or Pod'
   return clusterError('target-unknown', `there is no ${what} ${JSON.stringify(name)} in namespace ${namespace}`, hint)
 }

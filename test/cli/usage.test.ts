@@ -32,6 +32,7 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['exchange', 'web', '--expose', '8080:80', '--shadow', 'sshd', '--image', 'x'],
     ['run', 'mine'],
     ['run', 'mine', '--port', '0'],
+    ['run', 'Not_A_Service', '--port', '8080'],
     ['leave'],
     ['up', '--ready-timeout', '0'],
     ['up', '--shadow', 'sshd'],

@@ -47,7 +47,7 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .alias('preview')
     .description('a new Service in the cluster that leads here; needs no root')
-    .argument('<name>', 'of the new Service')
+    .argument('<name>', 'of the new Service', serviceName)
     .option('--port <port>', 'of the Service, and of this machine', (text) => {
       const port = portNumber(text)
       if (!port) throw new InvalidArgumentError('expected a port, 1 to 65535.')
@@ -58,6 +58,12 @@ export function addRunCommand(program: Command): void {
     const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
     await start('run', name, ports, { mode: 'selector', force: false }, options)
   })
+}
+
+function serviceName(text: string): string {
+  // Kubernetes takes a label of RFC 1035 3.1; better told before anything is asked of the cluster.
+  if (/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text
+  throw new InvalidArgumentError('expected small letters, digits and dashes, 63 at most, a letter first.')
 }
 
 export function withBackOptions(command: Command): Command {
