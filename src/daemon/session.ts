@@ -25,7 +25,7 @@ import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } fr
 import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
-import { delay, ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
+import { ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
 import { ClusterViews } from './views.ts'
 
 const PROLONG_EVERY_MS = 5 * 60_000
@@ -373,12 +373,9 @@ export class Session {
   #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log } = this.#deps
     const link = new Link({
+      ...this.#line.linkEffects(),
       connectAnew: () => this.#connectShadow(),
-      openTunnel: (s) => this.#line.open(s),
-      shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
       discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
-      delay,
-      log,
       onLost: (why) => {
         log(`tunnel lost: ${why}`)
         this.#names?.disconnected()

@@ -5,6 +5,7 @@ import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port
 import type { ShadowConfig } from '../control/protocol.ts'
 import { connectTunnel, openPortForward } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
+import type { LinkEffects } from './link.ts'
 import type { Log } from './log.ts'
 
 const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
@@ -74,6 +75,16 @@ export class ShadowLine {
       clientKey: shadow.clientKey,
       hostKey: shadow.hostKey,
     })
+  }
+
+  /** What a Link does with any shadow, whoever holds it. */
+  linkEffects(): Pick<LinkEffects, 'openTunnel' | 'shadowState' | 'delay' | 'log'> {
+    return {
+      openTunnel: (shadow) => this.open(shadow),
+      shadowState: async (shadow) => (await this.#cluster.shadowState(shadow)).state,
+      delay,
+      log: this.#log,
+    }
   }
 
   async #dialUntil(shadow: ShadowHandle, tooLate: () => boolean, signal: AbortSignal): Promise<Tunnel> {

@@ -241,13 +241,10 @@ export class Exchange implements Holding {
   #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log, notice } = this.#deps
     const link = new Link({
+      ...this.#line.linkEffects(),
       connectAnew: () => this.#line.connect((dialable) => this.#replace(dialable)),
-      openTunnel: (s) => this.#line.open(s),
-      shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
       // Its Job makes the next pod, or replaceShadow does.
       discardShadow: async () => {},
-      delay,
-      log,
       onLost: (why) => {
         log(`tunnel lost: ${why}`)
         if (this.#state !== 'active') return

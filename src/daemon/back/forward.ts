@@ -112,12 +112,9 @@ export class Forward implements Holding {
   #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log, notice } = this.#deps
     const link = new Link({
+      ...this.#line.linkEffects(),
       connectAnew: () => this.#connectShadow(),
-      openTunnel: (s) => this.#line.open(s),
-      shadowState: async (s) => (await this.#cluster.shadowState(s)).state,
       discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
-      delay,
-      log,
       onLost: (why) => {
         log(`tunnel lost: ${why}`)
         this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
