@@ -1,5 +1,6 @@
 // Runs the tests: `./dev test [unit|lab|cluster ...]`, all by default. Prints each file as it ends, every failure whole,
-// every skipped test with its reason, and at last one line: N passed, N failed, N skipped.
+// every skipped test with its reason, and at last one line: N passed, N failed, N skipped. A few files that fail are run
+// once more, alone: what passes then is told as unstable with its first failure, so that it is seen and can be mended.
 import { globSync } from 'node:fs'
 import { relative } from 'node:path'
 import { run } from 'node:test'
@@ -27,8 +28,18 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-const totals = { passed: 0, failed: 0, skipped: 0 }
-const failures: string[] = []
+/** More files than this do not fail by accident. */
+const MOST_REPEATED = 3
+
+interface FileResult {
+  passed: number
+  skipped: number
+  /** Name and error of each test that failed. */
+  failures: string[]
+}
+
+const results: FileResult[] = []
+const unstable: string[] = []
 for (const [name, suite] of Object.entries(suites)) {
   const named = wanted.filter((w) => suite.files.includes(w))
   if (wanted.length > 0 && !wanted.includes(name) && named.length === 0) continue
@@ -39,44 +50,51 @@ for (const [name, suite] of Object.entries(suites)) {
     const cluster = await ensureCluster()
     console.log(cluster.message)
   }
-  await runSuite(files, suite.concurrency, suite.timeoutMs)
+  const first = await runFiles(files, suite.concurrency, suite.timeoutMs)
+  const failed = [...first].filter(([, { failures }]) => failures.length > 0).map(([file]) => file)
+  if (failed.length > 0 && failed.length <= MOST_REPEATED) {
+    console.log(`\n== ${name}, once more: ${failed.join(', ')}`)
+    const second = await runFiles(failed, 1, suite.timeoutMs)
+    for (const [file, result] of second) {
+      if (result.failures.length === 0) unstable.push(...first.get(file)!.failures)
+      first.set(file, result)
+    }
+  }
+  results.push(...first.values())
 }
-for (const failure of failures) console.log(`\nFAILED ${failure}`)
-console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
-process.exit(totals.failed > 0 || totals.passed === 0 ? 1 : 0)
+for (const text of unstable) console.log(`\nUNSTABLE, passed the second time: ${text}`)
+const failures = results.flatMap((result) => result.failures)
+for (const text of failures) console.log(`\nFAILED ${text}`)
+const sum = (of: (result: FileResult) => number) => results.reduce((total, result) => total + of(result), 0)
+const passed = sum((result) => result.passed)
+console.log(`\n${passed} passed, ${failures.length} failed, ${sum((result) => result.skipped)} skipped`)
+process.exit(failures.length > 0 || passed === 0 ? 1 : 0)
 
-async function runSuite(files: string[], concurrency: number, timeoutMs: number): Promise<void> {
-  const began = new Map<string, number>()
-  const perFile = new Map<string, { passed: number; failed: number; skipped: number }>()
-  const stream = run({ files, concurrency, timeout: timeoutMs })
-  const count = (file: string | undefined) => {
+async function runFiles(files: string[], concurrency: number, timeoutMs: number): Promise<Map<string, FileResult>> {
+  const perFile = new Map<string, FileResult>()
+  const of = (file: string | undefined): FileResult => {
     const key = relative('.', file ?? '?')
-    if (!perFile.has(key)) perFile.set(key, { passed: 0, failed: 0, skipped: 0 })
+    if (!perFile.has(key)) perFile.set(key, { passed: 0, skipped: 0, failures: [] })
     return perFile.get(key)!
   }
-  stream.on('test:dequeue', ({ file }) => {
-    if (file && !began.has(file)) began.set(file, performance.now())
-  })
+  const stream = run({ files, concurrency, timeout: timeoutMs })
   stream.on('test:pass', (data) => {
     if (data.details.type === 'suite') return
     if (data.skip !== undefined || data.todo !== undefined) {
-      count(data.file).skipped++
-      totals.skipped++
+      of(data.file).skipped++
       console.log(`  skipped: ${data.name}: ${data.skip === true || data.skip === '' ? 'no reason given' : data.skip}`)
       return
     }
-    count(data.file).passed++
-    totals.passed++
+    of(data.file).passed++
     if (process.env['KT_TEST_VERBOSE']) console.log(`  ok ${data.name} (${Math.round(data.details.duration_ms)} ms)`)
   })
   stream.on('test:fail', (data) => {
     if (data.details.type === 'suite') return
-    count(data.file).failed++
-    totals.failed++
     const error = data.details.error as Error & { cause?: Error }
     const cause = error.cause ?? error
-    failures.push(`${relative('.', data.file ?? '?')}: ${data.name}\n${cause.stack ?? cause.message ?? cause}`)
-    console.log(`  FAILED: ${data.name}`)
+    const file = relative('.', data.file ?? '?')
+    of(data.file).failures.push(`${file}: ${data.name}\n${cause.stack ?? cause.message ?? cause}`)
+    console.log(`  FAILED: ${data.name}\n    ${String(cause.message ?? cause).replaceAll('\n', '\n    ')}`)
   })
   stream.on('test:stderr', ({ message }) => {
     if (process.env['KT_TEST_VERBOSE']) process.stderr.write(message)
@@ -88,8 +106,9 @@ async function runSuite(files: string[], concurrency: number, timeoutMs: number)
     stream.on('end', resolve)
     stream.resume()
   })
-  for (const [file, c] of perFile)
+  for (const [file, { passed, skipped, failures }] of perFile)
     console.log(
-      `  ${file}: ${c.passed} passed${c.failed ? `, ${c.failed} FAILED` : ''}${c.skipped ? `, ${c.skipped} skipped` : ''}`,
+      `  ${file}: ${passed} passed${failures.length ? `, ${failures.length} FAILED` : ''}${skipped ? `, ${skipped} skipped` : ''}`,
     )
+  return perFile
 }

@@ -108,7 +108,8 @@ function clientOf(socket: net.Socket): ControlClient {
         socket.write(`${JSON.stringify({ v: CONTROL_VERSION, id, op, args })}\n`)
       }),
     close: () => {
-      over = true
+      // Somebody else may have a question under way on the same connection.
+      fail()
       socket.removeAllListeners('close')
       socket.on('error', () => {})
       socket.destroy()

@@ -170,3 +170,13 @@ test('a client that stays is told when its engine has ended, however long ago', 
     client!.close()
     await assert.rejects(client!.request('status', {}), lost)
   }))
+
+test('a client that is closed leaves nobody waiting', () =>
+  withServer(async (path) => {
+    const hanging = await serveControl(`${path}.hanging`, { status: () => new Promise(() => {}) }, () => {})
+    const { client } = await connectControl(`${path}.hanging`)
+    const answer = client!.request('status', {})
+    client!.close()
+    await assert.rejects(answer, (e: ControlFailure) => e.code === 'engine-lost')
+    hanging.close()
+  }))
