@@ -112,26 +112,37 @@ export class Api {
   }
 
   // One answer, its head read. A 401 gets a second try with the kubeconfig read anew (a rotated token, a plugin whose
-  // cached answer was revoked), a GET on a connection that turned out dead a second one on a new connection.
+  // cached answer was revoked); so does what a connection that is closed cannot have done: reading, and what was not sent.
   async #open(method: string, path: string, extras: RequestExtras): Promise<IncomingMessage> {
     // Without a name it would be all objects there are, which kt never means.
     if (method === 'DELETE' && /\/$|\/undefined$/.test(path)) throw new Error(`DELETE ${path} names no object`)
     let credentials = await credentialsOf(this.#current)
-    let response: IncomingMessage
-    try {
-      response = await this.#once(method, path, extras, credentials)
-    } catch (error) {
-      if (!(error instanceof StaleConnection)) throw error
-      response = await this.#once(method, path, extras, credentials)
-    }
+    let response = await this.#twice(method, path, extras, credentials)
     if (response.statusCode !== 401) return response
     response.resume()
     this.#current = this.#load()
     credentials = await credentialsOf(this.#current)
-    response = await this.#once(method, path, extras, credentials)
+    response = await this.#twice(method, path, extras, credentials)
     if (response.statusCode !== 401) return response
     const status = parseJson(await readAll(response, this.#server(), this.#current.proxy)) as Status
     throw explainUnauthorized(this.#current, credentials, serverTime(response), status?.message ?? 'Unauthorized')
+  }
+
+  async #twice(
+    method: string,
+    path: string,
+    extras: RequestExtras,
+    credentials: Credentials,
+  ): Promise<IncomingMessage> {
+    const again = (error: unknown) => {
+      if (error instanceof NothingDone) return this.#once(method, path, extras, credentials)
+      throw error
+    }
+    try {
+      return await this.#once(method, path, extras, credentials).catch(again)
+    } catch (error) {
+      throw error instanceof NothingDone ? error.reason : error
+    }
   }
 
   #once(method: string, path: string, extras: RequestExtras, credentials: Credentials): Promise<IncomingMessage> {
@@ -160,7 +171,9 @@ export class Api {
       },
     })
     let timer = setTimeout(() => request.destroy(late('ETIMEDOUT')), CONNECT_TIMEOUT_MS)
+    let sent = false
     const connected = () => {
+      sent = true
       clearTimeout(timer)
       timer = setTimeout(() => request.destroy(late('ETIMEDOUT')), ANSWER_TIMEOUT_MS)
     }
@@ -181,15 +194,24 @@ export class Api {
       clearTimeout(timer)
       signal?.removeEventListener('abort', abort)
       if (error instanceof ClusterError) return reject(error)
-      const dead = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
-      reject(dead && method === 'GET' ? new StaleConnection() : fromTransport(error, server, proxy))
+      const closed = error.code === 'ECONNRESET' || error.code === 'EPIPE'
+      const reason = fromTransport(error, server, proxy)
+      reject(closed && (method === 'GET' || !sent) ? new NothingDone(reason) : reason)
     })
     request.end(payload)
     return promise
   }
 }
 
-class StaleConnection extends Error {}
+/** The connection was closed, and the request changed nothing. */
+class NothingDone extends Error {
+  readonly reason: Error
+
+  constructor(reason: Error) {
+    super(reason.message)
+    this.reason = reason
+  }
+}
 
 /** The error of what was given up on purpose. */
 export function aborted(): ClusterError {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ClusterError, type ClusterErrorCode } from '../../src/cluster/port.ts'
@@ -206,4 +206,37 @@ test('a DELETE without a name, which would mean all objects, is never sent', asy
   for (const path of ['/api/v1/namespaces/shop/pods/', '/api/v1/namespaces/shop/pods/undefined'])
     await assert.rejects(api.ask('DELETE', path), /names no object/)
   assert.equal(double.asked.length, 0)
+})
+
+test('a connection that is closed without an answer: reading is asked again once, writing is not', async () => {
+  let cut = 1
+  await using double = await ApiDouble.start((_, response) => {
+    if (cut-- > 0) response.socket!.destroy()
+    else return [200, { ok: 1 }]
+    return undefined
+  })
+  const api = double.api()
+  assert.deepEqual(await api.get('/version'), { ok: 1 })
+  cut = 2
+  await refused(api.get('/version'), 'unreachable', /closed the connection/)
+  cut = 1
+  await refused(api.send('POST', '/api/v1/things', { body: {} }), 'unreachable', /closed the connection/)
+  assert.equal(double.asked.length, 5)
+})
+
+test('a connection that is closed before anything was sent on it is opened again, whatever it is for', async () => {
+  let cut = 1
+  await using double = await ApiDouble.start(() => [200, { ok: 1 }])
+  const front = createNetServer((socket) => {
+    if (cut-- > 0) socket.destroy()
+    else socket.pipe(connect(Number(new URL(double.url).port), '127.0.0.1')).pipe(socket)
+    socket.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+  const server = `https://127.0.0.1:${(front.address() as AddressInfo).port}`
+  const api = double.api(double.kubeconfig({}, { server, 'insecure-skip-tls-verify': true }))
+  // What is behind speaks no TLS: the second try gets that far.
+  await assert.rejects(api.send('POST', '/api/v1/things', { body: {} }), /TLS|SSL|EPROTO/)
+  assert.equal(cut, -1)
+  front.close()
 })
