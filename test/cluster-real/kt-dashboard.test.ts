@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { Browser, Locator, Page } from 'playwright-core'
 import type { Flows } from '../../src/control/views.ts'
 import { noBrowser, startBrowser } from '../dashboard/browser.ts'
-import { realCluster, realMachine } from '../support/machine.ts'
+import { makeLaptops, realCluster, realMachine } from '../support/machine.ts'
 import { until } from '../support/until.ts'
 
 const cluster = realCluster()
@@ -77,6 +77,7 @@ describe('the dashboard, two laptops', { skip }, () => {
   before(async () => {
     kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
     folder = mkdtempSync(join(tmpdir(), 'kt-dashboard-'))
+    makeLaptops(program, 'dash', 'dash2')
     await Promise.all([first, second].map((laptop) => laptop.kt(['down'], { sudo: true })))
     // Chromium in the laptop's network: the page's address is that laptop's own loopback.
     const chromium = join(folder, 'chromium')

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { type Holding, startHolding } from '../support/holding.ts'
-import { realCluster, realMachine } from '../support/machine.ts'
+import { makeLaptops, realCluster, realMachine } from '../support/machine.ts'
 import { MeshBench } from '../support/mesh-bench.ts'
 import { until } from '../support/until.ts'
 
@@ -39,6 +39,7 @@ describe('kt mesh', { skip }, () => {
 
   before(async () => {
     bench.start()
+    makeLaptops(program, 'mesha', 'meshb')
     await Promise.all([bench.startLocal('mesha', 'ann', LOCAL), bench.startLocal('meshb', 'ben', LOCAL)])
     before_ = bench.snapshot()
   })

@@ -49,6 +49,11 @@ export function realCluster(): { program: string } | { missing: string } {
   return { program }
 }
 
+/** Makes laptops of the real cluster, one after the other: two that are made at the same time get the same address. */
+export function makeLaptops(program: string, ...names: string[]): void {
+  for (const name of names) execFileSync(program, ['laptop', '--as', name, 'true'], { timeout: 30_000 })
+}
+
 /** Laptop `name` of the real cluster; it is made when first used and stays. */
 export function realMachine(program: string, name: string): Machine {
   const run = async (command: string[], { user = 'dev', env = {}, timeoutMs = 60_000 }: RunOptions = {}) => {
