@@ -1,9 +1,10 @@
 // The cluster's resolver over datagrams through the tunnel (the agent's shadow): one flow for all queries, retransmission
-// since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit.
+// since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit. When many queries are under way
+// they are sent several at a time, which the tunnel carries as one message.
 import type { Clock } from './clock.ts'
 import { u16 } from './message.ts'
 import type { DnsUpstream } from './port.ts'
-import { isTruncated, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
+import { isTruncated, type Outstanding, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
 
 /** A datagram flow to the resolver; TunnelDatagrams of src/tunnel is one. */
 export interface DnsDatagrams {
@@ -31,9 +32,31 @@ export interface DatagramUpstreamOptions {
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 1250
 const GIVE_UP_MS = 3000
+// With so many under way a query may wait for others to leave with, for a small part of what answers take just then: where
+// they come in a few milliseconds nothing waits. The tunnel's work is for messages rather than for what is in them.
+const MANY = 8
+const SHARE_OF_ANSWER = 1 / 16
+const LONGEST_GATHER_MS = 4
+/** What a resolver's socket holds without a loss is some hundred datagrams. */
+const MOST_GATHERED = 64
+
+/** A query under way. */
+interface Asked {
+  readonly entry: Outstanding
+  readonly began: number
+  /** When it is asked again, and how long it is waited after that. */
+  again: number
+  wait: number
+}
 
 export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUpstreamOptions): DnsUpstream {
   const outstanding = new OutstandingQueries(random)
+  const asked = new Set<Asked>()
+  let gathered: Asked[] = []
+  let cancelGather = () => {}
+  // One timer for all: at the earliest `again` of those under way when it was set.
+  let timerAt = Number.POSITIVE_INFINITY
+  let cancelTimer = () => {}
   let flow: DnsDatagrams | undefined
   let closed = false
   let smoothed = 0
@@ -50,52 +73,98 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
     }
   }
 
-  const send = (message: Uint8Array) => {
-    if (!flow) {
-      let mine: DnsDatagrams | undefined
-      let failed = false
-      mine = open({
-        onDatagram: (payload) => {
-          const query = outstanding.match(payload)
-          // A copy, which `slice` of a Buffer is not: the view is valid during the call only.
-          query?.resolve(Uint8Array.from(payload))
-        },
-        // The next retransmission opens another one.
-        onFail: () => {
-          failed = true
-          if (flow === mine) flow = undefined
-        },
-      })
-      if (!failed) flow = mine
+  const openFlow = () => {
+    let mine: DnsDatagrams | undefined
+    let failed = false
+    mine = open({
+      onDatagram: (payload) => {
+        const query = outstanding.match(payload)
+        // A copy, which `slice` of a Buffer is not: the view is valid during the call only.
+        query?.resolve(Uint8Array.from(payload))
+      },
+      // The next retransmission opens another one.
+      onFail: () => {
+        failed = true
+        if (flow === mine) flow = undefined
+      },
+    })
+    if (!failed) flow = mine
+  }
+
+  const transmit = ({ entry }: Asked) => {
+    try {
+      if (!flow) openFlow()
+      flow?.send(entry.message)
+    } catch (error) {
+      entry.reject(new UpstreamError('lost', `${name}: ${(error as Error).message}`))
     }
-    flow?.send(message)
+  }
+
+  const release = () => {
+    cancelGather()
+    const all = gathered
+    gathered = []
+    for (const one of all) if (asked.has(one)) transmit(one)
+  }
+
+  const ask = (one: Asked) => {
+    const patience = asked.size < MANY ? 0 : Math.floor(Math.min(LONGEST_GATHER_MS, smoothed * SHARE_OF_ANSWER))
+    if (gathered.length === 0) {
+      if (patience === 0) {
+        transmit(one)
+        return
+      }
+      cancelGather = clock.after(patience, release)
+    }
+    if (gathered.push(one) >= MOST_GATHERED) release()
+  }
+
+  const wakeAt = (at: number, now: number) => {
+    if (at >= timerAt) return
+    cancelTimer()
+    timerAt = at
+    cancelTimer = clock.after(at - now, onTimer)
+  }
+
+  const onTimer = () => {
+    timerAt = Number.POSITIVE_INFINITY
+    const now = clock.now()
+    let next = Number.POSITIVE_INFINITY
+    for (const one of asked) {
+      if (one.again <= now) {
+        const left = one.began + GIVE_UP_MS - now
+        if (left <= 0) {
+          one.entry.reject(new UpstreamError('timeout', `${name} did not answer`))
+          continue
+        }
+        one.again = now + Math.min(one.wait, left)
+        one.wait = Math.min(2 * one.wait, LONGEST_RETRY_MS)
+        ask(one)
+      }
+      if (one.again < next) next = one.again
+    }
+    if (asked.size > 0) wakeAt(next, now)
   }
 
   const overDatagrams = (query: Uint8Array) =>
     new Promise<Uint8Array>((resolve, reject) => {
-      let cancel = () => {}
       const began = clock.now()
       const entry = outstanding.add(query, (answer, error) => {
-        cancel()
+        asked.delete(one)
+        if (asked.size === 0) {
+          cancelTimer()
+          timerAt = Number.POSITIVE_INFINITY
+        }
         if (answer) {
           measured(clock.now() - began)
           resolve(answer)
         } else reject(error)
       })
-      const attempt = (wait: number) => {
-        const left = began + GIVE_UP_MS - clock.now()
-        if (left <= 0) {
-          entry.reject(new UpstreamError('timeout', `${name} did not answer`))
-          return
-        }
-        cancel = clock.after(Math.min(wait, left), () => attempt(Math.min(2 * wait, LONGEST_RETRY_MS)))
-        try {
-          send(entry.message)
-        } catch (error) {
-          entry.reject(new UpstreamError('lost', `${name}: ${(error as Error).message}`))
-        }
-      }
-      attempt(Math.min(LONGEST_RETRY_MS, Math.max(FIRST_RETRY_MS, smoothed + 4 * deviation)))
+      const first = Math.min(LONGEST_RETRY_MS, Math.max(FIRST_RETRY_MS, smoothed + 4 * deviation))
+      const one: Asked = { entry, began, again: began + first, wait: Math.min(2 * first, LONGEST_RETRY_MS) }
+      asked.add(one)
+      wakeAt(one.again, began)
+      ask(one)
     })
 
   return {
@@ -108,6 +177,8 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
     },
     close() {
       closed = true
+      cancelGather()
+      gathered = []
       flow?.close()
       flow = undefined
       tcp.close()

@@ -21,6 +21,8 @@ import type { RelaySet } from './relay.ts'
 import { UdpFlows } from './udp.ts'
 
 const SWEEP_MS = 30_000
+/** The longest an answer waits for others to leave with: a client that gathers has waited longer itself. */
+const GATHER_MS = 2
 
 export interface SessionContext {
   version: string
@@ -53,7 +55,10 @@ export class AgentSession {
     )
     this.#udp = new UdpFlows(
       {
-        onDatagram: (id, payload) => this.#frames?.sendNow(FrameType.udpData, id, payload),
+        onDatagram: (id, payload, mayWait) => {
+          if (mayWait) this.#frames?.sendWithin(GATHER_MS, FrameType.udpData, id, payload)
+          else this.#frames?.sendNow(FrameType.udpData, id, payload)
+        },
         onGone: (id, errno) => {
           if (errno) this.#frames?.send(FrameType.udpError, id, Buffer.from(errno))
           else this.#frames?.send(FrameType.udpClose, id)
@@ -108,12 +113,18 @@ export class AgentSession {
         if (body.length >= 4) this.#mux.arrived(body.readUInt32BE(0))
         break
       case FrameType.udpData:
-        this.#udp.send(id, body)
+        this.#udp.send(id, body, this.#mux.heard)
         break
       case FrameType.udpOpen: {
         const target = decodeAddress(body, 0)
         if (!target || target.end + 2 > body.length) return
-        this.#udp.open(id, target.address, body.readUInt16BE(target.end), body.subarray(target.end + 2))
+        this.#udp.open(
+          id,
+          target.address,
+          body.readUInt16BE(target.end),
+          body.subarray(target.end + 2),
+          this.#mux.heard,
+        )
         break
       }
       case FrameType.udpClose:

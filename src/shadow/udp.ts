@@ -7,9 +7,12 @@ export const MAX_UDP_FLOWS = 1024
 export const UDP_IDLE_MS = 180_000
 /** Datagrams that may wait for connect(2), which Node does in a later turn. */
 const MAX_WAITING = 16
+/** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */
+const MANY = 8
 
 export interface UdpEvents {
-  onDatagram(id: number, payload: Buffer): void
+  /** `mayWait`: more answers of this flow are due, with which it had better leave. */
+  onDatagram(id: number, payload: Buffer, mayWait: boolean): void
   /** `errno` undefined: idle, or pushed out by a newer flow. */
   onGone(id: number, errno: string | undefined): void
 }
@@ -19,6 +22,10 @@ interface Flow {
   lastUsed: number
   /** Until connected. */
   waiting: Buffer[] | undefined
+  /** How many datagrams the client's last message had, which message that was, and answers since some left. */
+  together: number
+  message: number
+  answers: number
 }
 
 export class UdpFlows {
@@ -35,15 +42,26 @@ export class UdpFlows {
     return this.#flows.size
   }
 
-  open(id: number, address: IpAddress, port: number, first: Buffer): void {
+  /** `message` tells which datagrams came together. */
+  open(id: number, address: IpAddress, port: number, first: Buffer, message = 0): void {
     if (this.#flows.has(id) || port === 0) return
     if (this.#flows.size >= MAX_UDP_FLOWS) this.#evictOldest()
     const socket = createSocket(address.family === 4 ? 'udp4' : 'udp6')
-    const flow: Flow = { socket, lastUsed: this.#now(), waiting: [Buffer.from(first)] }
+    const flow: Flow = {
+      socket,
+      lastUsed: this.#now(),
+      waiting: [Buffer.from(first)],
+      together: 1,
+      message,
+      answers: 0,
+    }
     this.#flows.set(id, flow)
     socket.on('message', (payload) => {
       flow.lastUsed = this.#now()
-      this.#events.onDatagram(id, payload)
+      // As many at a time as came at a time: who sends singly waits for nobody.
+      const mayWait = flow.together >= MANY && ++flow.answers < flow.together
+      if (!mayWait) flow.answers = 0
+      this.#events.onDatagram(id, payload, mayWait)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(id, flow, error))
     socket.connect(port, address.toString(), () => {
@@ -53,10 +71,15 @@ export class UdpFlows {
     })
   }
 
-  send(id: number, payload: Buffer): void {
+  /** As `open`, to a flow that is open. */
+  send(id: number, payload: Buffer, message?: number): void {
     const flow = this.#flows.get(id)
     if (!flow) return
     flow.lastUsed = this.#now()
+    if (message !== undefined) {
+      flow.together = message === flow.message ? flow.together + 1 : 1
+      flow.message = message
+    }
     // A copy: the view is valid during the call, and the socket sends in a later turn.
     if (flow.waiting) {
       if (flow.waiting.length < MAX_WAITING) flow.waiting.push(Buffer.from(payload))

@@ -51,18 +51,30 @@ export const AGENT_ID = 0x8000_0000
 
 /** A frame as one buffer. `parts` make the body. */
 export function encodeFrame(type: number, id: number, ...parts: Uint8Array[]): Buffer {
-  let length = 5
-  for (const part of parts) length += part.length
-  const frame = Buffer.allocUnsafe(4 + length)
-  frame.writeUInt32BE(length, 0)
-  frame[4] = type
-  frame.writeUInt32BE(id, 5)
-  let p = FRAME_HEADER
+  const frame = Buffer.allocUnsafe(frameSize(parts))
+  putFrame(frame, 0, type, id, parts)
+  return frame
+}
+
+/** Bytes of a frame whose body is `parts`. */
+export function frameSize(parts: readonly Uint8Array[]): number {
+  let size = FRAME_HEADER
+  for (const part of parts) size += part.length
+  return size
+}
+
+/** Writes a frame at `p`, where there is room for it; returns where it ends. */
+export function putFrame(buffer: Buffer, p: number, type: number, id: number, parts: readonly Uint8Array[]): number {
+  const size = frameSize(parts)
+  buffer.writeUInt32BE(size - 4, p)
+  buffer[p + 4] = type
+  buffer.writeUInt32BE(id, p + 5)
+  p += FRAME_HEADER
   for (const part of parts) {
-    frame.set(part, p)
+    buffer.set(part, p)
     p += part.length
   }
-  return frame
+  return p
 }
 
 export function encodeAddress(address: IpAddress): Uint8Array {

@@ -1,7 +1,8 @@
 // The control channel over an SSH channel, the same for client and agent: frames that must arrive wait for credit,
-// datagrams that find no room are dropped.
-import { encodeFrame, FrameReader } from './control.ts'
-import type { Channel, ChannelHandler } from './ssh/channel.ts'
+// datagrams that find no room are dropped. The datagrams of one turn, and those that may wait, leave as one SSH message: each
+// message costs every process on the way a system call or a cipher's run, which is more than a datagram itself costs.
+import { encodeFrame, FrameReader, frameSize, putFrame } from './control.ts'
+import { type Channel, type ChannelHandler, MAX_DATA } from './ssh/channel.ts'
 import type { ChannelMux } from './ssh/mux.ts'
 
 /** Larger than a flow's, since datagrams are dropped when it is used up. */
@@ -19,6 +20,11 @@ export class FrameChannel implements ChannelHandler {
   readonly #reader: FrameReader
   #channel: Channel | undefined
   #waiting: Buffer[] = []
+  /** Datagrams that have not left yet: `#gathered` bytes of frames. Made for the first one. */
+  #gathering: Buffer | undefined
+  #gathered = 0
+  #turn: NodeJS.Immediate | undefined
+  #timer: NodeJS.Timeout | undefined
 
   constructor(mux: ChannelMux, owner: FrameChannelOwner) {
     this.#mux = mux
@@ -33,15 +39,50 @@ export class FrameChannel implements ChannelHandler {
 
   /** Sends a frame, later if it must be. */
   send(type: number, id: number, ...parts: Uint8Array[]): void {
+    this.#leave()
     const frame = encodeFrame(type, id, ...parts)
     if (this.#waiting.length > 0 || !this.#channel?.open || !this.#channel.writeUrgent(frame)) this.#waiting.push(frame)
   }
 
-  /** Sends a frame now or not at all. */
+  /** Sends a frame in this turn or not at all: false if there is no room. */
   sendNow(type: number, id: number, ...parts: Uint8Array[]): boolean {
+    if (!this.#gather(type, id, parts)) return false
+    if (this.#gathered > 0) this.#turn ??= setImmediate(this.#leave)
+    return true
+  }
+
+  /** As `sendNow`, but the frame may wait `ms` for others to leave with. */
+  sendWithin(ms: number, type: number, id: number, ...parts: Uint8Array[]): boolean {
+    if (!this.#gather(type, id, parts)) return false
+    if (this.#gathered > 0 && !this.#turn) this.#timer ??= setTimeout(this.#leave, ms)
+    return true
+  }
+
+  #gather(type: number, id: number, parts: Uint8Array[]): boolean {
     if (this.#waiting.length > 0 || this.#mux.congested || !this.#channel?.open) return false
+    const size = frameSize(parts)
+    if (this.#gathered + size > MAX_DATA) this.#leave()
+    // What is taken here leaves: nothing else uses the channel's credit before.
+    if (this.#channel.credit < this.#gathered + size) return false
+    if (size > MAX_DATA) {
+      this.#mux.flight.hurry()
+      return this.#channel.writeUrgent(encodeFrame(type, id, ...parts))
+    }
+    this.#gathering ??= Buffer.allocUnsafeSlow(MAX_DATA)
+    this.#gathered = putFrame(this.#gathering, this.#gathered, type, id, parts)
+    return true
+  }
+
+  readonly #leave = (): void => {
+    clearImmediate(this.#turn)
+    clearTimeout(this.#timer)
+    this.#turn = undefined
+    this.#timer = undefined
+    if (!this.#gathering || this.#gathered === 0) return
+    const batch = this.#gathering.subarray(0, this.#gathered)
+    this.#gathered = 0
     this.#mux.flight.hurry()
-    return this.#channel.writeUrgent(encodeFrame(type, id, ...parts))
+    this.#channel?.writeUrgent(batch)
   }
 
   onOpen(): void {

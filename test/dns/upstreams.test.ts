@@ -104,6 +104,34 @@ test('datagrams: where answers take long, it waits longer before it asks again',
   await answer
 })
 
+test('datagrams: many under way are sent several at a time, one alone at once', async () => {
+  const clock = new VirtualClock()
+  const { upstream, sent, opened } = datagrams(clock)
+  // A client that keeps 100 queries under way, of which each takes 64 ms.
+  const sentAt: number[] = []
+  const answers: Promise<unknown>[] = []
+  const due: { at: number; query: Uint8Array }[] = []
+  for (let ms = 0, number = 0; ms < 1000; ms++) {
+    while (due.length > 0 && due[0].at <= clock.now()) opened[0].onDatagram(answerTo(due.shift()!.query))
+    while (answers.length < 1000 && number < due.length + 1000 && number - (sent.length - due.length) < 100)
+      answers.push(upstream.query(query(`web-${number++}`), 'udp'))
+    await clock.advance(1)
+    while (sentAt.length < sent.length) {
+      due.push({ at: clock.now() + 64, query: sent[sentAt.length] })
+      sentAt.push(clock.now())
+    }
+  }
+  await Promise.all(answers)
+  const busy = sentAt.slice(-500)
+  const moments = new Set(busy).size
+  assert.ok(moments <= busy.length / 4, `${busy.length} queries at ${moments} moments`)
+  const alone = sent.length
+  const answer = upstream.query(query('web'), 'udp')
+  assert.equal(sent.length, alone + 1)
+  opened[0].onDatagram(answerTo(sent[alone]))
+  await answer
+})
+
 test('datagrams: another id, another question or a query is no answer', async () => {
   const clock = new VirtualClock()
   const { upstream, sent, opened } = datagrams(clock)
