@@ -6,6 +6,9 @@ import type { IpAddress } from '../wire/address.ts'
 
 /** Addresses whose name is kept; the longest known goes first. A cluster's Services and pods in use by one machine. */
 const MOST_NAMES = 4096
+/** Answers that wait to be read; nearly all are in the DNS server's cache as well. Longer ones are read at once. */
+const MOST_HEARD = 4096
+const LONGEST_HEARD = 512
 // A reverse look-up is not repeated sooner, whatever it gave. A pod's address gets another owner within minutes.
 const ASK_AGAIN_MS = 60_000
 /** Reverse look-ups under way at a time. */
@@ -25,6 +28,9 @@ export class AddressNames {
   readonly #names = new Map<string, string>()
   readonly #asked = new Map<string, number>()
   readonly #own = new Map<string, string>()
+  // The last answers, from `#heardFirst` on, round: read when somebody looks, since most are never looked for.
+  #heard: Uint8Array[] = []
+  #heardFirst = 0
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(options: AddressNamesOptions) {
@@ -36,13 +42,21 @@ export class AddressNames {
     this.#own.set(address.toString(), name)
   }
 
-  /** Takes note of an answer to a question for addresses. */
+  /** Takes note of an answer to a question for addresses, which is not to change any more. */
   learn(message: Uint8Array): void {
-    addressesIn(message, (name, address) => this.#put(this.#names, address.toString(), this.#shortened(name)))
+    if (message.length > LONGEST_HEARD) {
+      this.#readHeard()
+      this.#read(message)
+    } else if (this.#heard.length < MOST_HEARD) this.#heard.push(message)
+    else {
+      this.#heard[this.#heardFirst] = message
+      this.#heardFirst = (this.#heardFirst + 1) % MOST_HEARD
+    }
   }
 
   /** As a program in the cluster would write it: `web.shop`, `db-0.db.shop`. Undefined if it is not known. */
   nameOf(address: IpAddress): string | undefined {
+    this.#readHeard()
     const text = address.toString()
     return this.#own.get(text) ?? this.#names.get(text)
   }
@@ -62,6 +76,7 @@ export class AddressNames {
       const answer = this.#options.ask(reverseName(address)).then(
         (message) => {
           const name = pointerIn(message)
+          this.#readHeard()
           if (name !== undefined && !this.#names.has(text)) this.#put(this.#names, text, this.#shortened(name))
         },
         () => {}, // a cluster that does not answer: the flow stays without a name
@@ -74,6 +89,18 @@ export class AddressNames {
   /** Resolves when no look-up is under way. */
   async settled(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  #readHeard(): void {
+    const { length } = this.#heard
+    if (length === 0) return
+    for (let i = 0; i < length; i++) this.#read(this.#heard[(this.#heardFirst + i) % length])
+    this.#heard = []
+    this.#heardFirst = 0
+  }
+
+  #read(message: Uint8Array): void {
+    addressesIn(message, (name, address) => this.#put(this.#names, address.toString(), this.#shortened(name)))
   }
 
   #shortened(name: string): string {

@@ -117,7 +117,7 @@ export function buildAnswer(question: Uint8Array, rcode: number, rdata: Uint8Arr
  * lets OPT stand anywhere; in practice it is the last): taking them along would move what pointers point to.
  */
 export function withoutOpt(answer: Uint8Array, scan: AnswerScan): Uint8Array {
-  const cut = Uint8Array.from(answer.subarray(0, scan.opt ? scan.opt.offset : scan.end))
+  const cut = new Uint8Array(answer.subarray(0, scan.opt ? scan.opt.offset : scan.end))
   if (scan.opt) putU16(cut, 10, scan.opt.before)
   return cut
 }

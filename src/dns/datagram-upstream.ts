@@ -2,9 +2,9 @@
 // since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit. When many queries are under way
 // they are sent several at a time, which the tunnel carries as one message.
 import type { Clock } from './clock.ts'
-import { u16 } from './message.ts'
+import { putU16, u16 } from './message.ts'
 import type { DnsUpstream } from './port.ts'
-import { isTruncated, type Outstanding, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
+import { isTruncated, type Outstanding, OutstandingQueries, UpstreamError } from './upstream.ts'
 
 /** A datagram flow to the resolver; TunnelDatagrams of src/tunnel is one. */
 export interface DnsDatagrams {
@@ -80,7 +80,7 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
       onDatagram: (payload) => {
         const query = outstanding.match(payload)
         // A copy, which `slice` of a Buffer is not: the view is valid during the call only.
-        query?.resolve(Uint8Array.from(payload))
+        query?.resolve(new Uint8Array(payload))
       },
       // The next retransmission opens another one.
       onFail: () => {
@@ -173,7 +173,9 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
       if (closed) throw new UpstreamError('lost', `${name}: the tunnel is gone`)
       if (transport === 'tcp') return tcp.query(message, 'tcp')
       const answer = await overDatagrams(message)
-      return isTruncated(answer) ? tcp.query(message, 'tcp') : withId(answer, u16(message, 0))
+      if (isTruncated(answer)) return tcp.query(message, 'tcp')
+      putU16(answer, 0, u16(message, 0)) // it is our own copy
+      return answer
     },
     close() {
       closed = true

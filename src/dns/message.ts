@@ -228,11 +228,27 @@ export function sameQuestion(a: Uint8Array, aStart: number, b: Uint8Array, bStar
 /** ASCII lower case, octet by octet. Good for a whole name on the wire: a length octet is below 64, so no letter. */
 export const LOWER: Uint8Array = Uint8Array.from({ length: 256 }, (_, c) => (c >= 65 && c <= 90 ? c + 32 : c))
 
+const TEXT = Buffer.allocUnsafeSlow(MAX_NAME)
+const PLAIN = Uint8Array.from({ length: 256 }, (_, c) => (/[-\w]/.test(String.fromCharCode(c)) ? 1 : 0))
+
 /**
  * An uncompressed name as lower-case text without a final dot; '' is the root. Octets that are not printable, and dots
  * inside a label, come as \DDD (RFC 1035 5.1), so no two names share a text.
  */
 export function nameText(b: Uint8Array, offset = 0): string {
+  // Nearly all names are letters, digits, - and _: made in one piece, not character by character.
+  let to = 0
+  let plain = true
+  for (let at = offset, length = b[at]; plain && length !== 0; length = b[at]) {
+    const end = at + length + 1
+    plain = end - offset < MAX_NAME
+    if (to > 0) TEXT[to++] = 46
+    while (plain && ++at < end) {
+      plain = PLAIN[b[at]] === 1
+      TEXT[to++] = LOWER[b[at]]
+    }
+  }
+  if (plain) return TEXT.toString('latin1', 0, to)
   let text = ''
   for (let length = b[offset]; length !== 0; length = b[offset]) {
     if (text !== '') text += '.'

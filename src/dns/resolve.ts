@@ -192,8 +192,12 @@ export class Resolver {
     }
     const raw = scanAnswer(answer)
     const message = raw && withoutOpt(answer, raw)
-    const scan = message && scanAnswer(message)
+    // Where nothing but the OPT record went, the rest stands where it stood.
+    const same = raw && (raw.opt === undefined || raw.opt.before + 1 === u16(answer, 10))
+    const scan = same ? raw : message && scanAnswer(message)
     if (
+      !raw ||
+      !message ||
       !scan ||
       !sameQuestion(question, 0, answer, HEADER_LEN, question.length) ||
       raw.questionEnd !== HEADER_LEN + question.length

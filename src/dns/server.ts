@@ -47,7 +47,7 @@ export interface DnsServerOptions {
   hostname?: string
   /** `domains()` has changed. */
   onDomains?: () => void
-  /** A new answer for addresses (A, AAAA), not one from the cache. Valid during the call only. */
+  /** A new answer for addresses (A, AAAA), not one from the cache. It may be kept, and is not changed. */
   onAddresses?: (message: Uint8Array) => void
   limits?: Partial<DnsLimits>
 }
@@ -199,6 +199,10 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     inFlight.set(id, waiters)
     const mine = { hash: key.hash, key: key.bytes.slice(0, key.length) }
     const decision: DnsDecision = { name: '', type: '', rule: '', tries: [] }
+    const done = () => {
+      cancel?.()
+      inFlight.delete(id)
+    }
     const answerAll = (entry: CacheEntry, source: string) => {
       for (const each of waiters.splice(0)) {
         remember(each, entry.rule, source, entry.rcode)
@@ -206,28 +210,27 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
       }
     }
     const cancel = stale ? clock.after(STALE_AFTER_MS, () => answerAll(stale, 'cache, stale')) : undefined
-    resolveInto(mine, stale === undefined, decision)
-      .then(
-        (entry) => answerAll(entry, answeredBy(decision)),
-        (error) => {
-          if (stale) {
-            stale.retryAt = clock.now() + RECHECK_MS
-            answerAll(stale, 'cache, stale')
-            return
-          }
-          counters.failed += waiters.length
-          const extended = error instanceof ResolveError ? error.extended : undefined
-          const { rule } = resolver.plan(nameText(mine.key), waiter.view.type)
-          for (const each of waiters.splice(0)) {
-            remember(each, rule, answeredBy(decision), RCODE.SERVFAIL)
-            sendError(RCODE.SERVFAIL, each.question, each.view, each, extended)
-          }
-        },
-      )
-      .finally(() => {
-        cancel?.()
-        inFlight.delete(id)
-      })
+    resolveInto(mine, stale === undefined, decision).then(
+      (entry) => {
+        done()
+        answerAll(entry, answeredBy(decision))
+      },
+      (error) => {
+        done()
+        if (stale) {
+          stale.retryAt = clock.now() + RECHECK_MS
+          answerAll(stale, 'cache, stale')
+          return
+        }
+        counters.failed += waiters.length
+        const extended = error instanceof ResolveError ? error.extended : undefined
+        const { rule } = resolver.plan(nameText(mine.key), waiter.view.type)
+        for (const each of waiters.splice(0)) {
+          remember(each, rule, answeredBy(decision), RCODE.SERVFAIL)
+          sendError(RCODE.SERVFAIL, each.question, each.view, each, extended)
+        }
+      },
+    )
   }
 
   function remember({ question, askedAt }: Waiter, rule: string, upstream: string, rcode: number): void {

@@ -50,7 +50,7 @@ export class OutstandingQueries {
     if (this.#byId.size >= 0x4000) throw new UpstreamError('lost', 'too many DNS queries under way')
     let id = this.#random() & 0xffff
     while (this.#byId.has(id)) id = (id + 1) & 0xffff
-    const message = Uint8Array.from(query)
+    const message = new Uint8Array(query)
     putU16(message, 0, id)
     const finish = (answer: Uint8Array | undefined, error: UpstreamError | undefined) => {
       if (this.#byId.get(id) !== outstanding) return
@@ -89,7 +89,7 @@ export const isTruncated = (answer: Uint8Array): boolean => (answer[2] & FLAG_TC
 
 /** A copy of an answer under the id its asker knows. */
 export function withId(answer: Uint8Array, id: number): Uint8Array {
-  const copy = Uint8Array.from(answer) // `slice` of a Buffer would be a view
+  const copy = new Uint8Array(answer) // `slice` of a Buffer would be a view
   putU16(copy, 0, id)
   return copy
 }

@@ -18,7 +18,9 @@ export interface UdpEvents {
 }
 
 interface Flow {
-  socket: Socket
+  readonly socket: Socket
+  /** One for all datagrams. */
+  readonly sent: (error: Error | null) => void
   lastUsed: number
   /** Until connected. */
   waiting: Buffer[] | undefined
@@ -49,6 +51,7 @@ export class UdpFlows {
     const socket = createSocket(address.family === 4 ? 'udp4' : 'udp6')
     const flow: Flow = {
       socket,
+      sent: (error) => error && this.#fail(id, flow, error),
       lastUsed: this.#now(),
       waiting: [Buffer.from(first)],
       together: 1,
@@ -67,7 +70,7 @@ export class UdpFlows {
     socket.connect(port, address.toString(), () => {
       const waiting = flow.waiting ?? []
       flow.waiting = undefined
-      for (const payload of waiting) this.#transmit(id, flow, payload)
+      for (const payload of waiting) socket.send(payload, flow.sent)
     })
   }
 
@@ -83,7 +86,7 @@ export class UdpFlows {
     // A copy: the view is valid during the call, and the socket sends in a later turn.
     if (flow.waiting) {
       if (flow.waiting.length < MAX_WAITING) flow.waiting.push(Buffer.from(payload))
-    } else this.#transmit(id, flow, Buffer.from(payload))
+    } else flow.socket.send(Buffer.from(payload), flow.sent)
   }
 
   close(id: number): void {
@@ -101,12 +104,6 @@ export class UdpFlows {
   sweep(): void {
     const limit = this.#now() - UDP_IDLE_MS
     for (const [id, flow] of this.#flows) if (flow.lastUsed < limit) this.#gone(id, undefined)
-  }
-
-  #transmit(id: number, flow: Flow, payload: Buffer): void {
-    flow.socket.send(payload, (error) => {
-      if (error) this.#fail(id, flow, error as NodeJS.ErrnoException)
-    })
   }
 
   #fail(id: number, flow: Flow, error: NodeJS.ErrnoException): void {

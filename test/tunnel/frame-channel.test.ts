@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { FrameReader, FrameType, frameSize } from '../../src/tunnel/control.ts'
 import { FrameChannel } from '../../src/tunnel/frame-channel.ts'
@@ -72,33 +72,37 @@ describe('control channel', () => {
       size: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 65_507 })),
     })
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.integer({ min: 0, max: 400_000 }), async (steps, credit) => {
-        const { subject, channel, messages, frames } = line(credit)
-        const expected: string[] = []
-        let small = MAX_DATA
-        let id = 0
-        for (const { how, size } of steps) {
-          const body = new Uint8Array(size)
-          if (how === 'turn') await turn()
-          else if (how === 'send') {
-            subject.send(FrameType.probe, ++id, body)
-            expected.push(`${FrameType.probe} ${id} ${size}`)
-          } else {
-            const taken =
-              how === 'now'
-                ? subject.sendNow(FrameType.udpData, ++id, body)
-                : subject.sendWithin(60_000, FrameType.udpData, ++id, body)
-            if (taken) expected.push(`${FrameType.udpData} ${id} ${size}`)
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.integer({ min: 0, max: 400_000 }),
+        async (steps, credit) => {
+          const { subject, channel, messages, frames } = line(credit)
+          const expected: string[] = []
+          let small = MAX_DATA
+          let id = 0
+          for (const { how, size } of steps) {
+            const body = new Uint8Array(size)
+            if (how === 'turn') await turn()
+            else if (how === 'send') {
+              subject.send(FrameType.probe, ++id, body)
+              expected.push(`${FrameType.probe} ${id} ${size}`)
+            } else {
+              const taken =
+                how === 'now'
+                  ? subject.sendNow(FrameType.udpData, ++id, body)
+                  : subject.sendWithin(60_000, FrameType.udpData, ++id, body)
+              if (taken) expected.push(`${FrameType.udpData} ${id} ${size}`)
+            }
+            if (how !== 'turn') small = Math.max(small, frameSize([body]))
           }
-          if (how !== 'turn') small = Math.max(small, frameSize([body]))
-        }
-        channel.credit = Number.POSITIVE_INFINITY
-        subject.onDrain()
-        subject.send(FrameType.probe, ++id)
-        await turn()
-        assert.deepEqual(frames, [...expected, `${FrameType.probe} ${id} 0`])
-        for (const size of messages) assert.ok(size <= small, `a message of ${size} bytes`)
-      }),
+          channel.credit = Number.POSITIVE_INFINITY
+          subject.onDrain()
+          subject.send(FrameType.probe, ++id)
+          await turn()
+          assert.deepEqual(frames, [...expected, `${FrameType.probe} ${id} 0`])
+          for (const size of messages) assert.ok(size <= small, `a message of ${size} bytes`)
+        },
+      ),
       { numRuns: 200 },
     )
   })
