@@ -113,11 +113,12 @@ export function buildAnswer(question: Uint8Array, rcode: number, rdata: Uint8Arr
 }
 
 /**
- * The answer without its OPT record, which is between us and the upstream. Additional records behind it go too (RFC 6891
- * lets OPT stand anywhere; in practice it is the last): taking them along would move what pointers point to.
+ * The answer without its OPT record, which is between us and the upstream: a view of it, the count in it changed. Additional
+ * records behind it go too (RFC 6891 lets OPT stand anywhere; in practice it is the last): taking them along would move what
+ * pointers point to.
  */
 export function withoutOpt(answer: Uint8Array, scan: AnswerScan): Uint8Array {
-  const cut = new Uint8Array(answer.subarray(0, scan.opt ? scan.opt.offset : scan.end))
+  const cut = answer.subarray(0, scan.opt ? scan.opt.offset : scan.end)
   if (scan.opt) putU16(cut, 10, scan.opt.before)
   return cut
 }

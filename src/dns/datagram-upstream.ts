@@ -32,11 +32,13 @@ export interface DatagramUpstreamOptions {
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 1250
 const GIVE_UP_MS = 3000
-// With so many under way a query may wait for others to leave with, for a small part of what answers take just then: where
-// they come in a few milliseconds nothing waits. The tunnel's work is for messages rather than for what is in them.
+// With so many under way a query may wait for others to leave with, for a small part of what answers take longer than they
+// could: where nothing queues nothing waits. The tunnel's work is for messages rather than for what is in them.
 const MANY = 8
-const SHARE_OF_ANSWER = 1 / 16
-const LONGEST_GATHER_MS = 4
+const SHARE_OF_QUEUE = 1 / 8
+const LONGEST_GATHER_MS = 8
+/** How long it is believed what an answer takes at least. */
+const LEAST_HOLDS_MS = 60_000
 /** What a resolver's socket holds without a loss is some hundred datagrams. */
 const MOST_GATHERED = 64
 
@@ -61,9 +63,15 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
   let closed = false
   let smoothed = 0
   let deviation = 0
+  let least = Number.POSITIVE_INFINITY
+  let leastAt = 0
 
   /** Counted from the first time a query was sent, so too long rather than too short after a loss. */
-  const measured = (took: number) => {
+  const measured = (took: number, now: number) => {
+    if (took <= least || now - leastAt > LEAST_HOLDS_MS) {
+      least = took
+      leastAt = now
+    }
     if (smoothed === 0) {
       smoothed = took
       deviation = took / 2
@@ -108,9 +116,9 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
   }
 
   const ask = (one: Asked) => {
-    const patience = asked.size < MANY ? 0 : Math.floor(Math.min(LONGEST_GATHER_MS, smoothed * SHARE_OF_ANSWER))
     if (gathered.length === 0) {
-      if (patience === 0) {
+      const patience = Math.floor(Math.min(LONGEST_GATHER_MS, (smoothed - least) * SHARE_OF_QUEUE))
+      if (asked.size < MANY || patience <= 0) {
         transmit(one)
         return
       }
@@ -146,19 +154,25 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
     if (asked.size > 0) wakeAt(next, now)
   }
 
-  const overDatagrams = (query: Uint8Array) =>
+  const overDatagrams = (message: Uint8Array) =>
     new Promise<Uint8Array>((resolve, reject) => {
       const began = clock.now()
-      const entry = outstanding.add(query, (answer, error) => {
+      const id = u16(message, 0)
+      const entry = outstanding.add(message, (answer, error) => {
         asked.delete(one)
         if (asked.size === 0) {
           cancelTimer()
           timerAt = Number.POSITIVE_INFINITY
         }
-        if (answer) {
-          measured(clock.now() - began)
-          resolve(answer)
-        } else reject(error)
+        if (!answer) {
+          reject(error)
+          return
+        }
+        const now = clock.now()
+        measured(now - began, now)
+        putU16(message, 0, id)
+        putU16(answer, 0, id)
+        resolve(isTruncated(answer) ? tcp.query(message, 'tcp') : answer)
       })
       const first = Math.min(LONGEST_RETRY_MS, Math.max(FIRST_RETRY_MS, smoothed + 4 * deviation))
       const one: Asked = { entry, began, again: began + first, wait: Math.min(2 * first, LONGEST_RETRY_MS) }
@@ -169,13 +183,9 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
 
   return {
     name,
-    async query(message, transport) {
-      if (closed) throw new UpstreamError('lost', `${name}: the tunnel is gone`)
-      if (transport === 'tcp') return tcp.query(message, 'tcp')
-      const answer = await overDatagrams(message)
-      if (isTruncated(answer)) return tcp.query(message, 'tcp')
-      putU16(answer, 0, u16(message, 0)) // it is our own copy
-      return answer
+    query(message, transport) {
+      if (closed) return Promise.reject(new UpstreamError('lost', `${name}: the tunnel is gone`))
+      return transport === 'tcp' ? tcp.query(message, 'tcp') : overDatagrams(message)
     },
     close() {
       closed = true

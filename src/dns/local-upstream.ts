@@ -165,7 +165,7 @@ function overUdp(
     socket.close()
     done(answer)
   }
-  const query = outstanding.add(message, finish)
+  const query = outstanding.add(new Uint8Array(message), finish)
   socket.on('error', () => finish(undefined))
   socket.on('message', (answer) => outstanding.match(answer)?.resolve(answer))
   // Connected: the kernel takes datagrams of this resolver only, and says when its port is closed.
@@ -200,7 +200,7 @@ function overTcp(
     end()
     done(answer)
   }
-  const query = outstanding.add(message, finish)
+  const query = outstanding.add(new Uint8Array(message), finish)
   const socket = createConnection({ host: server.host, port: server.port })
   const cancel = clock.after(TCP_MS, () => finish(undefined))
   socket.on('connect', () => socket.write(frame(query.message)))

@@ -48,7 +48,8 @@ export const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const DASHED_ADDRESS = /^(\d+-\d+-\d+-\d+|[0-9a-f]*(-[0-9a-f]*){2,7})$/
 
 /** Whether `name` is `domain` or lies below it. Both in lower case, without a final dot. */
-export const isWithin = (name: string, domain: string): boolean => name === domain || name.endsWith(`.${domain}`)
+export const isWithin = (name: string, domain: string): boolean =>
+  name.endsWith(domain) && (name.length === domain.length || name[name.length - domain.length - 1] === '.')
 
 const cluster = (rule: string, ...suffixes: string[]): Plan => ({ rule, cluster: suffixes, local: 'never' })
 const local = (rule: string): Plan => ({ rule, cluster: [], local: 'only' })
@@ -62,10 +63,10 @@ const own = (rule: string, answer: 'nxdomain' | 'loopback'): Plan => ({
 /** The plan for a name (lower case, no final dot, '' is the root; see nameText) and a type. */
 export function decide(name: string, type: number, known: Knowledge): Plan {
   const { clusterDomain, localSearch } = known.names
-  const labels = name === '' ? [] : name.split('.')
-  const last = labels.at(-1)
-  if (last === undefined) return local('the root')
+  if (name === '') return local('the root')
   if (isWithin(name, clusterDomain)) return full(name, known)
+  const labels = name.split('.')
+  const last = labels.at(-1)!
   if (last === 'localhost') return own('localhost is this machine (RFC 6761)', 'loopback')
   if (last === 'invalid' || last === 'onion') return own(`.${last} is in no DNS (RFC 6761, RFC 7686)`, 'nxdomain')
   if (last === 'arpa') return reverse(name, known)

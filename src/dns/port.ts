@@ -5,7 +5,10 @@ import type { DnsHistory } from './history.ts'
 export interface DnsUpstream {
   /** For people: `10.96.0.10 through the shadow`, `198.51.100.53`. */
   readonly name: string
-  /** Rejects on time-out or loss; an answer with any RCODE resolves. `transport` as the client came, 'tcp' to avoid truncation. */
+  /**
+   * Rejects on time-out or loss; an answer with any RCODE resolves. `transport` as the client came, 'tcp' to avoid truncation.
+   * The message is the upstream's from now on, which may write into it, and the answer is the caller's.
+   */
   query(message: Uint8Array, transport: 'udp' | 'tcp'): Promise<Uint8Array>
   close(): void
 }

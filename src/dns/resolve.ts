@@ -26,13 +26,14 @@ export interface QueryFlags {
 }
 
 export class Resolver {
-  readonly #knowledge: Omit<Knowledge, 'has'>
+  readonly #knowledge: Knowledge
   readonly #labels: Labels
   readonly #clock: Clock
   readonly #counters: DnsCounters
   readonly #local: DnsUpstream | undefined
   #cluster: DnsUpstream | undefined
   #closed = false
+  readonly #zone: string
   readonly #waiting = new Set<() => void>()
   readonly #probes = new Map<string, Promise<void>>()
 
@@ -44,8 +45,19 @@ export class Resolver {
     local: DnsUpstream | undefined
     cluster: DnsUpstream | undefined
   }) {
-    this.#knowledge = options.knowledge
-    this.#labels = options.labels
+    const { knowledge, labels } = options
+    this.#knowledge = {
+      names: knowledge.names,
+      ranges: knowledge.ranges,
+      hostname: knowledge.hostname,
+      get appended() {
+        return knowledge.appended
+      },
+      // While the cluster cannot be asked, what was last known holds.
+      has: (kind, label) => labels.has(kind, label, this.#cluster === undefined),
+    }
+    this.#zone = `.svc.${knowledge.names.clusterDomain}`
+    this.#labels = labels
     this.#clock = options.clock
     this.#counters = options.counters
     this.#local = options.local
@@ -68,36 +80,30 @@ export class Resolver {
 
   /** What would be done now, as far as it is known. */
   plan(name: string, type: number): Plan {
-    // While the cluster cannot be asked, what was last known holds.
-    const has = (kind: LabelKind, label: string) => this.#labels.has(kind, label, this.#cluster === undefined)
-    return decide(name, type, { ...this.#knowledge, has })
+    return decide(name, type, this.#knowledge)
   }
 
   /**
    * `question` has its name in lower case and class IN. Rejects with ResolveError. `asked` gets plans and tries;
    * `mayWait` is false when a stale answer is at hand, better than waiting for the tunnel.
    */
-  async resolve(
+  resolve(
     question: Uint8Array,
     flags: QueryFlags,
     mayWait: boolean,
-    asked: Pick<DnsDecision, 'tries' | 'plans'> = { tries: [] },
-  ): Promise<Resolved & { rule: string }> {
-    const { tries, plans } = asked
+    { tries, plans }: Pick<DnsDecision, 'tries' | 'plans'> = { tries: [] },
+  ): Promise<Resolved> {
     const name = nameText(question)
     const type = u16(question, question.length - 4)
-    let plan = this.plan(name, type)
+    const plan = this.plan(name, type)
     plans?.push(plan)
     const unknown = plan.unknown?.filter(({ kind, label }) => !this.#labels.isResting(kind, label))
-    if (unknown?.length && this.#cluster) {
-      await Promise.all(unknown.map(({ kind, label }) => this.#probe(kind, label, tries)))
-      plan = this.plan(name, type)
-      plans?.push(plan)
-    }
-    const resolved = plan.own
-      ? ownAnswer(question, type, plan.own)
-      : await this.#carryOut(plan, name, question, flags, mayWait, tries)
-    return { ...resolved, rule: plan.rule }
+    if (!unknown?.length || !this.#cluster) return this.#carryOut(plan, name, question, flags, mayWait, tries)
+    return Promise.all(unknown.map(({ kind, label }) => this.#probe(kind, label, tries))).then(() => {
+      const better = this.plan(name, type)
+      plans?.push(better)
+      return this.#carryOut(better, name, question, flags, mayWait, tries)
+    })
   }
 
   async #carryOut(
@@ -108,6 +114,8 @@ export class Resolver {
     mayWait: boolean,
     tries: DnsDecision['tries'],
   ): Promise<Resolved> {
+    const { rule } = plan
+    if (plan.own) return ownAnswer(question, u16(question, question.length - 4), plan.own, rule)
     let missing: Resolved | undefined
     for (const suffix of plan.cluster) {
       const full = completed(question, suffix)
@@ -118,14 +126,19 @@ export class Resolver {
       if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN)
         throw new ResolveError({ code: EDE.NETWORK_ERROR, text: `the cluster's resolver answered ${rcodeName(rcode)}` })
       const seconds = lifetime(answer.scan, SHORT_NAME_NEGATIVE_S)
-      const resolved = suffix === '' ? { ...answer, seconds } : shortAnswer(answer, full, question, seconds)
+      const { message, scan } = answer
+      const resolved =
+        suffix === '' ? { message, scan, seconds, rule } : shortAnswer(answer, full, question, seconds, rule)
       if (rcode === RCODE.NOERROR) return resolved
       missing ??= resolved
     }
     if (missing && (plan.local === 'never' || !this.#local)) return missing
-    const answer = await this.#askLocal(question, name, flags, tries)
-    if (plan.local !== 'after') return { ...answer, seconds: lifetime(answer.scan, NEGATIVE_S) }
-    return { ...answer, seconds: Math.min(lifetime(answer.scan, SHORT_NAME_NEGATIVE_S), SHORT_NAME_LOCAL_S) }
+    const { message, scan } = await this.#askLocal(question, name, flags, tries)
+    const seconds =
+      plan.local === 'after'
+        ? Math.min(lifetime(scan, SHORT_NAME_NEGATIVE_S), SHORT_NAME_LOCAL_S)
+        : lifetime(scan, NEGATIVE_S)
+    return { message, scan, seconds, rule }
   }
 
   async #askCluster(
@@ -175,7 +188,8 @@ export class Resolver {
     const started = this.#clock.now()
     const tried = (rcode: string) => {
       const ms = Math.round((this.#clock.now() - started) * 10) / 10
-      tries.push({ name, upstream: upstream.name, rcode, ms, ...(probe && { probe }) })
+      const one = { name, upstream: upstream.name, rcode, ms }
+      tries.push(probe ? { ...one, probe } : one)
     }
     let answer: Uint8Array
     try {
@@ -191,20 +205,18 @@ export class Resolver {
       throw new ResolveError({ code, text: (error as Error).message })
     }
     const raw = scanAnswer(answer)
-    const message = raw && withoutOpt(answer, raw)
-    // Where nothing but the OPT record went, the rest stands where it stood.
-    const same = raw && (raw.opt === undefined || raw.opt.before + 1 === u16(answer, 10))
-    const scan = same ? raw : message && scanAnswer(message)
     if (
       !raw ||
-      !message ||
-      !scan ||
       !sameQuestion(question, 0, answer, HEADER_LEN, question.length) ||
       raw.questionEnd !== HEADER_LEN + question.length
     ) {
       tried('malformed')
       throw new ResolveError({ code: EDE.INVALID_DATA, text: `${upstream.name} sent a malformed answer` })
     }
+    // Where nothing but the OPT record goes, the rest stands where it stood.
+    const same = raw.opt === undefined || raw.opt.before + 1 === u16(answer, 10)
+    const message = withoutOpt(answer, raw)
+    const scan = same ? raw : scanAnswer(message)!
     scan.rcode = raw.rcode
     tried(rcodeName(scan.rcode))
     return { message, scan }
@@ -268,12 +280,11 @@ export class Resolver {
 
   // `web.shop.svc.cluster.local` exists, so the namespace `shop` does, and in ours the service `web`.
   #learnFrom(name: string): void {
-    const { clusterDomain, namespace: ours } = this.#knowledge.names
-    const zone = `.svc.${clusterDomain}`
-    if (!name.endsWith(zone)) return
-    const [namespace, service] = name.slice(0, -zone.length).split('.').reverse()
+    if (!name.endsWith(this.#zone)) return
+    const [namespace, service] = name.slice(0, -this.#zone.length).split('.').reverse()
     if (!HOST_LABEL.test(namespace)) return
     this.#labels.learn('namespace', namespace, true)
-    if (namespace === ours && service !== undefined) this.#labels.learn('service', service, true)
+    if (namespace === this.#knowledge.names.namespace && service !== undefined)
+      this.#labels.learn('service', service, true)
   }
 }

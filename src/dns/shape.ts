@@ -17,6 +17,8 @@ export interface Resolved {
   message: Uint8Array
   scan: Pick<AnswerScan, 'ttlOffsets' | 'rcode'>
   seconds: number
+  /** The row of the decision table. */
+  rule: string
 }
 
 /** Nobody could answer. */
@@ -36,8 +38,9 @@ export interface Exchange {
   scan: AnswerScan
 }
 
-/** The question with its name completed; undefined if that is too long for a name. */
+/** The question with its name completed; undefined if that is too long for a name. Without a suffix it is the same array. */
 export function completed(question: Uint8Array, suffix: string): Uint8Array | undefined {
+  if (suffix === '') return question
   const tail = nameWire(suffix)
   if (!tail || question.length - 5 + tail.length > MAX_NAME) return undefined
   const full = new Uint8Array(question.length - 1 + tail.length)
@@ -47,13 +50,19 @@ export function completed(question: Uint8Array, suffix: string): Uint8Array | un
   return full
 }
 
-export function shortAnswer(answer: Exchange, full: Uint8Array, question: Uint8Array, seconds: number): Resolved {
+export function shortAnswer(
+  answer: Exchange,
+  full: Uint8Array,
+  question: Uint8Array,
+  seconds: number,
+  rule: string,
+): Resolved {
   const message = withCname(answer.message, full.length, question, seconds)
   const scan = message && scanAnswer(message)
   if (!message || !scan)
     throw new ResolveError({ code: EDE.INVALID_DATA, text: 'the cluster sent an answer that cannot be handed on' })
   message[2] &= ~FLAG_AA // AA: nobody is authoritative for the short name
-  return { message, scan, seconds }
+  return { message, scan, seconds, rule }
 }
 
 /** RFC 2308 5, RFC 1035 3.2.1: seconds an answer may be kept. */
@@ -64,9 +73,9 @@ export function lifetime(scan: AnswerScan, negative: number): number {
   return scan.rcode === RCODE.NOERROR ? Math.min(scan.minTtl ?? 0, scan.negativeTtl ?? Infinity) : 0
 }
 
-export function ownAnswer(question: Uint8Array, type: number, kind: 'nxdomain' | 'loopback'): Resolved {
+export function ownAnswer(question: Uint8Array, type: number, kind: 'nxdomain' | 'loopback', rule: string): Resolved {
   const rcode = kind === 'nxdomain' ? RCODE.NXDOMAIN : RCODE.NOERROR
   const address = kind === 'loopback' ? LOOPBACK.get(type) : undefined
   const message = buildAnswer(question, rcode, address ? [address] : [], OWN_S)
-  return { message, scan: scanAnswer(message)!, seconds: kind === 'loopback' ? OWN_S : OWN_NEGATIVE_S }
+  return { message, scan: scanAnswer(message)!, seconds: kind === 'loopback' ? OWN_S : OWN_NEGATIVE_S, rule }
 }

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 import { u16 } from './message.ts'
 import type { DnsUpstream } from './port.ts'
 import { frame, TcpFramer } from './tcp.ts'
-import { type Outstanding, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
+import { type Outstanding, OutstandingQueries, type Settle, UpstreamError, withId } from './upstream.ts'
 
 /** A stream to the resolver; TunnelStream of src/tunnel is one. */
 export interface DnsStream {
@@ -117,8 +117,8 @@ class Connection {
     })
   }
 
-  send(query: Uint8Array, settle: Parameters<OutstandingQueries['add']>[1]): Outstanding {
-    const sent = this.outstanding.add(query, settle)
+  send(query: Uint8Array, settle: Settle): Outstanding {
+    const sent = this.outstanding.add(new Uint8Array(query), settle)
     this.#queue.push(frame(sent.message))
     if (this.#isOpen) this.#flush()
     return sent

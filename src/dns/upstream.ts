@@ -13,14 +13,37 @@ export class UpstreamError extends Error {
   }
 }
 
+/** Called once, with answer or error. */
+export type Settle = (answer: Uint8Array | undefined, error: UpstreamError | undefined) => void
+
 /** A query under way. */
-export interface Outstanding {
+export class Outstanding {
   /** With our id in it. */
   readonly message: Uint8Array
   /** Where its question ends. */
   readonly questionEnd: number
-  resolve(answer: Uint8Array): void
-  reject(error: UpstreamError): void
+  readonly #queries: Map<number, Outstanding>
+  readonly #settle: Settle
+
+  constructor(queries: Map<number, Outstanding>, message: Uint8Array, settle: Settle) {
+    this.#queries = queries
+    this.message = message
+    this.questionEnd = skipName(message, HEADER_LEN, message.length) + 4
+    this.#settle = settle
+  }
+
+  resolve(answer: Uint8Array): void {
+    if (this.#forget()) this.#settle(answer, undefined)
+  }
+
+  reject(error: UpstreamError): void {
+    if (this.#forget()) this.#settle(undefined, error)
+  }
+
+  #forget(): boolean {
+    const id = u16(this.message, 0)
+    return this.#queries.get(id) === this && this.#queries.delete(id)
+  }
 }
 
 /** Queries under way on one transport, by id. */
@@ -41,28 +64,14 @@ export class OutstandingQueries {
     return [...this.#byId.values()]
   }
 
-  /** Gives a copy of the query an id that is free. `settle` frees it; it is called once, with answer or error. */
-  add(
-    query: Uint8Array,
-    settle: (answer: Uint8Array | undefined, error: UpstreamError | undefined) => void,
-  ): Outstanding {
+  /** Writes an id that is free into the query, which is kept. `settle` is called when it is free again. */
+  add(message: Uint8Array, settle: Settle): Outstanding {
     // More than this under way and a free id takes long to find; an attacker's guesses also hit too often.
     if (this.#byId.size >= 0x4000) throw new UpstreamError('lost', 'too many DNS queries under way')
     let id = this.#random() & 0xffff
     while (this.#byId.has(id)) id = (id + 1) & 0xffff
-    const message = new Uint8Array(query)
     putU16(message, 0, id)
-    const finish = (answer: Uint8Array | undefined, error: UpstreamError | undefined) => {
-      if (this.#byId.get(id) !== outstanding) return
-      this.#byId.delete(id)
-      settle(answer, error)
-    }
-    const outstanding: Outstanding = {
-      message,
-      questionEnd: skipName(message, HEADER_LEN, message.length) + 4,
-      resolve: (answer) => finish(answer, undefined),
-      reject: (error) => finish(undefined, error),
-    }
+    const outstanding = new Outstanding(this.#byId, message, settle)
     this.#byId.set(id, outstanding)
     return outstanding
   }

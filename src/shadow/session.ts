@@ -18,11 +18,9 @@ import { Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'
 import type { Pinger } from './ping.ts'
 import type { RelaySet } from './relay.ts'
-import { UdpFlows } from './udp.ts'
+import { GATHER_MS, UdpFlows } from './udp.ts'
 
 const SWEEP_MS = 30_000
-/** The longest an answer waits for others to leave with: a client that gathers has waited longer itself. */
-const GATHER_MS = 2
 
 export interface SessionContext {
   version: string

@@ -9,6 +9,8 @@ export const UDP_IDLE_MS = 180_000
 const MAX_WAITING = 16
 /** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */
 const MANY = 8
+/** The longest an answer waits for others to leave with. */
+export const GATHER_MS = 4
 
 export interface UdpEvents {
   /** `mayWait`: more answers of this flow are due, with which it had better leave. */
@@ -24,10 +26,12 @@ interface Flow {
   lastUsed: number
   /** Until connected. */
   waiting: Buffer[] | undefined
-  /** How many datagrams the client's last message had, which message that was, and answers since some left. */
+  /** How many datagrams the client's last message had, and which message that was. */
   together: number
   message: number
+  /** Answers that wait to leave, and since when. */
   answers: number
+  since: number
 }
 
 export class UdpFlows {
@@ -57,11 +61,17 @@ export class UdpFlows {
       together: 1,
       message,
       answers: 0,
+      since: 0,
     }
     this.#flows.set(id, flow)
     socket.on('message', (payload) => {
-      flow.lastUsed = this.#now()
+      const now = this.#now()
+      flow.lastUsed = now
       // As many at a time as came at a time: who sends singly waits for nobody.
+      if (flow.answers === 0 || now - flow.since > GATHER_MS) {
+        flow.answers = 0
+        flow.since = now
+      }
       const mayWait = flow.together >= MANY && ++flow.answers < flow.together
       if (!mayWait) flow.answers = 0
       this.#events.onDatagram(id, payload, mayWait)
