@@ -12,6 +12,7 @@ import {
   uint32,
 } from '../tunnel/control.ts'
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
+import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
 import { Claimant } from './claimant.ts'
@@ -130,7 +131,7 @@ export class AgentSession {
         break
       case FrameType.probe: {
         const microseconds = body.length >= 4 ? body.readUInt32BE(0) : 0
-        this.#mux.flight.hurry() // it measures the line, not what stands in it
+        this.#mux.flight.quiet() // it measures the line, not what stands in it
         if (microseconds > 0) this.#budget.roundTripMs = microseconds / 1000
         this.#frames?.send(FrameType.probed, id)
         break
@@ -160,7 +161,7 @@ export class AgentSession {
     try {
       const said = JSON.parse(body.toString()) as { client?: unknown; arrivals?: unknown }
       client = String(said.client).slice(0, 64)
-      if (said.arrivals === true)
+      if (typeof said.arrivals === 'number')
         this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
     } catch {
       // An answer does no harm.
@@ -172,7 +173,7 @@ export class AgentSession {
       session: randomBytes(16).toString('hex'),
       addresses: ownAddresses(),
       resolvConf: readText(this.#context.resolvConfPath),
-      arrivals: true,
+      arrivals: TELL_REST_MS,
       capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true },
     }
     this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))

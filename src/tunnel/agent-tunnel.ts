@@ -21,6 +21,7 @@ import type {
   TunnelDatagrams,
   TunnelListener,
 } from './port.ts'
+import { TELL_REST_MS } from './ssh/flight.ts'
 import type { Session } from './ssh/session.ts'
 import { SshTunnel } from './ssh-tunnel.ts'
 import type { Transport } from './transport.ts'
@@ -82,7 +83,7 @@ export class AgentTunnel extends SshTunnel {
           addresses: hello.addresses ?? [],
           resolvConf: hello.resolvConf,
         }
-        if (hello.arrivals === true)
+        if (typeof hello.arrivals === 'number')
           this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
         this.#warmUp(WARM_UP_PROBES)
         resolve()
@@ -94,7 +95,7 @@ export class AgentTunnel extends SshTunnel {
       this.#frames.send(
         FrameType.hello,
         0,
-        Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client, arrivals: true })),
+        Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client, arrivals: TELL_REST_MS })),
       )
     })
   }

@@ -34,8 +34,8 @@ export interface AgentHello {
   session: string
   addresses: string[]
   resolvConf?: string
-  /** It sends and understands ARRIVED. */
-  arrivals?: boolean
+  /** It understands ARRIVED, and sends it at most so many ms after 8 KiB have come. */
+  arrivals?: number
   capabilities: { udp: boolean; ping: boolean; reset: boolean }
 }
 

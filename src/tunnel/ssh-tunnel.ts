@@ -102,7 +102,7 @@ export abstract class SshTunnel implements Tunnel {
 
   #time(answered: (milliseconds: number) => void): void {
     const started = this.now()
-    this.session.mux.flight.hurry()
+    this.session.mux.flight.quiet()
     this.beat(() => answered(this.now() - started))
   }
 

@@ -90,6 +90,7 @@ export class Channel {
   starved = false
   quantum = 0
   readonly pulse = new Pulse()
+  readonly incoming = new Pulse()
   /** The owner has let go. */
   abandoned = false
 

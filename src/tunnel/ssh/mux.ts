@@ -3,7 +3,7 @@
 
 import type { Transport } from '../transport.ts'
 import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_DATA } from './channel.ts'
-import { Flight } from './flight.ts'
+import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
@@ -12,9 +12,8 @@ const FIRST_CHANNEL = 2 ** 20
 const LAST_CHANNEL = 2 ** 31
 /** Bytes the transport may hold before channels wait: enough to keep a line busy for a turn, short enough for an echo behind it. */
 const TRANSPORT_LIMIT = 256 * 1024
-/** A channel that was not waiting gets this much through even then: keystrokes do not queue behind bulk. */
-const EXPRESS_BYTES = 4 * 1024
-const EXPRESS_LIMIT = 4 * TRANSPORT_LIMIT
+/** Channels that send little do not wait for that, but for this: keystrokes do not queue behind bulk. */
+const AHEAD_LIMIT = 4 * TRANSPORT_LIMIT
 /** What one waiting channel may send before the next one's turn. */
 const QUANTUM = 64 * 1024
 
@@ -31,6 +30,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #next = FIRST_CHANNEL
   #draining = false
   #lost = false
+  #telling: NodeJS.Timeout | undefined
   /** To tell the far side that so many bytes of channel data (modulo 2^32) have come. Set where it understands that. */
   tellArrived: (total: number) => void = () => {}
   bytesIn = 0
@@ -78,7 +78,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   ): Channel {
     const channel = this.#create(handler, window)
     if (this.#lost) queueMicrotask(() => this.#lose(channel))
-    else this.#port.open(type, channel.id, window, MAX_DATA, target)
+    else {
+      this.flight.hurry()
+      this.#port.open(type, channel.id, window, MAX_DATA, target)
+    }
     return channel
   }
 
@@ -90,7 +93,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     channel.maxData = Math.min(MAX_DATA, request.packetSize)
     channel.open = true
     if (this.#lost) queueMicrotask(() => this.#lose(channel))
-    else this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
+    else {
+      this.flight.hurry()
+      this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
+    }
     return channel
   }
 
@@ -109,14 +115,13 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   write(channel: Channel, buffer: Uint8Array, start: number, end: number, urgent: boolean): number {
     if (!channel.open || channel.sentEof || channel.sentClose || this.#lost) return 0
     let p = start
-    let express = EXPRESS_BYTES
     while (p < end) {
       const credit = urgent ? channel.credit : channel.credit - channel.reserve
       if (credit <= 0) {
         channel.starved = true
         break
       }
-      const room = urgent ? MAX_DATA : this.#room(channel, express)
+      const room = urgent ? MAX_DATA : this.#room(channel)
       if (room <= 0) {
         this.#park(channel)
         break
@@ -126,7 +131,6 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
       this.flight.sent(size, urgent ? undefined : channel.pulse)
       channel.credit -= size
       channel.quantum -= size
-      express -= size
       p += size
     }
     this.bytesOut += p - start
@@ -171,15 +175,15 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     return channel
   }
 
-  /** How much this channel may write now, `express` if others are waiting. */
-  #room(channel: Channel, express: number): number {
+  /** How much this channel may write now. */
+  #room(channel: Channel): number {
     if (this.#port.exchangingKeys) return 0
     const { buffered } = this.#transport
     if (buffered < TRANSPORT_LIMIT && !this.flight.full) {
       if (this.#draining) return channel.quantum
       if (this.#parked.length === 0) return MAX_DATA
     }
-    return channel.parked || buffered >= EXPRESS_LIMIT ? 0 : express
+    return buffered >= AHEAD_LIMIT ? 0 : this.flight.ahead(channel.pulse)
   }
 
   #park(channel: Channel): void {
@@ -198,6 +202,17 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
       channel.handler.onDrain()
     }
     this.#draining = false
+  }
+
+  #tell(arrived: number): void {
+    if (arrived >= 0) this.tellArrived(arrived)
+    else if (!this.#telling && this.flight.untold >= TELL_SHORT_BYTES)
+      this.#telling = setTimeout(this.#tellRest, TELL_REST_MS).unref()
+  }
+
+  readonly #tellRest = (): void => {
+    this.#telling = undefined
+    if (!this.#lost && this.flight.untold >= TELL_SHORT_BYTES) this.tellArrived(this.flight.tell())
   }
 
   #sendClose(channel: Channel): void {
@@ -263,8 +278,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     if (id < FIRST_CHANNEL) return false
     const channel = this.#channels.get(id)
     const { slab } = this.#port.source
-    const tell = this.flight.received(data.length)
-    if (tell >= 0) this.tellArrived(tell)
+    this.#tell(this.flight.received(data.length, channel?.use === 'read' ? undefined : channel?.incoming))
     if (!channel) {
       slab?.keep()
       return true
