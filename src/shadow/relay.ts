@@ -1,10 +1,10 @@
 // One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
 import { connect, isIP, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
-import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
+import { type Channel, type ChannelHandler, MAX_OWN_DATA } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 
-/** Sockets are read into one buffer, since what is read is sent before the next read: four channel messages. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(128 * 1024)
+/** Sockets are read into one buffer, since what is read is sent before the next read: two channel messages. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)
 /** Of all sessions together; more are refused as a shortage. */
 const MAX_RELAYS = 20_000
 

@@ -2,6 +2,8 @@
 import { IpAddress } from '../wire/address.ts'
 
 export const CONTROL_CHANNEL = 'control@kt'
+/** The agent's SSH identification, behind `SSH-2.0-`. */
+export const AGENT_IDENT = 'kt_agent'
 export const PROTOCOL_VERSION = 1
 
 export const FrameType = {

@@ -1,10 +1,15 @@
 // One channel: its two windows, how far it is from its end, and what its owner may do. The mux drives it.
 import { Pulse } from './flight.ts'
-import type { Slab } from './unpack.ts'
+import type { Slab } from './slab.ts'
 import type { ReceiveWindow } from './window.ts'
 
 /** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
 export const MAX_DATA = 32 * 1024
+/**
+ * The same between kt's own two ends: what fills the largest frame that a TUN takes, 44 segments of 1460 bytes. A packet costs
+ * each end 15 us however short it is.
+ */
+export const MAX_OWN_DATA = 44 * 1460
 
 /** A channel's owner. No call comes after onRefused or onClose, nor after `reset` or `abandon` here. */
 export interface ChannelHandler {
@@ -76,6 +81,8 @@ export class Channel {
   /** Bytes the other side still takes. */
   credit = 0
   maxData = MAX_DATA
+  /** Less credit than this is not worth a packet while more is to be sent; 0 where the window is too small to wait. */
+  wholeCredit = 0
   /** What we leave of a window that is larger than the line needs; see `ChannelMux.limitSending`. */
   reserve = 0
   fullCredit = 0
@@ -99,6 +106,14 @@ export class Channel {
     this.id = id
     this.handler = handler
     this.window = window
+  }
+
+  /** What the other side takes: `window` bytes for now, `maxData` of them in a message. */
+  permit(window: number, maxData: number): void {
+    this.credit = window
+    this.maxData = maxData
+    // The other side gives back what it has got by halves of its window at the latest, so who waits for this much gets it.
+    this.wholeCredit = window >= 4 * maxData ? maxData : 0
   }
 
   /** As TunnelStream.write. */

@@ -2,8 +2,9 @@
 // `takeOver`, which fails at start-up, not in mid-transfer, when another version has other insides.
 import crypto from 'ssh2/lib/protocol/crypto.js'
 import utils from 'ssh2/lib/protocol/utils.js'
+import type { PacketSource } from './packet-shape.ts'
 import { type CipherShape, placePackets } from './packets.ts'
-import { type DecipherShape, improveDecipher, type PacketSource } from './unpack.ts'
+import { type DecipherShape, improveDecipher } from './unpack.ts'
 
 /** RFC 4250 4.1.2 */
 const CHANNEL_OPEN = 90
@@ -53,6 +54,8 @@ export interface ChannelEvents {
   onConfirmed(confirmation: OpenConfirmation): boolean
   onRefused(channel: number, reason: number, description: string): boolean
   onData(channel: number, data: Buffer): boolean
+  /** Whether `onData` takes what comes on this channel. */
+  hasChannel(channel: number): boolean
   onWindow(channel: number, bytes: number): boolean
   onEof(channel: number): boolean
   onClosed(channel: number): boolean
@@ -99,11 +102,16 @@ function insidesOf(owner: object): Protocol {
 export class ChannelPort {
   readonly #protocol: Protocol
   /** Where the data lies that `onData` is being told of. */
-  readonly source: PacketSource = { slab: undefined }
+  readonly source: PacketSource
 
   /** Takes over the channel messages of an authenticated ssh2 Client or server connection; what `events` does not know stays ssh2's. */
   constructor(connection: object, events: ChannelEvents) {
     this.#protocol = insidesOf(connection)
+    this.source = {
+      slab: undefined,
+      takes: (channel) => !this.exchangingKeys && events.hasChannel(channel),
+      tell: (channel, data) => void events.onData(channel, data),
+    }
     const handlers = this.#protocol._handlers
     const wrap = (name: string, ours: (...args: never[]) => boolean) => {
       const theirs = handlers[name]!

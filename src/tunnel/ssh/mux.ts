@@ -2,7 +2,7 @@
 // 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
 
 import type { Transport } from '../transport.ts'
-import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_DATA } from './channel.ts'
+import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_OWN_DATA } from './channel.ts'
 import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
@@ -15,7 +15,7 @@ const TRANSPORT_LIMIT = 256 * 1024
 /** Channels that send little do not wait for that, but for this: keystrokes do not queue behind bulk. */
 const AHEAD_LIMIT = 4 * TRANSPORT_LIMIT
 /** What one waiting channel may send before the next one's turn. */
-const QUANTUM = 64 * 1024
+const QUANTUM = 2 * MAX_OWN_DATA
 
 /** docs/agent-protocol.md: RST in order with the data. */
 export const RESET_REQUEST = 'reset@kt'
@@ -31,6 +31,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #draining = false
   #lost = false
   #telling: NodeJS.Timeout | undefined
+  readonly #maxData: number
   /** To tell the far side that so many bytes of channel data (modulo 2^32) have come. Set where it understands that. */
   tellArrived: (total: number) => void = () => {}
   bytesIn = 0
@@ -45,7 +46,9 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   /** Decides about channels the other side opens; true if it took the request (and confirms or refuses it). */
   onIncoming: (request: OpenRequest) => boolean = () => false
 
-  constructor(connection: object, transport: Transport, budget: WindowBudget) {
+  /** `maxData`: the most channel data of a message that is taken, and sent to who takes so much. */
+  constructor(connection: object, transport: Transport, budget: WindowBudget, maxData: number) {
+    this.#maxData = maxData
     this.#transport = transport
     this.#budget = budget
     this.flight = new Flight(budget.now, () => budget.roundTripMs)
@@ -80,7 +83,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     if (this.#lost) queueMicrotask(() => this.#lose(channel))
     else {
       this.flight.hurry()
-      this.#port.open(type, channel.id, window, MAX_DATA, target)
+      this.#port.open(type, channel.id, window, this.#maxData, target)
     }
     return channel
   }
@@ -89,13 +92,12 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   accept(request: OpenRequest, handler: ChannelHandler, window = INITIAL_WINDOW): Channel {
     const channel = this.#create(handler, window)
     channel.remoteId = request.sender
-    channel.credit = request.window
-    channel.maxData = Math.min(MAX_DATA, request.packetSize)
+    channel.permit(request.window, Math.min(this.#maxData, request.packetSize))
     channel.open = true
     if (this.#lost) queueMicrotask(() => this.#lose(channel))
     else {
       this.flight.hurry()
-      this.#port.confirm(request.sender, channel.id, window, MAX_DATA)
+      this.#port.confirm(request.sender, channel.id, window, this.#maxData)
     }
     return channel
   }
@@ -117,11 +119,11 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     let p = start
     while (p < end) {
       const credit = urgent ? channel.credit : channel.credit - channel.reserve
-      if (credit <= 0) {
+      if (credit <= 0 || (credit < channel.wholeCredit && credit < end - p && !urgent)) {
         channel.starved = true
         break
       }
-      const room = urgent ? MAX_DATA : this.#room(channel)
+      const room = urgent ? this.#maxData : this.#room(channel)
       if (room <= 0) {
         this.#park(channel)
         break
@@ -181,7 +183,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     const { buffered } = this.#transport
     if (buffered < TRANSPORT_LIMIT && !this.flight.full) {
       if (this.#draining) return channel.quantum
-      if (this.#parked.length === 0) return MAX_DATA
+      if (this.#parked.length === 0) return this.#maxData
     }
     return buffered >= AHEAD_LIMIT ? 0 : this.flight.ahead(channel.pulse)
   }
@@ -248,8 +250,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     if (!channel) return confirmation.recipient >= FIRST_CHANNEL
     channel.open = true
     channel.remoteId = confirmation.sender
-    channel.credit = confirmation.window
-    channel.maxData = Math.min(MAX_DATA, confirmation.packetSize)
+    channel.permit(confirmation.window, Math.min(this.#maxData, confirmation.packetSize))
     if (this.limitSending) {
       channel.sending = new ReceiveWindow(this.#budget)
       channel.fullCredit = confirmation.window
@@ -271,6 +272,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     this.#forget(channel)
     channel.handler.onRefused(reason, description)
     return true
+  }
+
+  hasChannel(id: number): boolean {
+    return id >= FIRST_CHANNEL
   }
 
   onData(id: number, data: Buffer): boolean {

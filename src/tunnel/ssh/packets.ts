@@ -2,6 +2,7 @@
 // one copy and one allocation of 32 KiB less, and no system call for the padding. Ciphers of other shapes stay as they are.
 // (The other direction is unpack.ts.)
 import { createCipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
+import { countUp } from './gcm-decipher.ts'
 
 /** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
 export interface CipherShape {
@@ -78,10 +79,6 @@ function encryptGcm(cipher: CipherShape, key: KeyObject, packet: Buffer): void {
   aes.final()
   packet.set(aes.getAuthTag(), packet.length - GCM_TAG)
   cipher._onWrite(packet)
-  // RFC 5647 7.1: the invocation counter is the last 8 bytes.
-  for (let i = 11; i >= 4; i--) {
-    iv[i] = (iv[i] + 1) & 255
-    if (iv[i] !== 0) break
-  }
+  countUp(iv)
   cipher.outSeqno = (cipher.outSeqno + 1) >>> 0
 }

@@ -5,8 +5,10 @@ import type { Socket } from 'node:net'
 import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 'ssh2'
 import keyParser from 'ssh2/lib/protocol/keyParser.js'
 import Server from 'ssh2/lib/server.js'
+import { AGENT_IDENT } from '../control.ts'
 import { socketTransport } from '../tcp.ts'
 import type { Transport } from '../transport.ts'
+import { MAX_OWN_DATA } from './channel.ts'
 import { ChannelMux } from './mux.ts'
 import { SshSocket } from './socket.ts'
 import { WindowBudget } from './window.ts'
@@ -42,7 +44,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
   const authorized = options.authorized === undefined ? undefined : readKey(options.authorized)
   const transports = new Map<SshSocket, Transport>()
 
-  const server = new Server({ hostKeys: [options.hostKey], ident: 'kt_agent', keepaliveInterval: 0 } as never)
+  const server = new Server({ hostKeys: [options.hostKey], ident: AGENT_IDENT, keepaliveInterval: 0 } as never)
   server.on('connection', (connection: Connection) => {
     const socket = (connection as unknown as { _sock: SshSocket })._sock
     let mux: ChannelMux | undefined
@@ -50,7 +52,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     connection.on('authentication', (context) => authenticate(context, authorized))
     connection.on('ready', () => {
       const budget = new WindowBudget(options.now)
-      mux = new ChannelMux(connection, transports.get(socket)!, budget)
+      mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
       mux.improveCiphers()
       session = options.onSession(mux, budget)
     })

@@ -1,8 +1,10 @@
 // An SSH session over a transport, as client: key exchange, pinned host key, our key; then the mux has the channels.
 import type { ClientChannel, ConnectConfig, Client as SshClient } from 'ssh2'
 import Client from 'ssh2/lib/client.js'
+import { AGENT_IDENT } from '../control.ts'
 import { TunnelError } from '../errors.ts'
 import type { Transport } from '../transport.ts'
+import { MAX_DATA, MAX_OWN_DATA } from './channel.ts'
 import { ChannelMux } from './mux.ts'
 import { SshSocket } from './socket.ts'
 import { WindowBudget } from './window.ts'
@@ -81,15 +83,15 @@ export function openSession(options: SessionOptions): Promise<Session> {
     client.on('ready', () => {
       ready = true
       const budget = new WindowBudget(options.now)
+      const serverVersion = (client as unknown as { _remoteVer?: string })._remoteVer ?? 'unknown'
       try {
-        mux = new ChannelMux(client, transport, budget)
+        mux = new ChannelMux(client, transport, budget, serverVersion === AGENT_IDENT ? MAX_OWN_DATA : MAX_DATA)
         improve()
       } catch (error) {
         reject(new TunnelError('protocol', (error as Error).message, 'install kt again with the ssh2 of its lock file'))
         client.destroy()
         return
       }
-      const serverVersion = (client as unknown as { _remoteVer?: string })._remoteVer ?? 'unknown'
       resolve({ client, mux, budget, hostKey: shown!, serverVersion, over })
     })
     const verifyHost = (key: Buffer): boolean => {

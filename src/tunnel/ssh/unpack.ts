@@ -2,6 +2,9 @@
 // several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. With node:crypto: a key object
 // instead of a buffer as key. Deciphers of other shapes stay as they are.
 import { createSecretKey, type KeyObject } from 'node:crypto'
+import { GcmUnpacker } from './gcm-decipher.ts'
+import { LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
+import { SLAB_BYTES, takeSlab } from './slab.ts'
 
 /** What this module reads and replaces on an ssh2 1.17.0 decipher object, found by shape: bundling renames its classes. */
 export interface DecipherShape {
@@ -16,51 +19,7 @@ export interface DecipherShape {
   _tag?: Buffer
   _decipherKey?: Buffer | KeyObject
   _decipherIV?: Buffer
-}
-
-const LENGTH_BYTES = 4
-const TAG_BYTES = 16 // RFC 5647 6.3
-const BLOCK = 16 // RFC 5647 7.1
-/** As ssh2 has it, less the length field and tag. */
-const MAX_PACKET = 35_000
-/** Seven packets of 32 KiB; what an owner keeps of one keeps all of it. */
-const SLAB_BYTES = 232 * 1024
-
-/** Spare slabs of all sessions together: 7 MiB. */
-const MAX_SPARE = 32
-const spare: Slab[] = []
-
-/**
- * Memory for packets. Fresh memory for all that arrives makes V8 collect garbage several times a second (measured: a quarter
- * of the process's work at 400 MB/s), so it is used again when every packet in it has been let go.
- */
-export class Slab {
-  readonly bytes = Buffer.allocUnsafeSlow(SLAB_BYTES)
-  #users = 1 // the one who fills it
-  #kept = false
-
-  /** A view of it is in use until `release`. */
-  retain(): void {
-    this.#users++
-  }
-
-  release(): void {
-    if (--this.#users === 0 && !this.#kept && spare.length < MAX_SPARE) {
-      this.#users = 1
-      spare.push(this)
-    }
-  }
-
-  /** A view of it is kept for good: it is left to the garbage collector. */
-  keep(): void {
-    this.#kept = true
-  }
-}
-
-/** Where the packet that is being delivered lies. */
-export interface PacketSource {
-  /** Undefined while it is memory of ssh2's own. */
-  slab: Slab | undefined
+  _decipherSSLName?: string
 }
 
 /** RFC 4250 4.1.2: channel messages; of others ssh2 may keep a view. */
@@ -68,9 +27,8 @@ const FIRST_CHANNEL_MESSAGE = 90
 
 /** Returns true when the decipher keeps nothing of its input any more. `source` is told of each packet's slab. */
 export function improveDecipher(decipher: DecipherShape, source: PacketSource): boolean {
-  if (Buffer.isBuffer(decipher._decipherKey) && decipher._decipherIV?.length === 12) {
-    // It makes a decipher a packet: 2 us with a key object, 16 with a buffer as key (Node 24).
-    decipher._decipherKey = createSecretKey(decipher._decipherKey)
+  if (Buffer.isBuffer(decipher._decipherKey) && decipher._decipherIV?.length === 12 && decipher._decipherSSLName) {
+    unpackByCrypto(decipher, createSecretKey(decipher._decipherKey), source)
     return true
   }
   const { _instance: instance } = decipher
@@ -104,9 +62,19 @@ export function improveDecipher(decipher: DecipherShape, source: PacketSource): 
   return true
 }
 
+function unpackByCrypto(decipher: DecipherShape, key: KeyObject, source: PacketSource): void {
+  const theirs = decipher.decrypt
+  const unpacker = new GcmUnpacker(decipher, key, source)
+  let ours = false
+  decipher.decrypt = (data, p, length) => {
+    ours ||= decipher._lenBytes === 0 && decipher._pktLen === 0
+    return ours ? unpacker.push(data, p, length) : theirs.call(decipher, data, p, length)
+  }
+}
+
 /** Packets one after the other, each in one piece. */
 class PacketSlabs {
-  slab = new Slab()
+  slab = takeSlab()
   start = 0
   /** Where the packet ends, once its length is known. */
   end = LENGTH_BYTES
@@ -139,9 +107,7 @@ class PacketSlabs {
   }
 
   #measure(): void {
-    const size = this.slab.bytes.readUInt32BE(this.start)
-    if (size < BLOCK || size % BLOCK !== 0 || size > MAX_PACKET - LENGTH_BYTES - TAG_BYTES)
-      throw new Error(`Bad packet length: ${size}`)
+    const size = packetBytes(this.slab.bytes.readUInt32BE(this.start))
     const whole = LENGTH_BYTES + size + TAG_BYTES
     if (this.start + whole > SLAB_BYTES) this.#renew(LENGTH_BYTES)
     this.end = this.start + whole
@@ -150,7 +116,7 @@ class PacketSlabs {
   /** A new slab, beginning with what there is of the packet. */
   #renew(keep: number): void {
     const old = this.slab
-    this.slab = spare.pop() ?? new Slab()
+    this.slab = takeSlab()
     this.slab.bytes.set(old.bytes.subarray(this.start, this.start + keep))
     this.start = 0
     old.release()

@@ -1,8 +1,9 @@
 // How much the other side may send on a channel: small for idle flows, grown for busy ones until the window is no longer what
 // limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
+import { MAX_OWN_DATA } from './channel.ts'
 
-/** Of each channel at the start. OpenSSH starts with 2 MiB. */
-export const INITIAL_WINDOW = 256 * 1024
+/** Of each channel at the start, 257 KB. OpenSSH starts with 2 MiB. */
+export const INITIAL_WINDOW = 4 * MAX_OWN_DATA
 /** 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
 export const MAX_WINDOW = 16 * 1024 * 1024
 const DEFAULT_BUDGET = 64 * 1024 * 1024
