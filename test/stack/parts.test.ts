@@ -123,6 +123,50 @@ test('Hold: segments in any order come out once and in order, and cost nothing w
   )
 })
 
+test('Hold: bytes in order come out as they went in, however much is taken at a time, and cost nothing when gone', () => {
+  const size = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 30_000, max: 66_000 }))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(size, fc.nat(80_000)), { maxLength: 25 }), (steps) => {
+      const core = new Core({ mtu: 1500, gso: true, random: () => 0, output() {} })
+      const hold = new Hold(core)
+      let [into, out] = [0, 0]
+      const drain = (most: number) =>
+        hold.drain((buffer, start, end) => {
+          const taken = Math.min(most, end - start)
+          most -= taken
+          assert.deepEqual(buffer.slice(start, start + taken), pattern(taken, out))
+          out += taken
+          return taken
+        })
+      for (const [length, most] of steps) {
+        hold.append(pattern(length, into), 0, length)
+        into += length
+        drain(most)
+        assert.equal(hold.readyBytes, into - out)
+      }
+      drain(Number.POSITIVE_INFINITY)
+      assert.equal(out, into)
+      assert.equal(core.receiveHeld, 0)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('Hold: an upload that waits for its owner does so in the same memory', () => {
+  const hold = new Hold(new Core({ mtu: 1500, gso: true, random: () => 0, output() {} }))
+  const frame = pattern(44 * 1460, 0)
+  const memory = new Set<ArrayBufferLike>()
+  for (let i = 0; i < 1000; i++) {
+    hold.append(frame, 0, frame.length)
+    if (i % 10 !== 9) continue
+    hold.drain((buffer, start, end) => {
+      memory.add(buffer.buffer)
+      return end - start
+    })
+  }
+  assert.ok(memory.size <= 20, `${memory.size} buffers for 100 rounds of 10 frames`)
+})
+
 class Item implements Timed {
   deadline = Infinity
   timerTime = 0

@@ -6,6 +6,14 @@ import type { Core } from '../core.ts'
 const OVERHEAD = 256
 /** Smallest allocation for bytes in order, so that a drip of single bytes does not become as many entries. */
 const CHUNK = 4096
+/**
+ * What holds the payload of one large frame. Used again: on uploads nearly all bytes wait here for the tunnel, and fresh memory
+ * for each made V8 collect all garbage three times a second.
+ */
+const FRAME_BYTES = 64 * 1024
+/** 4 MiB of it stay. */
+const MAX_SPARE = 64
+const spare: ArrayBuffer[] = []
 /** Segments behind gaps at most. */
 const MAX_PIECES = 1024
 
@@ -52,7 +60,7 @@ export class Hold {
       start += room
     }
     if (start === end) return
-    const chunk = new Uint8Array(Math.max(CHUNK, end - start))
+    const chunk = memoryFor(end - start)
     chunk.set(buffer.subarray(start, end))
     this.ready.push(chunk)
     this.lastUsed = end - start
@@ -81,6 +89,7 @@ export class Hold {
         this.ready.shift()
         this.firstTaken = 0
         this.account(-(chunk.length + OVERHEAD))
+        if (chunk.buffer.byteLength === FRAME_BYTES && spare.length < MAX_SPARE) spare.push(chunk.buffer as ArrayBuffer)
       }
     }
   }
@@ -163,4 +172,10 @@ export class Hold {
     }
     return count
   }
+}
+
+/** At least `length` bytes; for little more than that, so that more can follow, for much exactly that. */
+function memoryFor(length: number): Uint8Array {
+  if (length < FRAME_BYTES / 2 || length > FRAME_BYTES) return new Uint8Array(Math.max(CHUNK, length))
+  return new Uint8Array(spare.pop() ?? new ArrayBuffer(FRAME_BYTES), 0, length)
 }

@@ -11,7 +11,7 @@ import type { Transport } from '../transport.ts'
 import { MAX_OWN_DATA } from './channel.ts'
 import { ChannelMux } from './mux.ts'
 import { SshSocket } from './socket.ts'
-import { WindowBudget } from './window.ts'
+import { OWN_SLACK_MS, WindowBudget } from './window.ts'
 
 /** What a session does once it is authenticated. */
 export interface ServerSession {
@@ -52,6 +52,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     connection.on('authentication', (context) => authenticate(context, authorized))
     connection.on('ready', () => {
       const budget = new WindowBudget(options.now)
+      budget.slackMs = OWN_SLACK_MS
       mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
       mux.improveCiphers()
       session = options.onSession(mux, budget)

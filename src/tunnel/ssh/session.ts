@@ -7,7 +7,7 @@ import type { Transport } from '../transport.ts'
 import { MAX_DATA, MAX_OWN_DATA } from './channel.ts'
 import { ChannelMux } from './mux.ts'
 import { SshSocket } from './socket.ts'
-import { WindowBudget } from './window.ts'
+import { OWN_SLACK_MS, WindowBudget } from './window.ts'
 
 export interface SessionOptions {
   transport: Transport
@@ -85,7 +85,9 @@ export function openSession(options: SessionOptions): Promise<Session> {
       const budget = new WindowBudget(options.now)
       const serverVersion = (client as unknown as { _remoteVer?: string })._remoteVer ?? 'unknown'
       try {
-        mux = new ChannelMux(client, transport, budget, serverVersion === AGENT_IDENT ? MAX_OWN_DATA : MAX_DATA)
+        const own = serverVersion === AGENT_IDENT
+        if (own) budget.slackMs = OWN_SLACK_MS
+        mux = new ChannelMux(client, transport, budget, own ? MAX_OWN_DATA : MAX_DATA)
         improve()
       } catch (error) {
         reject(new TunnelError('protocol', (error as Error).message, 'install kt again with the ssh2 of its lock file'))
