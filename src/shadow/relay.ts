@@ -1,7 +1,8 @@
 // One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
 import { connect, isIP, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
-import { type Channel, type ChannelHandler, MAX_OWN_DATA } from '../tunnel/ssh/channel.ts'
+import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
 
 /** Sockets are read into one buffer, since what is read is sent before the next read: two channel messages. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)

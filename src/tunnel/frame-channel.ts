@@ -2,8 +2,9 @@
 // datagrams that find no room are dropped. The datagrams of one turn, and those that may wait, leave as one SSH message: each
 // message costs every process on the way a system call or a cipher's run, which is more than a datagram itself costs.
 import { encodeFrame, FrameReader, frameSize, putFrame } from './control.ts'
-import { type Channel, type ChannelHandler, MAX_DATA } from './ssh/channel.ts'
+import type { Channel, ChannelHandler } from './ssh/channel.ts'
 import type { ChannelMux } from './ssh/mux.ts'
+import { MAX_DATA } from './ssh/packet-shape.ts'
 
 /** Larger than a flow's, since datagrams are dropped when it is used up. */
 export const CONTROL_WINDOW = 2 * 1024 * 1024

@@ -1,15 +1,8 @@
 // One channel: its two windows, how far it is from its end, and what its owner may do. The mux drives it.
 import { Pulse } from './flight.ts'
+import { MAX_DATA } from './packet-shape.ts'
 import type { Slab } from './slab.ts'
 import type { ReceiveWindow } from './window.ts'
-
-/** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
-export const MAX_DATA = 32 * 1024
-/**
- * The same between kt's own two ends: what fills the largest frame that a TUN takes, 44 segments of 1460 bytes. A packet costs
- * each end 15 us however short it is.
- */
-export const MAX_OWN_DATA = 44 * 1460
 
 /** A channel's owner. No call comes after onRefused or onClose, nor after `reset` or `abandon` here. */
 export interface ChannelHandler {

@@ -2,9 +2,10 @@
 // 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
 
 import type { Transport } from '../transport.ts'
-import { Channel, type ChannelHandler, type ChannelOwner, deaf, MAX_OWN_DATA } from './channel.ts'
+import { Channel, type ChannelHandler, type ChannelOwner, deaf } from './channel.ts'
 import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
+import { MAX_OWN_DATA } from './packet-shape.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
 /** ssh2 numbers its own channels from 0: ours are far above. */

@@ -1,6 +1,13 @@
 // Lengths of an SSH packet in AES-GCM (RFC 5647), and what who unpacks them tells of them.
-import { MAX_OWN_DATA } from './channel.ts'
 import type { Slab } from './slab.ts'
+
+/** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
+export const MAX_DATA = 32 * 1024
+/**
+ * The same between kt's own two ends: what fills the largest frame that a TUN takes, 44 segments of 1460 bytes. A packet costs
+ * each end 15 us however short it is.
+ */
+export const MAX_OWN_DATA = 44 * 1460
 
 export const LENGTH_BYTES = 4
 export const TAG_BYTES = 16 // RFC 5647 6.3

@@ -1,6 +1,6 @@
 // How much the other side may send on a channel: small for idle flows, grown for busy ones until the window is no longer what
 // limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
-import { MAX_OWN_DATA } from './channel.ts'
+import { MAX_OWN_DATA } from './packet-shape.ts'
 
 /** Of each channel at the start, 257 KB. OpenSSH starts with 2 MiB. */
 export const INITIAL_WINDOW = 4 * MAX_OWN_DATA
