@@ -140,7 +140,9 @@ export class Flight {
   /** The line is going to be measured: what stands in queues drains first. */
   quiet(): void {
     const now = this.#now()
-    if (now > this.#quietUntil + QUIET_EVERY_MS) this.#quietUntil = now + QUIET_MS + 2 * this.#roundTripMs()
+    if (now < this.#quietUntil + QUIET_EVERY_MS) return
+    // The other direction is quiet then too.
+    this.#quietUntil = this.#tellUntil = now + QUIET_MS + 2 * this.#roundTripMs()
   }
 
   /** A channel has got data; `pulse` is of what it gets, none for frames that nobody waits for. Returns the count to tell now (modulo 2^32), or -1. */
