@@ -35,8 +35,8 @@ const GIVE_UP_MS = 3000
 // With so many under way a query may wait for others to leave with, for a small part of what answers take longer than they
 // could: where nothing queues nothing waits. The tunnel's work is for messages rather than for what is in them.
 const MANY = 8
-const SHARE_OF_QUEUE = 1 / 8
-const LONGEST_GATHER_MS = 8
+const SHARE_OF_QUEUE = 1 / 5
+const LONGEST_GATHER_MS = 10
 /** How long it is believed what an answer takes at least. */
 const LEAST_HOLDS_MS = 60_000
 /** What a resolver's socket holds without a loss is some hundred datagrams. */

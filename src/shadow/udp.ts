@@ -10,7 +10,7 @@ const MAX_WAITING = 16
 /** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */
 const MANY = 8
 /** The longest an answer waits for others to leave with. */
-export const GATHER_MS = 4
+export const GATHER_MS = 8
 
 export interface UdpEvents {
   /** `mayWait`: more answers of this flow are due, with which it had better leave. */
