@@ -110,14 +110,20 @@ async function overCluster(): Promise<void> {
     const many = write('many', podNames(63, 10_000))
     const works: { name: string; of: (side: Side) => Promise<Outcome> }[] = [
       { name: 'one name', of: (side) => dnsperf(side, one, '-l', '3') },
-      { name: '10,000 names, asked before', of: (side) => dnsperf(side, many, '-l', '3') },
+      {
+        name: '10,000 names, asked before',
+        of: async (side) => {
+          // Once more, since CoreDNS gives them 30 s, which the other works take.
+          await dnsperf(side, many, '-n', '1', '-l', `${LIMIT_S}`)
+          return dnsperf(side, many, '-l', '3')
+        },
+      },
       {
         name: `${Number(values.names).toLocaleString('en')} names, each once`,
         of: (side) =>
           dnsperf(side, write('new', podNames(series++ % 63, Number(values.names))), '-n', '1', '-l', `${LIMIT_S}`),
       },
     ]
-    for (const side of sides) await dnsperf(side, many, '-n', '1', '-l', `${LIMIT_S}`)
     const results = new Map<string, Outcome[]>()
     for (let round = 0; round < Number(values.rounds); round++) {
       for (const work of works) {

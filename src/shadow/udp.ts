@@ -21,7 +21,7 @@ export interface UdpEvents {
 
 interface Flow {
   readonly socket: Socket
-  /** One for all datagrams. */
+  /** Hears of errors: with the first of the datagrams that came together, since each time costs a turn of Node's. */
   readonly sent: (error: Error | null) => void
   lastUsed: number
   /** Until connected. */
@@ -96,7 +96,8 @@ export class UdpFlows {
     // A copy: the view is valid during the call, and the socket sends in a later turn.
     if (flow.waiting) {
       if (flow.waiting.length < MAX_WAITING) flow.waiting.push(Buffer.from(payload))
-    } else flow.socket.send(Buffer.from(payload), flow.sent)
+    } else if (flow.together > 1) flow.socket.send(Buffer.from(payload))
+    else flow.socket.send(Buffer.from(payload), flow.sent)
   }
 
   close(id: number): void {

@@ -1,6 +1,6 @@
 // The small parts: cache bounds, what is learned of labels, ranges and their reverse zones, a pod's resolv.conf, framing.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import fc from 'fast-check'
 import { buildAnswer, questionWire } from '../../src/dns/build.ts'
 import { CacheKey, DnsCache, newEntry } from '../../src/dns/cache.ts'
@@ -38,6 +38,16 @@ test('the cache keeps its bounds in entries and octets, and what is used stays l
   const small = new DnsCache(1000, 5000)
   for (let i = 0; i < 1000; i++) put(small, key, `host-${i}.example`)
   assert.ok(small.bytes <= 5000 && small.entries > 5)
+})
+
+test('the cache makes room from where it stood, not from the front over all that went before', () => {
+  const key = new CacheKey(7)
+  const begun = mock.method(Map.prototype, 'values')
+  const cache = new DnsCache(100, 1 << 20)
+  for (let i = 0; i < 1000; i++) put(cache, key, `host-${i}.example`)
+  begun.mock.restore()
+  assert.equal(cache.entries, 100)
+  assert.ok(begun.mock.callCount() < 10, `begun ${begun.mock.callCount()} times`)
 })
 
 test('putting an answer again replaces it', () => {
