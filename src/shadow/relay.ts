@@ -1,11 +1,17 @@
 // One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
-import { connect, isIP, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
+import { readInto } from '../tunnel/read-into.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
 
 /** Sockets are read into one buffer, since what is read is sent before the next read: two channel messages. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)
+/** Memory for what a channel did not take of such a read, used again: 2 MiB of it stay. */
+const MAX_SPARE = 16
+const spare: Buffer[] = []
+/** A message of a channel that is worth a system call of its own beside what comes with it. */
+const SMALL_BYTES = 4096
 /** Of all sessions together; more are refused as a shortage. */
 const MAX_RELAYS = 20_000
 
@@ -78,8 +84,11 @@ class Relay implements ChannelHandler {
   #channel: Channel | undefined
   /** Read from the socket and not taken by the channel. */
   #rest: Buffer | undefined
+  /** Where `#rest` lies. */
+  #memory: Buffer | undefined
   #socketEnded = false
   #done = false
+  #corked = false
   /** Bytes from the channel that the socket has not passed to the kernel. */
   #unwritten = 0
 
@@ -113,12 +122,20 @@ class Relay implements ChannelHandler {
     if (!channel) return true
     const taken = channel.write(buffer, 0, bytes)
     if (taken === bytes) return true
-    this.#rest = Buffer.from(buffer.subarray(taken, bytes))
+    this.#memory = spare.pop() ?? Buffer.allocUnsafeSlow(READ_BUFFER.length)
+    this.#memory.set(buffer.subarray(taken, bytes))
+    this.#rest = this.#memory.subarray(0, bytes - taken)
     return false
   }
 
   onData(chunk: Buffer): void {
     this.#unwritten += chunk.length
+    if (!this.#corked && chunk.length >= SMALL_BYTES) {
+      // Messages come in the pieces they were read in: those of one turn leave in one system call.
+      this.#corked = true
+      this.#socket.cork()
+      process.nextTick(this.#uncork)
+    }
     this.#socket.write(chunk, this.#written)
   }
 
@@ -134,7 +151,7 @@ class Relay implements ChannelHandler {
       this.#rest = rest.subarray(taken)
       return
     }
-    this.#rest = undefined
+    this.#forget()
     if (this.#socketEnded) this.#channel!.end()
     else this.#socket.resume()
   }
@@ -157,20 +174,18 @@ class Relay implements ChannelHandler {
   #finish(error?: NodeJS.ErrnoException): void {
     if (this.#done) return
     this.#done = true
-    this.#rest = undefined
+    this.#forget()
     this.#over(error)
   }
-}
 
-/**
- * An accepted socket as one that is read into our buffer, which Node offers for those it dials only: else each read takes a fresh
- * 64 KiB. The handle is passed on as Node's own server does it. Undefined where this Node has other insides.
- */
-function readInto(accepted: Socket, onread: OnReadOpts): Socket | undefined {
-  const insides = accepted as unknown as { _handle?: { useUserBuffer?: unknown } | null }
-  const handle = insides._handle
-  if (typeof handle?.useUserBuffer !== 'function') return undefined
-  insides._handle = null
-  accepted.destroy()
-  return new Socket({ handle, onread, allowHalfOpen: true } as SocketConstructorOpts)
+  #forget(): void {
+    this.#rest = undefined
+    if (this.#memory && spare.length < MAX_SPARE) spare.push(this.#memory)
+    this.#memory = undefined
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false
+    this.#socket.uncork()
+  }
 }

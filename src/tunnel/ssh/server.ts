@@ -6,8 +6,9 @@ import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 's
 import keyParser from 'ssh2/lib/protocol/keyParser.js'
 import Server from 'ssh2/lib/server.js'
 import { AGENT_IDENT } from '../control.ts'
+import { readInto } from '../read-into.ts'
 import { socketTransport } from '../tcp.ts'
-import type { Transport } from '../transport.ts'
+import { Inlet, type Transport } from '../transport.ts'
 import { ChannelMux } from './mux.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
 import { SshSocket } from './socket.ts'
@@ -49,15 +50,18 @@ export function createSshServer(options: SshServerOptions): SshServer {
     const socket = (connection as unknown as { _sock: SshSocket })._sock
     let mux: ChannelMux | undefined
     let session: ServerSession | undefined
+    const improve = () => {
+      if (mux) socket.copyInput = !mux.improveCiphers()
+    }
     connection.on('authentication', (context) => authenticate(context, authorized))
     connection.on('ready', () => {
       const budget = new WindowBudget(options.now)
       budget.slackMs = OWN_SLACK_MS
       mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
-      mux.improveCiphers()
+      improve()
       session = options.onSession(mux, budget)
     })
-    connection.on('rekey', () => mux?.improveCiphers())
+    connection.on('rekey', () => improve())
     connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
     connection.on('close', () => {
       mux?.lose()
@@ -72,9 +76,11 @@ export function createSshServer(options: SshServerOptions): SshServer {
         socket.destroy()
         return
       }
-      const transport = socketTransport(socket)
-      const wrapped = new SshSocket(transport, socket.remoteAddress)
-      wrapped.copyInput = false // an accepted socket is read into fresh buffers
+      const { remoteAddress } = socket
+      const inlet = new Inlet()
+      const reading = readInto(socket, inlet.onread)
+      const transport = reading ? socketTransport(reading, inlet) : socketTransport(socket)
+      const wrapped = new SshSocket(transport, remoteAddress)
       transports.set(wrapped, transport)
       wrapped.once('close', () => transports.delete(wrapped))
       server.injectSocket(wrapped as never)
