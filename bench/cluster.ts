@@ -72,6 +72,8 @@ async function start(laptop: string, ready: RegExp | (() => boolean), ...command
 
 /** An OpenSSH pod like the classic shadow, a port-forward to it and `ssh -L` of the probe's ports over that. */
 async function startSsh(): Promise<Contender> {
+  // Of this run: that of the one before may still be ending.
+  const pod = `kt-bs-${process.pid}`
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(work, 'key')])
   kubectl(
     ['-n', namespace, 'apply', '-f', '-'],
@@ -82,13 +84,13 @@ async function startSsh(): Promise<Contender> {
         {
           apiVersion: 'v1',
           kind: 'Secret',
-          metadata: { name: 'kt-bs' },
+          metadata: { name: pod },
           stringData: { authorized: readFileSync(join(work, 'key.pub'), 'utf8') },
         },
         {
           apiVersion: 'v1',
           kind: 'Pod',
-          metadata: { name: 'kt-bs' },
+          metadata: { name: pod },
           spec: {
             terminationGracePeriodSeconds: 0,
             containers: [
@@ -98,28 +100,19 @@ async function startSsh(): Promise<Contender> {
                 volumeMounts: [{ name: 'keys', mountPath: '/root/authorized' }],
               },
             ],
-            volumes: [{ name: 'keys', secret: { secretName: 'kt-bs' } }],
+            volumes: [{ name: 'keys', secret: { secretName: pod } }],
           },
         },
       ],
     }),
   )
   undo.push(() =>
-    kubectl(['-n', namespace, 'delete', 'pod/kt-bs', 'secret/kt-bs', '--wait=false', '--ignore-not-found']),
+    kubectl(['-n', namespace, 'delete', `pod/${pod}`, `secret/${pod}`, '--wait=false', '--ignore-not-found']),
   )
-  kubectl(['-n', namespace, 'wait', 'pod/kt-bs', '--for=condition=Ready', '--timeout=60s'])
+  kubectl(['-n', namespace, 'wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=60s'])
   const laptop = 'bs'
   setLine(laptop)
-  const forward = await start(
-    laptop,
-    /Forwarding from/,
-    'kubectl',
-    '-n',
-    namespace,
-    'port-forward',
-    'pod/kt-bs',
-    '2222:22',
-  )
+  const forwarding = ['kubectl', '-n', namespace, 'port-forward', `pod/${pod}`, '2222:22']
   const host = '127.0.1.1'
   const forwards = [80, 7, 9, 19].flatMap((port) => [
     '-L',
@@ -151,15 +144,16 @@ async function startSsh(): Promise<Contender> {
     ...forwards,
     'root@127.0.0.1',
   ]
-  let ssh: number | undefined
-  for (let tries = 0; ssh === undefined; tries++) {
-    // The container is "ready" before its sshd listens.
-    ssh = await start(laptop, answers, ...login).catch((error) => {
+  // The container is "ready" before its sshd listens, and a port-forward that is refused ends.
+  for (let tries = 0; ; tries++) {
+    const forward = await start(laptop, /Forwarding from/, ...forwarding)
+    try {
+      return { name: 'ssh', laptop, host, pids: [forward, await start(laptop, answers, ...login)] }
+    } catch (error) {
       if (tries === 5) throw error
-      return undefined
-    })
+      if (children.some(({ pid, exitCode }) => pid === forward && exitCode === null)) process.kill(forward)
+    }
   }
-  return { name: 'ssh', laptop, host, pids: [forward, ssh] }
 }
 
 async function startForward(): Promise<Contender> {
