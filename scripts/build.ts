@@ -91,6 +91,9 @@ writeFileSync(
 )
 
 if (existsSync('native/build.ts')) execFileSync(process.execPath, ['native/build.ts'], { stdio: 'inherit' })
+// Beside the agent, with which it goes into the shadow.
+const cipher = `native/build/napi8-${process.arch}/kt_gcm.node`
+if (existsSync(cipher)) copyFileSync(cipher, 'dist/kt_gcm.node')
 
 const crypto = 'node_modules/ssh2/lib/protocol/crypto/build/Release/sshcrypto.node'
 if (!existsSync(crypto)) {

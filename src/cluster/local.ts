@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api } from './api.ts'
 import { beginExchange, beginRun } from './back/begin.ts'
@@ -197,6 +198,7 @@ export class LocalClusterClient implements ClusterClient {
       namespace: api.kubeconfig.identity.namespace,
       suffix,
       agentBundle: () => readBundle(this.#options.agentBundle),
+      agentCipher: () => readFile(join(dirname(this.#options.agentBundle), 'kt_gcm.node')).catch(() => undefined),
       patienceMs: this.#options.patienceMs,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       now: () => performance.now(),

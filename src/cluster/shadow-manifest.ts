@@ -149,7 +149,7 @@ function container(options: ShadowOptions, port: number, mountPath: string): V1C
 }
 
 /** Files of the Secret by name: the agent's program and keys, or the public key for sshd. */
-export type ShadowFiles = Record<string, string>
+export type ShadowFiles = Record<string, string | Buffer>
 
 /** The Secret, owned by the Job: it goes when the Job goes. */
 export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
@@ -167,7 +167,7 @@ export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
     type: 'Opaque',
     immutable: true,
     data: Object.fromEntries(
-      Object.entries(files).map(([file, content]) => [file, Buffer.from(content).toString('base64')]),
+      Object.entries(files).map(([file, content]) => [file, Buffer.from(content as string).toString('base64')]),
     ),
   }
 }

@@ -26,6 +26,8 @@ export interface ShadowDependencies {
   suffix: () => string
   /** The agent's program. Throws ClusterError where it was not built. */
   agentBundle: () => Promise<string>
+  /** The agent's compiled cipher, native/gcm.c; undefined where it was not built. The agent works without. */
+  agentCipher?: () => Promise<Buffer | undefined>
   /** How long a pod may be without a node: [when no node fits its selector, when no autoscaler stirs]. */
   patienceMs?: [number, number]
   /** Told the pod as it is when its container runs. */
@@ -49,11 +51,13 @@ export async function createShadow(
   const name = `kt-shadow-${dependencies.suffix()}`
   const client = generateSshKeyPair('kt')
   const host = options.kind === 'agent' ? generateSshKeyPair('kt-shadow') : undefined
+  const cipher = host && (await dependencies.agentCipher?.())
   const files: ShadowFiles =
     host === undefined
       ? { authorized: client.publicLine }
       : {
           'agent.cjs': await dependencies.agentBundle(),
+          ...(cipher && { 'kt_gcm.node': cipher }),
           host_key: host.privateKey,
           authorized: client.publicLine,
         }

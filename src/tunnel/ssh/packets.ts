@@ -3,6 +3,7 @@
 // (The other direction is unpack.ts.)
 import { createCipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
 import { countUp } from './gcm-decipher.ts'
+import { compiledGcm } from './native-gcm.ts'
 
 /** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
 export interface CipherShape {
@@ -63,7 +64,15 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
     pad(packet, unpadded, padding)
     return packet
   }
-  if (gcm) {
+  const native = compiledGcm()
+  if (gcm && native) {
+    const aes = native.create(cipher._encKey!, true)
+    cipher.encrypt = (packet) => {
+      if (cipher._dead) return
+      if (!native.crypt(aes, cipher._encIV!, packet)) throw new Error('AES-GCM failed')
+      sent(cipher, packet)
+    }
+  } else if (gcm) {
     const key = createSecretKey(cipher._encKey!)
     cipher.encrypt = (packet) => encryptGcm(cipher, key, packet)
   }
@@ -78,7 +87,11 @@ function encryptGcm(cipher: CipherShape, key: KeyObject, packet: Buffer): void {
   packet.set(aes.update(packet.subarray(4, packet.length - GCM_TAG)), 4)
   aes.final()
   packet.set(aes.getAuthTag(), packet.length - GCM_TAG)
+  sent(cipher, packet)
+}
+
+function sent(cipher: CipherShape, packet: Buffer): void {
   cipher._onWrite(packet)
-  countUp(iv)
+  countUp(cipher._encIV!)
   cipher.outSeqno = (cipher.outSeqno + 1) >>> 0
 }

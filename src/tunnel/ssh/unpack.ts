@@ -1,8 +1,9 @@
-// Makes ssh2's AES-GCM deciphers cheaper. With the native binding: packets are gathered and decrypted in place in slabs that hold
-// several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. With node:crypto: a key object
-// instead of a buffer as key. Deciphers of other shapes stay as they are.
+// Makes ssh2's AES-GCM deciphers cheaper. With a compiled cipher, ssh2's or ours: packets are gathered and decrypted in place in slabs
+// that hold several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. Without: gcm-decipher.ts.
+// Deciphers of other shapes stay as they are.
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { GcmUnpacker } from './gcm-decipher.ts'
+import { countUp, GcmUnpacker } from './gcm-decipher.ts'
+import { compiledGcm, type GcmBinding } from './native-gcm.ts'
 import { LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
 import { SLAB_BYTES, takeSlab } from './slab.ts'
 
@@ -27,12 +28,34 @@ const FIRST_CHANNEL_MESSAGE = 90
 
 /** Returns true when the decipher keeps nothing of its input any more. `source` is told of each packet's slab. */
 export function improveDecipher(decipher: DecipherShape, source: PacketSource): boolean {
-  if (Buffer.isBuffer(decipher._decipherKey) && decipher._decipherIV?.length === 12 && decipher._decipherSSLName) {
-    unpackByCrypto(decipher, createSecretKey(decipher._decipherKey), source)
+  const { _decipherKey: key, _decipherIV: iv } = decipher
+  if (Buffer.isBuffer(key) && iv?.length === 12 && decipher._decipherSSLName) {
+    const native = compiledGcm()
+    if (native) unpackInSlabs(decipher, source, openBy(native, key, iv))
+    else unpackByCrypto(decipher, createSecretKey(key), source)
     return true
   }
   const { _instance: instance } = decipher
   if (!instance || decipher._lenBytes === undefined || decipher._tag === undefined) return false
+  unpackInSlabs(decipher, source, (bytes, start, end) => {
+    const packet = bytes.subarray(start + LENGTH_BYTES, end - TAG_BYTES)
+    instance.decrypt(packet, packet.length, bytes.subarray(end - TAG_BYTES, end))
+  })
+  return true
+}
+
+/** Decrypts the packet `bytes[start .. end)` in place, from its length to its tag. Throws Error if a bit of it is wrong. */
+type Open = (bytes: Buffer, start: number, end: number) => void
+
+function openBy(native: GcmBinding, key: Buffer, iv: Buffer): Open {
+  const aes = native.create(key, false)
+  return (bytes, start, end) => {
+    if (!native.crypt(aes, iv, bytes.subarray(start, end))) throw new Error('a packet is not authentic')
+    countUp(iv)
+  }
+}
+
+function unpackInSlabs(decipher: DecipherShape, source: PacketSource, open: Open): void {
   const theirs = decipher.decrypt
   const slabs = new PacketSlabs()
   let ours = false
@@ -47,8 +70,8 @@ export function improveDecipher(decipher: DecipherShape, source: PacketSource): 
       if (!slabs.complete) return undefined
       const { slab, start, end } = slabs
       const { bytes } = slab
+      open(bytes, start, end)
       const packet = bytes.subarray(start + LENGTH_BYTES, end - TAG_BYTES)
-      instance.decrypt(packet, packet.length, bytes.subarray(end - TAG_BYTES, end))
       slabs.next()
       decipher.inSeqno = (decipher.inSeqno + 1) >>> 0
       if (packet[1] < FIRST_CHANNEL_MESSAGE) slab.keep()
@@ -59,7 +82,6 @@ export function improveDecipher(decipher: DecipherShape, source: PacketSource): 
     }
     return undefined
   }
-  return true
 }
 
 function unpackByCrypto(decipher: DecipherShape, key: KeyObject, source: PacketSource): void {

@@ -1,0 +1,42 @@
+// The compiled AES-GCM of native/gcm.c, where it can be loaded: in place and without memory of its own a packet.
+import { createCipheriv, randomBytes } from 'node:crypto'
+
+export interface GcmBinding {
+  create(key: Uint8Array, encrypt: boolean): object
+  /** In place; false when the tag is wrong. */
+  crypt(cipher: object, iv: Uint8Array, packet: Uint8Array): boolean
+}
+
+let binding: GcmBinding | undefined
+
+/** What `loadGcm` has loaded. */
+export function compiledGcm(): GcmBinding | undefined {
+  return binding
+}
+
+/** Loads it for all sessions that begin from now on. Returns why it cannot be used, undefined if it can. */
+export function loadGcm(path: string): string | undefined {
+  try {
+    const module = { exports: {} as GcmBinding }
+    process.dlopen(module, path)
+    if (!agrees(module.exports)) return 'it does not encrypt as node:crypto does'
+    binding = module.exports
+    return undefined
+  } catch (error) {
+    return (error as Error).message.split('\n')[0]
+  }
+}
+
+/** It uses the OpenSSL of whatever Node this is: tried before it is trusted. */
+function agrees(candidate: GcmBinding): boolean {
+  const [key, iv, packet] = [randomBytes(16), randomBytes(12), randomBytes(4 + 48 + 16)]
+  const aes = createCipheriv('aes-128-gcm', key, iv).setAAD(packet.subarray(0, 4))
+  const body = aes.update(packet.subarray(4, 52))
+  aes.final()
+  const expected = Buffer.concat([packet.subarray(0, 4), body, aes.getAuthTag()])
+  return (
+    candidate.crypt(candidate.create(key, true), iv, packet) &&
+    packet.equals(expected) &&
+    candidate.crypt(candidate.create(key, false), iv, packet)
+  )
+}

@@ -1,0 +1,28 @@
+// The tunnel to an agent that uses the compiled cipher, through the same suite as the one that does not.
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { before } from 'node:test'
+import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
+import { loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
+import { tunnelCompliance } from './compliance.ts'
+import { startAgent } from './shadows.ts'
+
+before(() => {
+  const file = join(import.meta.dirname, '../../native/build', `napi8-${process.arch}`, 'kt_gcm.node')
+  assert.equal(loadGcm(file), undefined)
+})
+
+tunnelCompliance(
+  'agent, compiled cipher',
+  async () => {
+    const shadow = await startAgent()
+    const transport = await openTcp('127.0.0.1', shadow.port)
+    return {
+      tunnel: await connectTunnel({ ...shadow, transport }),
+      cut: () => transport.destroy(new Error('cut by the test')),
+      farConnections: () => shadow.relays(),
+      stop: () => shadow.stop(),
+    }
+  },
+  { udp: true, resets: true },
+)

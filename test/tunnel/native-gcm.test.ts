@@ -1,0 +1,60 @@
+// The compiled cipher: the same bytes as node:crypto makes, nothing forged, and a session of the agent that uses it.
+import assert from 'node:assert/strict'
+import { createCipheriv, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { compiledGcm, loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
+
+const file = join(import.meta.dirname, '../../native/build', `napi8-${process.arch}`, 'kt_gcm.node')
+
+test('what cannot be loaded is told in a line, and nothing is used', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'kt-gcm-'))
+  const other = join(folder, 'other.node')
+  writeFileSync(other, 'no library')
+  assert.match(loadGcm(other)!, /^[^\n]*(too short|invalid ELF header)/)
+  assert.match(loadGcm(join(folder, 'none.node'))!, /^[^\n]*No such file/)
+  assert.equal(compiledGcm(), undefined)
+  await rm(folder, { recursive: true })
+})
+
+test('packets of all lengths are those that node:crypto makes, and a changed bit is seen', () => {
+  assert.equal(loadGcm(file), undefined)
+  const gcm = compiledGcm()!
+  const key = fc.constantFrom(16, 32).map((size) => randomBytes(size))
+  const length = fc.oneof(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 60_000, max: 65_000 }))
+  fc.assert(
+    fc.property(key, length, fc.nat(), fc.nat(7), (key, length, at, bit) => {
+      const [seal, open] = [gcm.create(key, true), gcm.create(key, false)]
+      for (let i = 0; i < 3; i++) {
+        const [iv, packet] = [randomBytes(12), randomBytes(4 + length + 16)]
+        const clear = Buffer.from(packet)
+        const aes = createCipheriv(`aes-${key.length === 16 ? 128 : 256}-gcm`, key, iv).setAAD(clear.subarray(0, 4))
+        const body = aes.update(clear.subarray(4, 4 + length))
+        aes.final()
+        assert.ok(gcm.crypt(seal, iv, packet))
+        assert.deepEqual(packet, Buffer.concat([clear.subarray(0, 4), body, aes.getAuthTag()]))
+        const forged = Buffer.from(packet)
+        forged[at % forged.length] ^= 1 << bit
+        assert.equal(gcm.crypt(open, iv, forged), false)
+        assert.ok(gcm.crypt(open, iv, packet))
+        assert.deepEqual(packet.subarray(0, -16), clear.subarray(0, -16))
+      }
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('what is no cipher, key or packet is a TypeError', () => {
+  assert.equal(loadGcm(file), undefined)
+  const gcm = compiledGcm()!
+  const aes = gcm.create(randomBytes(16), true)
+  assert.throws(() => gcm.create(randomBytes(17), true), TypeError)
+  assert.throws(() => gcm.create('key' as never, true), TypeError)
+  assert.throws(() => gcm.crypt({}, randomBytes(12), randomBytes(64)), TypeError)
+  assert.throws(() => gcm.crypt(aes, randomBytes(11), randomBytes(64)), TypeError)
+  assert.throws(() => gcm.crypt(aes, randomBytes(12), randomBytes(19)), TypeError)
+})
