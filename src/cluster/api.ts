@@ -134,15 +134,16 @@ export class Api {
     extras: RequestExtras,
     credentials: Credentials,
   ): Promise<IncomingMessage> {
-    const again = (error: unknown) => {
-      if (error instanceof NothingDone) return this.#once(method, path, extras, credentials)
-      throw error
+    let failure: Error | undefined
+    for (let tries = 0; tries < 2; tries++) {
+      try {
+        return await this.#once(method, path, extras, credentials)
+      } catch (error) {
+        if (!(error instanceof NothingDone)) throw error
+        failure = error.reason
+      }
     }
-    try {
-      return await this.#once(method, path, extras, credentials).catch(again)
-    } catch (error) {
-      throw error instanceof NothingDone ? error.reason : error
-    }
+    throw failure
   }
 
   #once(method: string, path: string, extras: RequestExtras, credentials: Credentials): Promise<IncomingMessage> {

@@ -167,7 +167,10 @@ export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
     type: 'Opaque',
     immutable: true,
     data: Object.fromEntries(
-      Object.entries(files).map(([file, content]) => [file, Buffer.from(content as string).toString('base64')]),
+      Object.entries(files).map(([file, content]) => [
+        file,
+        (typeof content === 'string' ? Buffer.from(content) : content).toString('base64'),
+      ]),
     ),
   }
 }

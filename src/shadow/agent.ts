@@ -1,7 +1,7 @@
 // The agent in the shadow pod, bundled to one file (scripts/build.ts) for a stock Node image: non-root, nothing written, nothing
 // but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600; 0
 // never ends), KT_AGENT_PORTS (ports served for the cluster) and KT_AGENT_ANY_KEY=1 (`authorized` is not looked at): docs/agent-protocol.md.
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
@@ -39,7 +39,7 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
     idle = setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
   }
   // Compiled on the client's machine, for nodes of the same architecture.
-  const noGcm = existsSync(join(folder, 'kt_gcm.node')) ? loadGcm(join(folder, 'kt_gcm.node')) : 'it is not there'
+  const noGcm = loadGcm(join(folder, 'kt_gcm.node'))
   const claims = new Claims(ports(), log)
   const relays = new RelaySet()
   const agent = createAgentServer({

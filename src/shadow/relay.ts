@@ -10,7 +10,7 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)
 /** Memory for what a channel did not take of such a read, used again: 2 MiB of it stay. */
 const MAX_SPARE = 16
 const spare: Buffer[] = []
-/** A message of a channel that is worth a system call of its own beside what comes with it. */
+/** Pieces from this size on wait for those that come in the same turn; shorter ones leave at once. */
 const SMALL_BYTES = 4096
 /** Of all sessions together; more are refused as a shortage. */
 const MAX_RELAYS = 20_000

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { countUp, GcmUnpacker } from '../../src/tunnel/ssh/gcm-decipher.ts'
-import { MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
+import { GcmUnpacker } from '../../src/tunnel/ssh/gcm-decipher.ts'
+import { countUp, MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
 
 const KEY = randomBytes(16)
 const IV = Buffer.from('00112233ffffffffffffffff', 'hex') // the count goes over

@@ -20,7 +20,7 @@ const events: ChannelEvents = {
   onConfirmed: yes,
   onRefused: yes,
   onData: yes,
-  hasChannel: yes,
+  isOurs: yes,
   onWindow: yes,
   onEof: yes,
   onClosed: yes,

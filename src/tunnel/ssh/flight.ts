@@ -3,8 +3,8 @@
 // the receiver says what has arrived, and no more is in flight than arrives in little more than the line's own round trip.
 
 /**
- * The receiver tells its count each time this much has come. Each is a packet through five processes: told each 64 KiB, eight
- * uploads at once moved a tenth less.
+ * The receiver tells its count each time this much has come. Each is a packet through five processes: told each 64 KiB, bulk moved
+ * 4 to 18 % less than told each 512.
  */
 export const TELL_BYTES = 1024 * 1024
 /** While the queue is short: what is not told yet counts as queued. */

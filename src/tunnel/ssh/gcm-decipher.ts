@@ -1,7 +1,7 @@
 // AES-GCM packets deciphered by node:crypto, where ssh2's native binding is not there (the agent). Channel data is told in the pieces
 // it came in: ssh2 joins them in fresh memory first, and takes no packet over 35,000 bytes.
 import { type CipherGCMTypes, createDecipheriv, type DecipherGCM, type KeyObject } from 'node:crypto'
-import { LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
+import { countUp, LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
 
 const CHANNEL_DATA = 94 // RFC 4250 4.1.2
 /** Padding length, message type, channel, length of the data: RFC 4253 6, RFC 4254 5.2. */
@@ -96,13 +96,5 @@ export class GcmUnpacker {
       start = 0
     }
     return true
-  }
-}
-
-/** RFC 5647 7.1: the last 8 bytes of the IV count the packets. */
-export function countUp(iv: Buffer): void {
-  for (let i = 11; i >= 4; i--) {
-    iv[i] = (iv[i] + 1) & 255
-    if (iv[i] !== 0) break
   }
 }

@@ -54,8 +54,8 @@ export interface ChannelEvents {
   onConfirmed(confirmation: OpenConfirmation): boolean
   onRefused(channel: number, reason: number, description: string): boolean
   onData(channel: number, data: Buffer): boolean
-  /** Whether `onData` takes what comes on this channel. */
-  hasChannel(channel: number): boolean
+  /** Whether a channel of this number is not ssh2's. */
+  isOurs(channel: number): boolean
   onWindow(channel: number, bytes: number): boolean
   onEof(channel: number): boolean
   onClosed(channel: number): boolean
@@ -109,7 +109,7 @@ export class ChannelPort {
     this.#protocol = insidesOf(connection)
     this.source = {
       slab: undefined,
-      takes: (channel) => !this.exchangingKeys && events.hasChannel(channel),
+      takes: (channel) => !this.exchangingKeys && events.isOurs(channel),
       tell: (channel, data) => void events.onData(channel, data),
     }
     const handlers = this.#protocol._handlers

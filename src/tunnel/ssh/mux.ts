@@ -248,7 +248,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onConfirmed(confirmation: OpenConfirmation): boolean {
     this.heard++
     const channel = this.#channels.get(confirmation.recipient)
-    if (!channel) return confirmation.recipient >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(confirmation.recipient)
     channel.open = true
     channel.remoteId = confirmation.sender
     channel.permit(confirmation.window, Math.min(this.#maxData, confirmation.packetSize))
@@ -269,19 +269,19 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onRefused(id: number, reason: number, description: string): boolean {
     this.heard++
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(id)
     this.#forget(channel)
     channel.handler.onRefused(reason, description)
     return true
   }
 
-  hasChannel(id: number): boolean {
+  isOurs(id: number): boolean {
     return id >= FIRST_CHANNEL
   }
 
   onData(id: number, data: Buffer): boolean {
     this.heard++
-    if (id < FIRST_CHANNEL) return false
+    if (!this.isOurs(id)) return false
     const channel = this.#channels.get(id)
     const { slab } = this.#port.source
     this.#tell(this.flight.received(data.length, channel?.use === 'read' ? undefined : channel?.incoming))
@@ -301,7 +301,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onWindow(id: number, bytes: number): boolean {
     this.heard++
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(id)
     channel.credit += bytes
     if (channel.sending) {
       channel.sending.consumed(bytes)
@@ -316,7 +316,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onEof(id: number): boolean {
     this.heard++
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(id)
     if (channel.gotEof) return true
     channel.gotEof = true
     channel.handler.onEnd()
@@ -327,7 +327,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onClosed(id: number): boolean {
     this.heard++
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(id)
     this.#sendClose(channel)
     this.#forget(channel)
     const clean = channel.gotEof && channel.sentEof && !channel.gotReset
@@ -338,7 +338,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   onRequest(id: number, type: string, wantReply: boolean): boolean {
     this.heard++
     const channel = this.#channels.get(id)
-    if (!channel) return id >= FIRST_CHANNEL
+    if (!channel) return this.isOurs(id)
     if (type === RESET_REQUEST) channel.gotReset = true
     else if (wantReply) this.#port.denyRequest(channel.remoteId)
     return true

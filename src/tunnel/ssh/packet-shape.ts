@@ -1,11 +1,11 @@
-// Lengths of an SSH packet in AES-GCM (RFC 5647), and what who unpacks them tells of them.
+// An SSH packet in AES-GCM (RFC 5647): its lengths, its counter, and what who unpacks it tells of it.
 import type { Slab } from './slab.ts'
 
 /** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
 export const MAX_DATA = 32 * 1024
 /**
- * The same between kt's own two ends: what fills the largest frame that a TUN takes, 44 segments of 1460 bytes. A packet costs
- * each end 15 us however short it is.
+ * The same between kt's own two ends: what fills the largest frame that a TUN takes, 44 segments of 1460 bytes. With node:crypto
+ * a packet costs 15 us however short it is.
  */
 export const MAX_OWN_DATA = 44 * 1460
 
@@ -19,6 +19,14 @@ const MAX_PACKET = MAX_OWN_DATA + 9 + 1 + 255
 export function packetBytes(length: number): number {
   if (length < BLOCK || length % BLOCK !== 0 || length > MAX_PACKET) throw new Error(`Bad packet length: ${length}`)
   return length
+}
+
+/** RFC 5647 7.1: the last 8 bytes of the IV count the packets. */
+export function countUp(iv: Buffer): void {
+  for (let i = 11; i >= 4; i--) {
+    iv[i] = (iv[i] + 1) & 255
+    if (iv[i] !== 0) break
+  }
 }
 
 /** Where the packet that is being delivered lies, and a short way for channel data. */

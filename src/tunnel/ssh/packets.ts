@@ -2,8 +2,8 @@
 // one copy and one allocation of 32 KiB less, and no system call for the padding. Ciphers of other shapes stay as they are.
 // (The other direction is unpack.ts.)
 import { createCipheriv, createSecretKey, type KeyObject, randomFillSync } from 'node:crypto'
-import { countUp } from './gcm-decipher.ts'
 import { compiledGcm } from './native-gcm.ts'
+import { BLOCK, countUp, LENGTH_BYTES, TAG_BYTES } from './packet-shape.ts'
 
 /** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
 export interface CipherShape {
@@ -22,9 +22,6 @@ export interface CipherShape {
   _encKey?: Buffer
   _encIV?: Buffer
 }
-
-const GCM_BLOCK = 16 // RFC 5647 7.1
-const GCM_TAG = 16 // RFC 5647 6.3
 
 // RFC 4253 6: padding SHOULD be random. Taken from a pool, since a call for 4 to 20 bytes costs as much as encrypting 4 KiB.
 const pool = Buffer.allocUnsafeSlow(4096)
@@ -45,11 +42,11 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
   const generic = cipher._instance !== undefined && cipher._macLen !== undefined
   const gcmBinding = cipher._instance !== undefined && cipher._macLen === undefined && cipher._encBlockLen === undefined
   // chacha20-poly1305, which kt never asks for, looks like the GCM binding but pads to 8: `allocPacket` shows it.
-  if (gcmBinding && cipher.allocPacket(11).length !== 4 + GCM_BLOCK + GCM_TAG) return false
+  if (gcmBinding && cipher.allocPacket(11).length !== LENGTH_BYTES + BLOCK + TAG_BYTES) return false
   if (!gcm && !generic && !gcmBinding) return false
-  const block = generic ? cipher._encBlockLen! : GCM_BLOCK
-  const clear = generic ? cipher._aadLen! : 4 // RFC 5647 7.3: the length is not encrypted, nor counted for padding
-  const trailer = generic ? cipher._macLen! : GCM_TAG
+  const block = generic ? cipher._encBlockLen! : BLOCK
+  const clear = generic ? cipher._aadLen! : LENGTH_BYTES // RFC 5647 7.3: the length is not encrypted, nor counted for padding
+  const trailer = generic ? cipher._macLen! : TAG_BYTES
   cipher.allocPacket = (payloadLength) => {
     const unpadded = 5 + payloadLength
     let padding = block - ((unpadded - clear) & (block - 1))
@@ -84,9 +81,9 @@ function encryptGcm(cipher: CipherShape, key: KeyObject, packet: Buffer): void {
   const iv = cipher._encIV!
   const aes = createCipheriv(cipher._encSSLName!, key, iv)
   aes.setAAD(packet.subarray(0, 4))
-  packet.set(aes.update(packet.subarray(4, packet.length - GCM_TAG)), 4)
+  packet.set(aes.update(packet.subarray(4, packet.length - TAG_BYTES)), 4)
   aes.final()
-  packet.set(aes.getAuthTag(), packet.length - GCM_TAG)
+  packet.set(aes.getAuthTag(), packet.length - TAG_BYTES)
   sent(cipher, packet)
 }
 

@@ -2,9 +2,9 @@
 // that hold several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. Without: gcm-decipher.ts.
 // Deciphers of other shapes stay as they are.
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { countUp, GcmUnpacker } from './gcm-decipher.ts'
+import { GcmUnpacker } from './gcm-decipher.ts'
 import { compiledGcm, type GcmBinding } from './native-gcm.ts'
-import { LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
+import { countUp, LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
 import { SLAB_BYTES, takeSlab } from './slab.ts'
 
 /** What this module reads and replaces on an ssh2 1.17.0 decipher object, found by shape: bundling renames its classes. */
@@ -56,15 +56,8 @@ function openBy(native: GcmBinding, key: Buffer, iv: Buffer): Open {
 }
 
 function unpackInSlabs(decipher: DecipherShape, source: PacketSource, open: Open): void {
-  const theirs = decipher.decrypt
   const slabs = new PacketSlabs()
-  let ours = false
-  decipher.decrypt = (data, p, length) => {
-    if (!ours) {
-      // We come in while ssh2 is inside `decrypt`: it finishes the packet it has begun.
-      ours = decipher._lenBytes === 0 && decipher._pktLen === 0
-      if (!ours) return theirs.call(decipher, Buffer.from(data), p, length)
-    }
+  takeOver(decipher, (data, p, length) => {
     while (p < length) {
       p = slabs.fill(data, p, length)
       if (!slabs.complete) return undefined
@@ -81,16 +74,21 @@ function unpackInSlabs(decipher: DecipherShape, source: PacketSource, open: Open
       if (result !== undefined) return result === false ? p : (result as number)
     }
     return undefined
-  }
+  })
 }
 
 function unpackByCrypto(decipher: DecipherShape, key: KeyObject, source: PacketSource): void {
-  const theirs = decipher.decrypt
   const unpacker = new GcmUnpacker(decipher, key, source)
+  takeOver(decipher, (data, p, length) => unpacker.push(data, p, length))
+}
+
+/** We come in while ssh2 is inside `decrypt`: it finishes the packet it has begun. */
+function takeOver(decipher: DecipherShape, decrypt: DecipherShape['decrypt']): void {
+  const theirs = decipher.decrypt
   let ours = false
   decipher.decrypt = (data, p, length) => {
     ours ||= decipher._lenBytes === 0 && decipher._pktLen === 0
-    return ours ? unpacker.push(data, p, length) : theirs.call(decipher, data, p, length)
+    return ours ? decrypt(data, p, length) : theirs.call(decipher, Buffer.from(data), p, length)
   }
 }
 
