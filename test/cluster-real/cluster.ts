@@ -23,7 +23,10 @@ writeFileSync(
 process.on('SIGTERM', () => process.exit(0))\n`,
 )
 
-const admin = program ? execFileSync(program, ['kubeconfig'], { encoding: 'utf8' }).trim() : process.env['KUBECONFIG']!
+// Without a cluster all is skipped, and these are never read.
+const admin = program
+  ? execFileSync(program, ['kubeconfig'], { encoding: 'utf8' }).trim()
+  : (process.env['KUBECONFIG'] ?? '')
 export const state = dirname(admin)
 export const kubeconfigs = { admin, developer: join(state, 'developer.kubeconfig') }
 
