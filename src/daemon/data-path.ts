@@ -48,20 +48,22 @@ export function createDataPath(
     arm()
   }
 
+  const wake = () => {
+    if (pending) return
+    pending = true
+    process.nextTick(flush)
+  }
+
   device.start((buffer, offsets, lengths, count) => {
     const now = performance.now()
     stack.input(buffer, offsets, lengths, count, now)
-    stack.flush(now)
-    arm()
+    // Behind what the frames made the tunnel say, which has the longer way.
+    wake()
   }, onError)
 
   return {
     stack,
-    wake: () => {
-      if (pending) return
-      pending = true
-      process.nextTick(flush)
-    },
+    wake,
     close: () => {
       if (closed) return
       stack.close()
