@@ -71,6 +71,7 @@ export class ForwardLine {
       },
       reserve: (length) => gatherer.reserve(length),
       write: (chunk) => gatherer.write(chunk),
+      unhurried: (write) => gatherer.unhurried(write),
       get buffered() {
         return gatherer.buffered
       },

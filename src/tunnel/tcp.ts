@@ -1,13 +1,12 @@
 // A TCP connection as transport: the agent's side, the lab, and tests. (The real way in is src/tunnel/portforward.ts.)
 import { createConnection, type Socket } from 'node:net'
 import { TunnelError } from './errors.ts'
-import { Gatherer, Inlet, type Transport } from './transport.ts'
+import { type Departure, Gatherer, Inlet, plainFraming, type Sink, type Transport } from './transport.ts'
 
 /** Wraps a connected socket; it belongs to the transport from now on. `inlet` if the socket is read by one. */
-export function socketTransport(socket: Socket, inlet?: Inlet): Transport {
-  const gatherer = new Gatherer((message, done) => {
-    socket.write(message, done)
-  })
+export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Departure): Transport {
+  const sink: Sink = (message, done) => void socket.write(message, done)
+  const gatherer = new Gatherer(sink, plainFraming, departure)
   let closed = false
   let failure: Error | undefined
   socket.setNoDelay(true)
@@ -33,6 +32,7 @@ export function socketTransport(socket: Socket, inlet?: Inlet): Transport {
     },
     reserve: (length) => gatherer.reserve(length),
     write: (chunk) => gatherer.write(chunk),
+    unhurried: (write) => gatherer.unhurried(write),
     get buffered() {
       return gatherer.buffered
     },

@@ -12,6 +12,8 @@ export interface Transport {
   reserve(length: number): Buffer
   /** Queues bytes; they are copied, if they are not what `reserve` gave. All that is written in one turn goes out together. */
   write(chunk: Uint8Array): void
+  /** Nobody waits for what `write` writes: it leaves with what is written next, or alone after some milliseconds. */
+  unhurried(write: () => void): void
   /** Bytes queued here, not yet taken by the kernel. */
   readonly buffered: number
   /** Called each time the kernel has taken something. Set by the mux. */
@@ -80,6 +82,16 @@ interface Slab {
 /** One slab is one message and one system call: four SSH packets of 32 KiB. */
 const SLAB_BYTES = 132 * 1024
 const SPARE_SLABS = 4
+/** Less than this waits for company, where a gatherer lets it. Behind more than this the line would be idle meanwhile. */
+const SMALL_BYTES = 16 * 1024
+/** How long what is unhurried waits, in milliseconds. */
+const REST_MS = 5
+
+/**
+ * When small writes leave: after the callback that made them, or after the event loop's turn, with those of all other
+ * sockets that were ready. The latter is for the agent, where each connection is a socket.
+ */
+export type Departure = 'callback' | 'turn'
 
 /**
  * Gathers small writes into slabs and gives them to the sink one at a time: what is written while one is on its way leaves
@@ -95,13 +107,17 @@ export class Gatherer {
   #spare: Slab[] = []
   #sending: Slab | undefined
   #reservedAt = -1
+  readonly #departure: Departure
   #scheduled = false
+  #hurried = true
+  #rest: NodeJS.Timeout | undefined
   #dead = false
   #whenEmpty: (() => void) | undefined
 
-  constructor(sink: Sink, framing: Framing = plainFraming) {
+  constructor(sink: Sink, framing: Framing = plainFraming, departure: Departure = 'callback') {
     this.#sink = sink
     this.#framing = framing
+    this.#departure = departure
   }
 
   reserve(length: number): Buffer {
@@ -134,6 +150,15 @@ export class Gatherer {
     }
   }
 
+  unhurried(write: () => void): void {
+    this.#hurried = false
+    try {
+      write()
+    } finally {
+      this.#hurried = true
+    }
+  }
+
   /** Runs `callback` when nothing is queued any more. */
   whenEmpty(callback: () => void): void {
     if (this.buffered === 0) callback()
@@ -143,6 +168,7 @@ export class Gatherer {
   /** Forgets what is queued and takes nothing more. */
   close(): void {
     this.#dead = true
+    clearTimeout(this.#rest)
     this.#full = []
     this.#spare = []
     this.buffered = 0
@@ -165,8 +191,18 @@ export class Gatherer {
   #written(length: number): void {
     this.buffered += length
     if (this.#scheduled || this.#sending) return
+    if (!this.#hurried) {
+      this.#rest ??= setTimeout(this.#rested, REST_MS)
+      return
+    }
     this.#scheduled = true
-    process.nextTick(this.#flush)
+    if (this.#departure === 'turn' && this.buffered < SMALL_BYTES) setImmediate(this.#flush)
+    else process.nextTick(this.#flush)
+  }
+
+  readonly #rested = (): void => {
+    this.#rest = undefined
+    if (!this.#scheduled) this.#flush()
   }
 
   readonly #flush = (): void => {

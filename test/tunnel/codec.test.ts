@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { decodeAddress, encodeAddress, encodeFrame, FrameReader, MAX_FRAME } from '../../src/tunnel/control.ts'
 import { failureOfOpen } from '../../src/tunnel/failure.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, ReceiveWindow, WindowBudget } from '../../src/tunnel/ssh/window.ts'
-import { Gatherer } from '../../src/tunnel/transport.ts'
+import { type Departure, Gatherer, plainFraming, type Sink } from '../../src/tunnel/transport.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 describe('control frames', () => {
@@ -137,26 +137,32 @@ describe('gatherer', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(
-          fc.record({ size: fc.integer({ min: 1, max: 200_000 }), reserved: fc.boolean(), pause: fc.boolean() }),
-          {
-            maxLength: 20,
-          },
+          fc.record({
+            size: fc.oneof(fc.integer({ min: 1, max: 200_000 }), fc.integer({ min: 1, max: 100 })),
+            reserved: fc.boolean(),
+            unhurried: fc.boolean(),
+            pause: fc.boolean(),
+          }),
+          { maxLength: 20 },
         ),
-        async (writes) => {
+        fc.constantFrom<Departure>('callback', 'turn'),
+        async (writes, departure) => {
           const out: Buffer[] = []
-          const gatherer = new Gatherer((message, done) => {
+          const sink: Sink = (message, done) => {
             out.push(Buffer.from(message))
             setImmediate(done)
-          })
+          }
+          const gatherer = new Gatherer(sink, plainFraming, departure)
           const wanted: Buffer[] = []
           let value = 0
-          for (const { size, reserved, pause } of writes) {
+          for (const { size, reserved, unhurried, pause } of writes) {
             const length = reserved ? Math.min(size, 35_000) : size
             value = (value + 1) & 255
             const chunk = reserved ? gatherer.reserve(length) : Buffer.alloc(length)
             chunk.fill(value)
             wanted.push(Buffer.from(chunk))
-            gatherer.write(chunk)
+            if (unhurried) gatherer.unhurried(() => gatherer.write(chunk))
+            else gatherer.write(chunk)
             if (pause) await new Promise((resolve) => setImmediate(resolve))
           }
           await new Promise<void>((resolve) => gatherer.whenEmpty(resolve))
@@ -177,5 +183,54 @@ describe('gatherer', () => {
     for (let i = 0; i < 10; i++) gatherer.write(Buffer.alloc(50))
     await new Promise<void>((resolve) => gatherer.whenEmpty(resolve))
     assert.deepEqual(out, [500])
+  })
+
+  it('sends small writes of several callbacks together, where it may wait for the end of the turn', async () => {
+    const byDeparture = { callback: [100, 100, 100], turn: [300] }
+    for (const [departure, expected] of Object.entries(byDeparture)) {
+      const out: number[] = []
+      const sink: Sink = (message, done) => {
+        out.push(message.length)
+        done()
+      }
+      const gatherer = new Gatherer(sink, plainFraming, departure as Departure)
+      // Timers that are due together: callbacks of one turn.
+      for (let i = 0; i < 3; i++) setTimeout(() => gatherer.write(Buffer.alloc(100)), 1)
+      const until = performance.now() + 3
+      while (performance.now() < until);
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      assert.deepEqual(out, expected)
+    }
+  })
+
+  it('sends bulk at once', async () => {
+    const out: number[] = []
+    const sink: Sink = (message, done) => {
+      out.push(message.length)
+      done()
+    }
+    const gatherer = new Gatherer(sink, plainFraming, 'turn')
+    gatherer.write(Buffer.alloc(40_000))
+    await Promise.resolve()
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    assert.deepEqual(out, [40_000])
+  })
+
+  it('lets what nobody waits for leave with what comes next, or alone in the end', async () => {
+    const out: number[] = []
+    const sink: Sink = (message, done) => {
+      out.push(message.length)
+      done()
+    }
+    const gatherer = new Gatherer(sink)
+    gatherer.unhurried(() => gatherer.write(Buffer.alloc(30)))
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(out, [])
+    gatherer.write(Buffer.alloc(100))
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(out, [130])
+    gatherer.unhurried(() => gatherer.write(Buffer.alloc(30)))
+    await new Promise<void>((resolve) => gatherer.whenEmpty(resolve))
+    assert.deepEqual(out, [130, 30])
   })
 })

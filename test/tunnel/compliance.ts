@@ -6,6 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { after, before, describe, it } from 'node:test'
 import type { DialFailure, IncomingStream, StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../src/wire/address.ts'
+import { until } from '../support/until.ts'
 
 export interface Subject {
   tunnel: Tunnel
@@ -273,7 +274,7 @@ export function tunnelCompliance(name: string, start: () => Promise<Subject>, tr
           assert.equal(probe.hash.digest('hex'), expected.digest('hex'))
         }),
       )
-      assert.equal(subject.tunnel.stats.queued, 0)
+      await until('the queue is empty', () => subject.tunnel.stats.queued === 0)
       echo.stop()
     })
 
@@ -361,7 +362,7 @@ export function tunnelCompliance(name: string, start: () => Promise<Subject>, tr
       )
       assert.equal(subject.tunnel.stats.streamsOpened - opened, 5000)
       assert.equal(subject.tunnel.stats.streams, 0)
-      assert.equal(subject.tunnel.stats.queued, 0)
+      await until('the queue is empty', () => subject.tunnel.stats.queued === 0)
       assert.equal(subject.farConnections(), 0)
       echo.stop()
     })

@@ -84,6 +84,7 @@ export class Channel {
   sentEof = false
   gotEof = false
   sentClose = false
+  gotClose = false
   gotReset = false
   parked = false
   /** Waiting for credit, so a window adjust must wake the owner. */

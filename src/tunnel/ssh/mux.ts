@@ -221,7 +221,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #sendClose(channel: Channel): void {
     if (channel.sentClose) return
     channel.sentClose = true
-    this.#port.close(channel.remoteId)
+    const close = () => this.#port.close(channel.remoteId)
+    // Where the other side has heard of the end before, this only lets it forget the channel.
+    if (channel.gotClose || (channel.sentEof && channel.gotEof)) this.#transport.unhurried(close)
+    else close()
   }
 
   #forget(channel: Channel): void {
@@ -328,6 +331,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return this.isOurs(id)
+    channel.gotClose = true
     this.#sendClose(channel)
     this.#forget(channel)
     const clean = channel.gotEof && channel.sentEof && !channel.gotReset
