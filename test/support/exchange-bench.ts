@@ -1,7 +1,7 @@
 // What the tests of the way back need in a real cluster: a namespace with an original, a caller that never stops asking
 // it, and a program on the laptop that takes the original's place.
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
-import { promisify } from 'node:util'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { askInPod } from './ask-in-pod.ts'
 import { asking, caller, local, original } from './exchange-programs.ts'
 import { until } from './until.ts'
 
@@ -23,6 +23,8 @@ export interface Question {
   bytes?: number
   count?: number
 }
+
+export type Answer = Record<string, unknown> & { error?: string; text?: string; ms: number }
 
 export class ExchangeBench {
   readonly namespace: string
@@ -126,14 +128,8 @@ export class ExchangeBench {
   }
 
   /** Asks from the caller's pod. */
-  async ask(question: Question): Promise<Record<string, unknown> & { error?: string; text?: string; ms: number }> {
-    const words = ['kubectl', '-n', this.namespace, 'exec', 'caller', '--']
-    const { stdout } = await promisify(execFile)(
-      this.#program,
-      [...words, 'node', '-e', asking, JSON.stringify(question)],
-      { timeout: 120_000 },
-    )
-    return JSON.parse(stdout)
+  async ask(question: Question): Promise<Answer> {
+    return (await askInPod(this.#program, this.namespace, 'caller', asking, question, 120_000)) as Answer
   }
 
   /** The Service as it must be again: its spec and its annotations. */

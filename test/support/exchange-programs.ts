@@ -1,5 +1,6 @@
 // Programs for tests of the way back, as text for `node -e`: the original that runs in the cluster, the local one that
 // takes its place, and a caller that never stops asking. All listen on both families.
+import { leave } from './ask-in-pod.ts'
 
 /** HTTP that says who answers, takes uploads and sends downloads with their checksums; echo over TCP and UDP. */
 const server = (name: string, http: number[], echo: number) => `
@@ -113,5 +114,5 @@ const ops = {
   },
 }
 const began = Date.now()
-ops[q.op]().then((o) => out({ ...o, ms: Date.now() - began }), (e) => out({ error: e.code ?? String(e), ms: Date.now() - began })).then(() => process.exit(0))
+ops[q.op]().then((o) => out({ ...o, ms: Date.now() - began }), (e) => out({ error: e.code ?? String(e), ms: Date.now() - began })).then(() => ${leave})
 `

@@ -1,6 +1,6 @@
 // What the tests of `kt mesh` need in a real cluster: a namespace with a Service, a pod to ask it from, and a program on each laptop.
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
-import { promisify } from 'node:util'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { askInPod } from './ask-in-pod.ts'
 import { meshAsking, meshLocal, meshOriginal } from './mesh-programs.ts'
 import { until } from './until.ts'
 
@@ -104,10 +104,8 @@ export class MeshBench {
 
   /** Asks `web` from the caller's pod. */
   async ask(question: MeshQuestion): Promise<unknown> {
-    const words = ['kubectl', '-n', this.namespace, 'exec', 'caller', '--', 'node', '-e', meshAsking]
-    const text = JSON.stringify({ host: `web.${this.namespace}`, port: 80, header: 'KT-Version', ...question })
-    const { stdout } = await promisify(execFile)(this.#program, [...words, text], { timeout: 60_000 })
-    return JSON.parse(stdout)
+    const whole = { host: `web.${this.namespace}`, port: 80, header: 'KT-Version', ...question }
+    return askInPod(this.#program, this.namespace, 'caller', meshAsking, whole, 60_000)
   }
 
   /** What must be again as it was. */

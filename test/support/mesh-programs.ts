@@ -1,5 +1,6 @@
 // Programs for tests of `kt mesh`, as text for `node -e`: a server that says who it is over HTTP/1.1, WebSocket, HTTP/2 and gRPC's way
 // of using it, and over a protocol whose server speaks first; and what a pod asks it. Only what Node brings.
+import { leave } from './ask-in-pod.ts'
 
 /** 8080: HTTP/1.1 and WebSocket, or HTTP/2 in the clear; 8025: a banner first, then echo. `name` is an expression. */
 const server = (name: string, port: number, banner: number | undefined) => `
@@ -105,5 +106,5 @@ const ops = {
     s.on('error', no).on('data', (d) => { text += d; if (text.includes('again')) { s.destroy(); ok(text) } else if (text.includes('220')) s.write('again') })
   }),
 }
-ops[q.op]().then((o) => console.log(JSON.stringify(o)), (e) => console.log(JSON.stringify({ error: e.code ?? String(e) }))).then(() => process.exit(0))
+ops[q.op]().then((o) => console.log(JSON.stringify(o)), (e) => console.log(JSON.stringify({ error: e.code ?? String(e) }))).then(() => ${leave})
 `
