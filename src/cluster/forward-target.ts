@@ -3,6 +3,7 @@
 import type { V1EndpointSlice, V1LabelSelector, V1Pod, V1Service } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
 import { clusterError, fromStatus } from './errors.ts'
+import { missingIn } from './missing.ts'
 import type { ForwardRequest, ForwardTarget } from './port.ts'
 import { parseTarget, type TargetKind } from './target.ts'
 
@@ -162,5 +163,6 @@ async function unknown(api: Api, namespace: string, kind: TargetKind | undefined
   const more = items.length > MOST_NAMES ? ', …' : ''
   const hint = names.length > 0 ? `${words[listed]}s there: ${names.join(', ')}${more}` : undefined
   const what = kind ? words[kind] : 'Service, Deployment, StatefulSet or Pod'
-  return clusterError('target-unknown', `there is no ${what} ${JSON.stringify(name)} in namespace ${namespace}`, hint)
+  const text = `there is no ${what} ${JSON.stringify(name)} in namespace ${namespace}`
+  return missingIn(api, namespace, clusterError('target-unknown', text, hint))
 }

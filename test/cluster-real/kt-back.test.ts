@@ -229,6 +229,8 @@ describe('the way back', { skip }, () => {
     )
     for (const [args, exit, message] of [
       [['nobody', '--expose', `${HTTP}:80`], 1, /there is no .*"nobody".* in namespace kt-back/],
+      [['web', '--expose', `${HTTP}:80`, '--namespace', 'nosuch'], 1, /there is no namespace "nosuch"/],
+      [['host/web', '--expose', `${CLOSED}:80`], 1, /"host\/web" is no target/],
       [['web', '--expose', `${HTTP}:88`], 1, /web has no port 88/],
       [['web', '--expose', `${CLOSED}:80`], 1, /nothing listens on localhost:18099/],
       [['web', '--expose', `${HTTP}:80,${ECHO}:80`], 2, /port 80 is exposed twice/],
@@ -237,7 +239,7 @@ describe('the way back', { skip }, () => {
       [['bare', '--expose', `${HTTP}:80`], 1, /bare .*selector/],
       [['elsewhere', '--expose', `${HTTP}:80`], 1, /elsewhere is an ExternalName|ExternalName.*elsewhere/],
     ] as const) {
-      const { code, stderr } = await laptop.kt(['exchange', ...args, '-n', NAMESPACE])
+      const { code, stderr } = await laptop.kt(['exchange', '-n', NAMESPACE, ...args])
       assert.equal(code, exit, `${args.join(' ')}: ${stderr}`)
       assert.match(stderr, message)
       assert.match(stderr, /error: .+\n {7}.+\n$/, args.join(' '))

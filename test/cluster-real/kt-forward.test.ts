@@ -165,6 +165,7 @@ describe('kt forward', { skip }, () => {
         ['deploy/nobody', '0:80'],
         /there is no Deployment "nobody" in namespace kt-forward\n.*Deployments there: .*web/,
       ],
+      [['web', '0:80', '-n', 'nosuch'], /there is no namespace "nosuch"/],
       [['host/web', '0:80'], /"host\/web" is no target/],
       [['web', '0:8080'], /service\/web has no port 8080\n.*80 \(http\), 7 \(echo\)/],
       [['web', '0'], /service\/web has several ports: 80 \(http\)/],

@@ -2,6 +2,7 @@
 // longer than two renewals of a lease; clocks are not asked.
 import type { Leftover, Recovered } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
+import { missingIn } from '../missing.ts'
 import type { ClusterError, Progress } from '../port.ts'
 import { parseTarget } from '../target.ts'
 import type { BackContext } from './context.ts'
@@ -107,10 +108,8 @@ async function namesOf(context: BackContext, text: string, all: Remains[]): Prom
   if (kind === undefined || kind === 'service') {
     if (all.some(({ target, service }) => target === name || service === name)) return names
     if (await find(api, servicePath(namespace, name))) return names
-    throw clusterError(
-      'target-unknown',
-      `there is no Service ${JSON.stringify(name)} in namespace ${namespace}, and nothing of kt for it`,
-    )
+    const why = `there is no Service ${JSON.stringify(name)} in namespace ${namespace}, and nothing of kt for it`
+    throw await missingIn(api, namespace, clusterError('target-unknown', why))
   }
   // A workload is known by its own record, or by the Service that leads to it.
   const workload = all.find((each) => each.workload?.name === name && each.workload.kind.toLowerCase() === kind)

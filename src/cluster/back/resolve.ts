@@ -2,6 +2,7 @@
 import type { V1Deployment, V1Pod, V1Service, V1StatefulSet } from '@kubernetes/client-node'
 import { clusterError, fromStatus } from '../errors.ts'
 import type { ApiPort } from '../follow.ts'
+import { missingIn } from '../missing.ts'
 import type { ClusterError } from '../port.ts'
 import { parseTarget } from '../target.ts'
 import { type Labels, labelText, MANAGED_LABELS, readRecord } from './record.ts'
@@ -111,16 +112,16 @@ async function labelsOf(
   name: string,
 ): Promise<[Labels, Workload | undefined]> {
   const words = { deployment: 'Deployment', statefulset: 'StatefulSet', pod: 'Pod' } as const
-  const missing = () =>
-    clusterError('target-unknown', `there is no ${words[kind]} ${JSON.stringify(name)} in namespace ${namespace}`)
+  const text = `there is no ${words[kind]} ${JSON.stringify(name)} in namespace ${namespace}`
+  const missing = () => missingIn(api, namespace, clusterError('target-unknown', text))
   if (kind === 'pod') {
     const pod = await find<V1Pod>(api, `/api/v1/namespaces/${namespace}/pods/${name}`)
-    if (!pod) throw missing()
+    if (!pod) throw await missing()
     return [pod.metadata?.labels ?? {}, await makerOf(api, namespace, pod)]
   }
   const workload = words[kind] as Workload['kind']
   const object = await find<V1Deployment>(api, workloadPath(namespace, workload, name))
-  if (!object) throw missing()
+  if (!object) throw await missing()
   return [object.spec?.template.metadata?.labels ?? {}, { kind: workload, object }]
 }
 
@@ -192,9 +193,10 @@ async function unknownService(api: ApiPort, namespace: string, name: string, pla
   const names = items.map(({ metadata }) => metadata!.name!)
   const list = names.length > 10 ? `${names.slice(0, 10).join(', ')}, …` : names.join(', ')
   const others = plain ? '; a Deployment or Pod is named deployment/NAME, pod/NAME' : ''
-  return clusterError(
+  const error = clusterError(
     'target-unknown',
     `there is no Service ${JSON.stringify(name)} in namespace ${namespace}`,
     list ? `Services there: ${list}${others}` : `use -n for another namespace${others}`,
   )
+  return missingIn(api, namespace, error)
 }

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BackEvent, BackHandle, BackPort } from '../../cluster/back-port.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
+import { parseTarget } from '../../cluster/target.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
 import type { IncomingDatagrams, IncomingStream, Tunnel, TunnelListener } from '../../tunnel/port.ts'
@@ -57,6 +58,7 @@ export class Exchange implements Holding {
   }
 
   async start(): Promise<string> {
+    parseTarget(this.#config.target) // before anything is asked of this machine or the cluster
     if (this.#config.check) await requireListening(this.#config.ports)
     const began = performance.now()
     const identified = this.#deps.identity.then((identity) => {
