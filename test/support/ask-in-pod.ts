@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 
 /**
  * The last statement of such a program. Not `process.exit`: Node 24 on musl was seen to wait for ever in a futex on its way
- * out, about one time in fifteen after a download of 100 MB, with every byte read and its answer printed.
+ * out, about one time in fifteen after a download of 100 MB, with every byte read.
  */
 export const leave = `process.kill(process.pid, 'SIGKILL')`
 
