@@ -6,7 +6,7 @@ import type { TunDevice } from '../tun/port.ts'
 
 export interface DataPath {
   readonly stack: Stack
-  /** Something was queued in the stack outside of its input: flush at the end of this turn. */
+  /** Something was queued in the stack: flush when this callback is over. */
   wake(): void
   close(): void
 }

@@ -13,7 +13,7 @@ const notFound = (kind: string, name: string): [number, unknown] => [
 /** Lists are empty, and every object but namespace `shop` is missing: as an API server answers for namespaces it does not know, too. */
 const start = (mayRead: boolean) =>
   ApiDouble.start(({ path }) => {
-    const [, , , , namespace, kind, name] = path.startsWith('/apis') ? path.split('/').slice(1) : path.split('/')
+    const [namespace, kind, name] = path.split('/namespaces/')[1].split('/')
     if (kind === undefined) {
       if (!mayRead) return forbidden('namespaces')
       return namespace === 'shop' ? [200, { metadata: { name: 'shop' } }] : notFound('namespaces', namespace)

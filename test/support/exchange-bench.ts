@@ -24,7 +24,7 @@ export interface Question {
   count?: number
 }
 
-export type Answer = Record<string, unknown> & { error?: string; text?: string; ms: number }
+type Answer = Record<string, unknown> & { error?: string; text?: string; ms: number }
 
 export class ExchangeBench {
   readonly namespace: string

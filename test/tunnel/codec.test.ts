@@ -132,6 +132,16 @@ describe('receive window', () => {
   })
 })
 
+/** Takes every message at once, and keeps its length. */
+function line() {
+  const out: number[] = []
+  const sink: Sink = (message, done) => {
+    out.push(message.length)
+    done()
+  }
+  return { out, sink }
+}
+
 describe('gatherer', () => {
   it('sends everything once and in order, whether reserved or written', async () => {
     await fc.assert(
@@ -188,11 +198,7 @@ describe('gatherer', () => {
   it('sends small writes of several callbacks together, where it may wait for the end of the turn', async () => {
     const byDeparture = { callback: [100, 100, 100], turn: [300] }
     for (const [departure, expected] of Object.entries(byDeparture)) {
-      const out: number[] = []
-      const sink: Sink = (message, done) => {
-        out.push(message.length)
-        done()
-      }
+      const { out, sink } = line()
       const gatherer = new Gatherer(sink, plainFraming, departure as Departure)
       // Timers that are due together: callbacks of one turn.
       for (let i = 0; i < 3; i++) setTimeout(() => gatherer.write(Buffer.alloc(100)), 1)
@@ -204,24 +210,15 @@ describe('gatherer', () => {
   })
 
   it('sends bulk at once', async () => {
-    const out: number[] = []
-    const sink: Sink = (message, done) => {
-      out.push(message.length)
-      done()
-    }
+    const { out, sink } = line()
     const gatherer = new Gatherer(sink, plainFraming, 'turn')
     gatherer.write(Buffer.alloc(40_000))
-    await Promise.resolve()
     await new Promise<void>((resolve) => process.nextTick(resolve))
     assert.deepEqual(out, [40_000])
   })
 
   it('lets what nobody waits for leave with what comes next, or alone in the end', async () => {
-    const out: number[] = []
-    const sink: Sink = (message, done) => {
-      out.push(message.length)
-      done()
-    }
+    const { out, sink } = line()
     const gatherer = new Gatherer(sink)
     gatherer.unhurried(() => gatherer.write(Buffer.alloc(30)))
     await new Promise((resolve) => setImmediate(resolve))

@@ -79,7 +79,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
       const { remoteAddress } = socket
       const inlet = new Inlet()
       const reading = readInto(socket, inlet.onread)
-      const transport = reading ? socketTransport(reading, inlet, 'turn') : socketTransport(socket, undefined, 'turn')
+      const transport = socketTransport(reading ?? socket, reading && inlet, 'turn')
       const wrapped = new SshSocket(transport, remoteAddress)
       transports.set(wrapped, transport)
       wrapped.once('close', () => transports.delete(wrapped))
