@@ -234,6 +234,26 @@ describe('the page', { skip: noBrowser }, () => {
     await finish(page)
   })
 
+  test('a question asked before the browser has told of the end of the last one stays', async () => {
+    await using it = await fixture()
+    const page = await open(it)
+    await page.getByRole('button', { name: 'Disconnect' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Disconnect from staging?' })
+    await dialog.waitFor()
+    // In one task of the page: the event `close` comes in a later one.
+    await page.evaluate(() => {
+      const press = (where: string) => document.querySelector<HTMLElement>(where)?.click()
+      press('dialog button')
+      press('header > button:last-child')
+    })
+    await page.waitForTimeout(300)
+    assert.equal(await dialog.isVisible(), true)
+    assert.equal(await page.getByRole('dialog').count(), 1)
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    await finish(page)
+  })
+
   test('exchanges: own ones are left, those of a dead holder recovered, each after a question', async () => {
     await using it = await fixture((engine) => {
       engine.team = {

@@ -1,6 +1,6 @@
 // The page's frame: who is connected to what, the way between the views, and what is said when there is nothing to show.
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { act } from './act.ts'
 import { type Ask, Dialog, type Question } from './dialog.tsx'
 import { Flows } from './flows.tsx'
@@ -23,7 +23,10 @@ export function App(): JSX.Element {
   const connection = useTopic('connection')
   const stream = useTopic('stream')
   const path = useHash()
-  const [question, setQuestion] = useState<Question>()
+  const [asked, setAsked] = useState<{ question: Question; key: number }>()
+  const count = useRef(0)
+  // Each question has a dialog of its own: the browser tells of the end of one in a later task, when the next may have been asked.
+  const ask = useCallback((question: Question) => setAsked({ question, key: ++count.current }), [])
   const words = stateWords(stream, connection)
   const { title, view: View } = views.find((one) => one.path === path) ?? views[0]
   useEffect(() => {
@@ -48,20 +51,22 @@ export function App(): JSX.Element {
         <State words={words} />
         <ThemeButton />
         {words.live && (
-          <button type="button" onClick={() => setQuestion(disconnectQuestion(connection.status?.cluster ?? ''))}>
+          <button type="button" onClick={() => ask(disconnectQuestion(connection.status?.cluster ?? ''))}>
             Disconnect
           </button>
         )}
       </header>
       <main id="main" tabIndex={-1}>
         <h1 class="hidden">{title}</h1>
-        {words.live && connection.status ? (
-          <View ask={setQuestion} />
-        ) : (
-          <NotConnected words={words} ask={setQuestion} />
-        )}
+        {words.live && connection.status ? <View ask={ask} /> : <NotConnected words={words} ask={ask} />}
       </main>
-      {question && <Dialog question={question} onClose={() => setQuestion(undefined)} />}
+      {asked && (
+        <Dialog
+          key={asked.key}
+          question={asked.question}
+          onClose={() => setAsked((now) => (now === asked ? undefined : now))}
+        />
+      )}
     </>
   )
 }
