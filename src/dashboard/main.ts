@@ -1,9 +1,9 @@
 // The program behind `kt dashboard`: argument one is JSON { port, socket, open }. Prints the page's address, serves it
 // until it is told to end, and runs as the user whose engine it shows.
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Opener } from './opener.ts'
 import { serveDashboard } from './server.ts'
 
 const { port, socket, open } = JSON.parse(process.argv[2]) as { port: number; socket: string; open: boolean }
@@ -20,23 +20,40 @@ const dashboard = await serveDashboard({ port, socket, page, uid: process.getuid
     return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
   },
 )
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.on(signal, () => {
-    dashboard.close()
-    process.exit(0)
-  })
+const opener = new Opener(process.env)
+const end = (code: number) => {
+  opener.close()
+  dashboard.close()
+  process.exit(code)
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))
 // Whoever started it is gone.
-process.on('disconnect', () => process.exit(0))
-process.stdout.write(`${dashboard.url}\n`)
-if (process.stdout.isTTY) process.stderr.write('Ctrl-C ends it\n')
-if (open) show(dashboard.url)
+process.on('disconnect', () => end(0))
+process.stdout.write(`${dashboard.address()}\n`)
+if (process.stdout.isTTY) {
+  const again = process.stdin.isTTY ? '; Enter prints another one' : ''
+  process.stderr.write(`this address opens the page once, within a minute${again}; Ctrl-C ends it\n`)
+}
+if (process.stdin.isTTY) onEnter(() => process.stdout.write(`${dashboard.address()}\n`))
+if (open) opener.open(dashboard.address())
 
-/** Without a desktop there is nothing to open it with; the address is printed in any case. */
-function show(url: string): void {
-  if (!process.env['DISPLAY'] && !process.env['WAYLAND_DISPLAY']) return
-  spawn('xdg-open', [url], { stdio: 'ignore', detached: true })
-    .on('error', () => {})
-    .unref()
+/** Calls back for each line typed while this program has the terminal. In the background, reading it would stop us. */
+function onEnter(callback: () => void): void {
+  const listen = () => (hasTerminal() ? process.stdin.resume() : process.stdin.pause())
+  process.stdin.on('data', callback).on('error', () => {})
+  process.on('SIGCONT', listen)
+  listen()
+}
+
+/** proc_pid_stat(5): field 5 is our process group, field 8 the one that has the terminal; -1 without job control. */
+function hasTerminal(): boolean {
+  try {
+    const text = readFileSync('/proc/self/stat', 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return fields[5] === fields[2] || fields[5] === '-1'
+  } catch {
+    return false
+  }
 }
 
 function fail(message: string, hint: string): never {

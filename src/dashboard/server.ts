@@ -16,7 +16,7 @@ const files: Record<string, [file: string, type: string]> = {
   '/page.css': ['page.css', 'text/css; charset=utf-8'],
   '/icon.svg': ['icon.svg', 'image/svg+xml'],
 }
-// A page that does not read for so long is closed; its EventSource comes back and starts anew.
+// A page that does not read for so long is closed; it comes back and starts anew.
 const MOST_UNREAD = 8 << 20
 const MOST_BODY = 4096
 // Proxies and browsers keep a silent stream for less than a minute or so.
@@ -46,8 +46,8 @@ export interface DashboardOptions {
 }
 
 export interface Dashboard {
-  /** With the token. */
-  url: string
+  /** Opens the page once, within a minute: each call makes another one. */
+  address(): string
   close(): void
 }
 
@@ -75,7 +75,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     server.listen(options.port, '127.0.0.1', resolve)
   })
   const { port } = server.address() as AddressInfo
-  const guard = new Guard(port)
+  const guard = new Guard(port, () => performance.now())
   const alive = setInterval(() => {
     for (const page of pages) send(page, ': \n\n')
   }, KEEP_ALIVE_MS)
@@ -85,27 +85,38 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     const method = request.method ?? ''
     const wrongHost = guard.wrongHost(request.headers)
     if (wrongHost) return refuse(response, wrongHost)
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://dashboard')
-    const token = searchParams.get('token')
-    if (method === 'GET' && pathname === '/' && token !== null && guard.opens(token)) {
-      response.writeHead(303, { ...headers, location: '/', 'set-cookie': guard.cookie }).end()
-      return
-    }
-    const refusal = guard.refuses(method, request.headers)
-    if (refusal) return refuse(response, refusal)
+    const { pathname } = new URL(request.url ?? '/', 'http://dashboard')
+    // The page's files hold no secret: they are the same for everybody.
     const file = content.get(pathname)
     if (method === 'GET' && file) {
       response.writeHead(200, { ...headers, 'content-type': file.type }).end(file.body)
-    } else if (method === 'GET' && pathname === '/events') {
+      return
+    }
+    const foreign = guard.refusesOrigin(method, request.headers)
+    if (foreign) return refuse(response, foreign)
+    if (method === 'POST' && pathname === '/api/enter') return enter(response, await readBody(request))
+    const refusal = guard.refusesSession(request.headers)
+    if (refusal) return refuse(response, refusal)
+    if (method === 'GET' && pathname === '/events') {
       stream(response)
     } else if (method === 'POST' && pathname.startsWith('/api/')) {
       const outcome = await outcomeOf(() =>
         readBody(request).then((body) => perform(feed, options, pathname.slice(5), body)),
       )
-      response.writeHead(200, { ...headers, 'content-type': 'application/json' }).end(JSON.stringify(outcome))
+      answerJson(response, outcome)
     } else {
       response.writeHead(404, headers).end('there is nothing here\n')
     }
+  }
+
+  /** Gives the session's secret to whoever has the token of a printed address. */
+  function enter(response: ServerResponse, body: unknown): void {
+    const { token } = (body ?? {}) as { token?: unknown }
+    const session = typeof token === 'string' ? guard.exchange(token) : undefined
+    const message =
+      'this address was used before, or is older than a minute: run `kt dashboard` and open what it prints'
+    if (session === undefined) refuse(response, { status: 401, message })
+    else answerJson(response, { session })
   }
 
   function stream(response: ServerResponse): void {
@@ -118,7 +129,8 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
   }
 
   return {
-    url: `http://127.0.0.1:${port}/?token=${guard.token}`,
+    // A fragment is not sent to a server, so it is in no log on the way.
+    address: () => `http://127.0.0.1:${port}/#token=${guard.issue()}`,
     close: () => {
       clearInterval(alive)
       feed.close()
@@ -141,6 +153,10 @@ function send(page: ServerResponse, text: string): void {
 function refuse(response: ServerResponse, { status, message }: Refusal): void {
   if (response.headersSent) return void response.destroy()
   response.writeHead(status, { ...headers, 'content-type': 'text/plain; charset=utf-8' }).end(`${message}\n`)
+}
+
+function answerJson(response: ServerResponse, body: object): void {
+  response.writeHead(200, { ...headers, 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {

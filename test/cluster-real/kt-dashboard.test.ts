@@ -91,7 +91,7 @@ describe('the dashboard, two laptops', { skip }, () => {
     browser = await startBrowser(chromium)
     const url = await until(
       'the address',
-      () => /^http:\/\/127\.0\.0\.1:\d+\/\?token=\S+/.exec(printed)?.[0],
+      () => /^http:\/\/127\.0\.0\.1:\d+\/#token=\S+/.exec(printed)?.[0],
       PATIENT_MS,
     )
     page = await browser.newPage({ viewport: { width: 1280, height: 860 } })

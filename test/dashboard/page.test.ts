@@ -22,7 +22,7 @@ async function open(it: Fixture, view = '', scheme: 'light' | 'dark' = 'light'):
   complaints.set(page, said)
   page.on('console', (message) => message.type() === 'error' && said.push(message.text()))
   page.on('pageerror', (error) => said.push(String(error)))
-  await page.goto(it.dashboard.url)
+  await page.goto(it.dashboard.address())
   await page.evaluate((hash) => (location.hash = hash), view)
   return page
 }
@@ -61,6 +61,26 @@ describe('the page', { skip: noBrowser }, () => {
   })
   after(() => browser?.close())
 
+  test('a reload keeps the session, an old address does not open the page, and a new one does in the same tab', async () => {
+    await using it = await fixture()
+    const address = it.dashboard.address()
+    const page = await browser.newPage()
+    await page.goto(address)
+    await visible(page, 'status', 'Connected')
+    assert.doesNotMatch(page.url(), /token/)
+    await page.reload()
+    await visible(page, 'status', 'Connected')
+    await page.close()
+
+    const stranger = await browser.newPage()
+    await stranger.goto(address)
+    await visible(stranger, 'status', 'This page is not open')
+    await stranger.getByText('kt dashboard', { exact: true }).waitFor()
+    await stranger.goto(it.dashboard.address())
+    await visible(stranger, 'status', 'Connected')
+    await stranger.close()
+  })
+
   test('says how to connect, comes alive with the engine, and tells when it has gone', async () => {
     await using it = await fixture(() => {}, false)
     const page = await open(it)
@@ -89,7 +109,7 @@ describe('the page', { skip: noBrowser }, () => {
       await visible(page, 'heading', view === '' ? 'Overview' : view[0].toUpperCase() + view.slice(1))
     }
     assert.ok(asked.length >= 3)
-    assert.deepEqual([...new Set(asked)], [new URL(it.dashboard.url).origin])
+    assert.deepEqual([...new Set(asked)], [new URL(it.dashboard.address()).origin])
     await finish(page)
   })
 

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { FlowTable } from '../../src/dashboard/flow-changes.ts'
 import type { FlowChanges, FlowRow } from '../../src/dashboard/model.ts'
+import { EventParser } from '../../src/dashboard/page/events.ts'
 import { Samples } from '../../src/dashboard/samples.ts'
 import { connectedStatus, manyFlows } from './double.ts'
 
@@ -61,4 +62,21 @@ test('curves have bytes a second, and a hole where kt was not connected', () => 
   assert.equal(samples.add(at(30, 3), 8000)?.in, 20)
   for (let i = 0; i < 700; i++) samples.add(at(30, 3), 9000 + i)
   assert.equal(samples.all().length, 600)
+})
+
+test('events are the same however the stream is cut', () => {
+  const block = fc.record({
+    topic: fc.stringMatching(/^[a-z]+$/),
+    data: fc.string().map((text) => JSON.stringify(text)),
+  })
+  fc.assert(
+    fc.property(fc.array(block), fc.array(fc.nat(400)), (events, cuts) => {
+      const text = events.map(({ topic, data }) => `event: ${topic}\ndata: ${data}\n\n: \n\n`).join('')
+      const edges = [0, ...cuts.map((cut) => Math.min(cut, text.length)).sort((a, b) => a - b), text.length]
+      const seen: { topic: string; data: string }[] = []
+      const parser = new EventParser((topic, data) => seen.push({ topic, data }))
+      for (let i = 1; i < edges.length; i++) parser.take(text.slice(edges[i - 1], edges[i]))
+      assert.equal(JSON.stringify(seen), JSON.stringify(events))
+    }),
+  )
 })

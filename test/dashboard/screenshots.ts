@@ -74,7 +74,7 @@ const browser = await startBrowser()
 for (const [name, view, colorScheme] of pictures) {
   const viewport = { width: 1120, height: view === '' ? 800 : 560 }
   const page = await browser.newPage({ viewport, colorScheme })
-  await page.goto(it.dashboard.url)
+  await page.goto(it.dashboard.address())
   await page.evaluate((hash) => (location.hash = hash), view)
   if (view === 'names') {
     await page.getByLabel('Name to trace').fill('web.shop')

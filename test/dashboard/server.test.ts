@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { Feed } from '../../src/dashboard/feed.ts'
+import { Guard } from '../../src/dashboard/guard.ts'
 import type { Connection } from '../../src/dashboard/model.ts'
-import { serveDashboard } from '../../src/dashboard/server.ts'
+import { Opener } from '../../src/dashboard/opener.ts'
+import { type Dashboard, serveDashboard } from '../../src/dashboard/server.ts'
 import { until } from '../support/until.ts'
 import { connectedStatus, EngineDouble } from './double.ts'
 import { fixture, page, whose } from './fixture.ts'
@@ -27,51 +32,94 @@ function ask(url: string, options: http.RequestOptions & { body?: string } = {})
   })
 }
 
-async function enter(url: string): Promise<{ origin: string; cookie: string }> {
-  const { headers } = await ask(url)
-  return { origin: new URL(url).origin, cookie: headers['set-cookie']![0].split(';')[0] }
+/** What the page does with a printed address. */
+async function enter(dashboard: Dashboard): Promise<{ origin: string; authorization: string }> {
+  const { origin, hash } = new URL(dashboard.address())
+  const { text } = await exchange(origin, hash.slice('#token='.length))
+  return { origin, authorization: `Bearer ${JSON.parse(text).session}` }
 }
 
-test('it listens on loopback only, and the token in the address is exchanged for a cookie', async () => {
+function exchange(origin: string, token: unknown): Promise<Answer> {
+  return ask(`${origin}/api/enter`, { method: 'POST', headers: { origin }, body: JSON.stringify({ token }) })
+}
+
+test('it listens on loopback only, and the token in the address is exchanged for a session once', async () => {
   await using it = await fixture()
-  const url = new URL(it.dashboard.url)
-  assert.equal(url.hostname, '127.0.0.1')
-  const { status, headers } = await ask(it.dashboard.url)
-  assert.deepEqual([status, headers.location], [303, '/'])
-  const [cookie] = headers['set-cookie']!
-  assert.match(cookie, /HttpOnly/)
-  assert.match(cookie, /SameSite=Strict/)
-  const first = await ask(`${url.origin}/`, { headers: { cookie: cookie.split(';')[0] } })
+  const { hostname, origin, hash } = new URL(it.dashboard.address())
+  assert.equal(hostname, '127.0.0.1')
+  const token = hash.slice('#token='.length)
+  const first = await exchange(origin, token)
   assert.equal(first.status, 200)
-  assert.match(first.text, /<script src="\/page\.js"/)
+  assert.equal(first.headers['set-cookie'], undefined)
+  assert.notEqual(JSON.parse(first.text).session, token)
+  const second = await exchange(origin, token)
+  assert.equal(second.status, 401)
+  assert.match(second.text, /used before, or is older than a minute: run `kt dashboard`/)
+  for (const other of ['', 'guess', null, 7, {}]) assert.equal((await exchange(origin, other)).status, 401)
 })
 
-test('without the token, or with another, nothing is told', async () => {
+test('a token is valid for a minute, and the session is another secret', () => {
+  let now = 1_000
+  const guard = new Guard(1, () => now)
+  const [late, early] = [guard.issue(), guard.issue()]
+  const session = guard.exchange(early)!
+  assert.equal(guard.refusesSession({ authorization: `Bearer ${session}` }), undefined)
+  now += 60_001
+  assert.equal(guard.exchange(late), undefined)
+  for (const token of [early, late])
+    assert.equal(guard.refusesSession({ authorization: `Bearer ${token}` })?.status, 401)
+})
+
+test('without the session nothing is told, and a cookie is no session', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
-  const wrong = `${cookie.slice(0, -1)}${cookie.endsWith('A') ? 'B' : 'A'}`
-  for (const path of ['/', '/events', '/page.js', '/?token=guess', '/?token='])
-    for (const headers of [{}, { cookie: wrong }]) {
-      const { status, text } = await ask(`${origin}${path}`, { headers })
-      assert.equal(status, 401, path)
-      assert.match(text, /^open the address that kt dashboard printed/)
-    }
+  const { origin, authorization } = await enter(it.dashboard)
+  const wrong = `${authorization.slice(0, -1)}${authorization.endsWith('A') ? 'B' : 'A'}`
+  const cookie = `kt-dashboard-${new URL(origin).port}=${authorization.slice(7)}; kt-session=${authorization.slice(7)}`
+  for (const headers of [{}, { authorization: wrong }, { cookie }] as http.OutgoingHttpHeaders[]) {
+    const { status, text } = await ask(`${origin}/events`, { headers })
+    assert.equal(status, 401)
+    assert.match(text, /run `kt dashboard` and open what it prints/)
+    const post = await ask(`${origin}/api/disconnect`, { method: 'POST', headers: { origin, ...headers }, body: '{}' })
+    assert.equal(post.status, 401)
+  }
+  assert.deepEqual(it.engine.asked, [])
+})
+
+test('the file that the browser is given can be read by its owner alone, and the address is in no argument', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kt-opener-'))
+  const asked = join(folder, 'asked')
+  writeFileSync(join(folder, 'xdg-open'), `#!/bin/sh\necho "$@" >'${asked}.new' && mv '${asked}.new' '${asked}'\n`, {
+    mode: 0o755,
+  })
+  const opener = new Opener({ DISPLAY: ':0', XDG_RUNTIME_DIR: folder, PATH: `${folder}:${process.env['PATH']}` })
+  try {
+    opener.open('http://127.0.0.1:1/#token=secret')
+    const file = (await until('xdg-open', () => existsSync(asked) && readFileSync(asked, 'utf8').trim())) as string
+    assert.doesNotMatch(file, /secret/)
+    assert.match(readFileSync(file, 'utf8'), /url=http:\/\/127\.0\.0\.1:1\/#token=secret"/)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    assert.equal(statSync(dirname(file)).mode & 0o777, 0o700)
+    opener.close()
+    assert.equal(existsSync(file), false)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('another name for this address is refused: DNS rebinding', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
+  const { origin } = await enter(it.dashboard)
   const { port } = new URL(origin)
   for (const host of [`evil.example:${port}`, '127.0.0.1', `127.0.0.1.evil.example:${port}`])
-    assert.equal((await ask(`${origin}/`, { headers: { host, cookie } })).status, 400, host)
-  assert.equal((await ask(`${origin}/`, { headers: { host: `localhost:${port}`, cookie } })).status, 200)
+    assert.equal((await ask(`${origin}/`, { headers: { host } })).status, 400, host)
+  assert.equal((await ask(`${origin}/`, { headers: { host: `localhost:${port}` } })).status, 200)
 })
 
 test('only the page itself may send, not one of another origin, nor one without', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
+  const { origin, authorization } = await enter(it.dashboard)
   const down = (headers: Record<string, string>) =>
-    ask(`${origin}/api/disconnect`, { method: 'POST', headers: { cookie, ...headers }, body: '{}' })
+    ask(`${origin}/api/disconnect`, { method: 'POST', headers: { authorization, ...headers }, body: '{}' })
   for (const other of ['http://evil.example', 'null', 'http://127.0.0.1:1', origin.replace('http', 'https')])
     assert.equal((await down({ origin: other })).status, 403, other)
   assert.equal((await down({})).status, 403)
@@ -83,9 +131,9 @@ test('only the page itself may send, not one of another origin, nor one without'
 
 test('every answer forbids scripts of others, framing and keeping', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
+  const { origin, authorization } = await enter(it.dashboard)
   for (const path of ['/', '/page.js', '/page.css', '/icon.svg', '/nothing']) {
-    const { headers } = await ask(`${origin}${path}`, { headers: { cookie } })
+    const { headers } = await ask(`${origin}${path}`, { headers: { authorization } })
     const policy = String(headers['content-security-policy'])
     assert.match(policy, /default-src 'none'; script-src 'self'/, path)
     assert.match(policy, /frame-ancestors 'none'/)
@@ -96,9 +144,11 @@ test('every answer forbids scripts of others, framing and keeping', async () => 
 
 test('a request that is none, or too long, is answered in words', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
+  const { origin, authorization } = await enter(it.dashboard)
   const post = async (action: string, body: string) =>
-    JSON.parse((await ask(`${origin}/api/${action}`, { method: 'POST', headers: { cookie, origin }, body })).text)
+    JSON.parse(
+      (await ask(`${origin}/api/${action}`, { method: 'POST', headers: { authorization, origin }, body })).text,
+    )
   assert.match((await post('reboot', '{}')).message, /no action reboot/)
   assert.match((await post('trace', '{"name":7}')).message, /name is missing/)
   assert.match((await post('trace', `"${'x'.repeat(5000)}"`)).message, /too long/)
@@ -111,11 +161,11 @@ test('a request that is none, or too long, is answered in words', async () => {
 
 test('the stream begins with everything there is, and goes on with what changes', async () => {
   await using it = await fixture()
-  const { origin, cookie } = await enter(it.dashboard.url)
+  const { origin, authorization } = await enter(it.dashboard)
   const seen: [string, { status?: { roundTripMs: number } }][] = []
   await new Promise<void>((resolve, reject) => {
     http
-      .get(`${origin}/events`, { headers: { cookie } }, (response) => {
+      .get(`${origin}/events`, { headers: { authorization } }, (response) => {
         assert.match(String(response.headers['content-type']), /^text\/event-stream/)
         let rest = ''
         response.setEncoding('utf8').on('data', (chunk) => {
@@ -192,7 +242,7 @@ test('lists that an engine refuses do not hide that it is connected', async () =
 
 test('a port that is taken is an error with the system’s code', async () => {
   await using it = await fixture()
-  const port = Number(new URL(it.dashboard.url).port)
+  const port = Number(new URL(it.dashboard.address()).port)
   await assert.rejects(serveDashboard({ port, socket: it.engine.socket, page, ...whose(it.engine) }), {
     code: 'EADDRINUSE',
   })

@@ -5,5 +5,5 @@ import { follow } from './store.ts'
 import { startTheme } from './theme.tsx'
 
 startTheme()
-follow()
+void follow()
 render(<App />, document.body)

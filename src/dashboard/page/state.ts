@@ -20,8 +20,8 @@ export function stateWords(stream: Known['stream'], { engine, message, status }:
     return {
       ...nothing,
       kind: 'bad',
-      title: 'Dashboard ended',
-      text: 'The program that served this page was ended or started again. Start it and open the address it prints:',
+      title: 'This page is not open',
+      text: 'An address opens the page once, within a minute, and until its program ends. This prints another one:',
       command: 'kt dashboard',
     }
   if (stream === 'lost')

@@ -2,6 +2,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { DnsLogEntry } from '../../control/views.ts'
 import type { Connection, FlowRow, Messages, Sample, Topic } from '../model.ts'
+import { followEvents } from './events.ts'
+import { enter } from './session.ts'
 
 /** A page nobody looks at lets its stream go after this long. */
 const HIDDEN_MS = 30_000
@@ -10,7 +12,7 @@ const MOST_SAMPLES = 600
 const MOST_NAMES = 500
 
 export interface Known {
-  /** `lost`: the server does not answer. `ended`: it is another one now, which this page has no token for. */
+  /** `lost`: the server does not answer. `ended`: it does not know this page (any more). */
   stream: 'opening' | 'open' | 'lost' | 'ended'
   connection: Connection
   samples: Sample[]
@@ -69,30 +71,38 @@ const take: { [T in Topic]: (message: Messages[T]) => void } = {
   names: ({ reset, entries }) => set('names', reset ? entries : [...known.names, ...entries].slice(-MOST_NAMES)),
 }
 
-let source: EventSource | undefined
+let leave: (() => void) | undefined
 
 function open(): void {
-  if (source) return
-  source = new EventSource('/events')
-  source.onopen = () => set('stream', 'open')
-  // The browser tries again by itself, unless the answer was a refusal.
-  source.onerror = () => set('stream', source?.readyState === EventSource.CLOSED ? 'ended' : 'lost')
-  for (const topic of Object.keys(take) as Topic[])
-    source.addEventListener(topic, (event) => take[topic](JSON.parse(event.data)))
+  leave ??= followEvents('/events', {
+    onOpen: () => set('stream', 'open'),
+    onRefused: () => set('stream', 'ended'),
+    onLost: () => set('stream', 'lost'),
+    onEvent: (topic, data) => {
+      if (topic in take) (take[topic as Topic] as (message: unknown) => void)(JSON.parse(data))
+    },
+  })
 }
 
 function close(): void {
-  source?.close()
-  source = undefined
+  leave?.()
+  leave = undefined
 }
 
 /** Follows the server's events for as long as the page is seen. */
-export function follow(): void {
+export async function follow(): Promise<void> {
+  await enter()
   let hidden: ReturnType<typeof setTimeout> | undefined
   document.addEventListener('visibilitychange', () => {
     clearTimeout(hidden)
     if (document.hidden) hidden = setTimeout(close, HIDDEN_MS)
     else open()
+  })
+  // Another printed address, opened in the same tab, changes the fragment only.
+  addEventListener('hashchange', async () => {
+    if (!(await enter())) return
+    close()
+    open()
   })
   open()
 }
