@@ -25,6 +25,13 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/cluster/' },
       to: { path: 'node_modules/@kubernetes/client-node/' },
     },
+    {
+      name: 'dgram-in-one-place',
+      severity: 'error',
+      comment: 'src/base/datagram-socket.ts is the one user of node:dgram: an error that nobody handles ends a process',
+      from: { path: '^src/', pathNot: '^src/base/datagram-socket[.]ts$' },
+      to: { path: '^(node:)?dgram$' },
+    },
     layer('base'),
     layer('wire'),
     layer('stack', 'wire'),

@@ -1,7 +1,7 @@
 // The resolvers this machine had before kt, for what is not the cluster's: UDP from a fresh port for each query (RFC 5452
 // 9.2), several asked in turn without giving up on the slow ones, TCP for what does not fit.
-import { createSocket } from 'node:dgram'
 import { createConnection } from 'node:net'
+import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import { IpAddress } from '../wire/address.ts'
 import type { Clock } from './clock.ts'
 import { RCODE, u16 } from './message.ts'
@@ -157,25 +157,25 @@ function overUdp(
   done: (answer: Uint8Array | undefined) => void,
 ): () => void {
   const outstanding = new OutstandingQueries(random)
-  const socket = createSocket(server.host.includes(':') ? 'udp6' : 'udp4')
   let over = false
-  const finish = (answer: Uint8Array | undefined) => {
-    if (over) return
+  const end = () => {
     over = true
     socket.close()
+  }
+  const finish = (answer: Uint8Array | undefined) => {
+    if (over) return
+    end()
     done(answer)
   }
   const query = outstanding.add(new Uint8Array(message), finish)
-  socket.on('error', () => finish(undefined))
-  socket.on('message', (answer) => outstanding.match(answer)?.resolve(answer))
   // Connected: the kernel takes datagrams of this resolver only, and says when its port is closed.
-  socket.connect(server.port, server.host, () => {
-    if (!over) socket.send(query.message, (error) => error && finish(undefined))
+  const socket = new ConnectedDatagrams(server.host, server.port, {
+    onMessage: (answer) => outstanding.match(answer)?.resolve(answer),
+    onError: () => finish(undefined),
   })
+  socket.send(query.message)
   return () => {
-    if (over) return
-    over = true
-    socket.close()
+    if (!over) end()
   }
 }
 

@@ -7,7 +7,7 @@ import { dialClaimant } from './duplex.ts'
 import { matches, type Route } from './http/route.ts'
 import { serveHttp } from './http/serve.ts'
 import { dialOriginal, Passing } from './passing.ts'
-import { type AgentPort, listenTcp, listenUdp, plainEndpoint } from './ports.ts'
+import { type AgentPort, listenTcp, plainEndpoint } from './ports.ts'
 import type { RelaySet } from './relay.ts'
 import { UdpPort } from './udp-port.ts'
 
@@ -44,7 +44,7 @@ export async function servePorts({ claims, relays, now }: PortServerOptions): Pr
   }
   for (const port of claims.ports) {
     try {
-      if (port.protocol === 'UDP') udp.push(new UdpPort(port, await listenUdp(port.port), claims, now))
+      if (port.protocol === 'UDP') udp.push(await UdpPort.open(port, claims, now))
       else
         servers.push(
           await listenTcp(port.port, (socket) =>

@@ -1,6 +1,6 @@
 // Which ports the agent serves for the cluster: said in KT_AGENT_PORTS when it starts, since they are served while no client is there.
-import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, type Server, type Socket } from 'node:net'
+import { BoundDatagrams, type DatagramHandler } from '../base/datagram-socket.ts'
 import { type Endpoint, IpAddress } from '../wire/address.ts'
 
 export interface AgentPort {
@@ -79,17 +79,8 @@ export async function listenTcp(port: number, onSocket: (socket: Socket) => void
 }
 
 /** Rejects with what the kernel said. Port 0 is any. */
-export async function listenUdp(port: number): Promise<UdpSocket> {
-  const bind = (host: string) =>
-    new Promise<UdpSocket>((resolve, reject) => {
-      const socket = createSocket(host === '::' ? 'udp6' : 'udp4')
-      socket.once('error', (error) => {
-        socket.close()
-        reject(error)
-      })
-      socket.bind(port, host, () => resolve(socket))
-    })
-  return dual(bind)
+export function listenUdp(port: number, onMessage: DatagramHandler['onMessage']): Promise<BoundDatagrams> {
+  return dual((host) => BoundDatagrams.bind(host, port, onMessage))
 }
 
 /** Both families by one socket where there is IPv6. */

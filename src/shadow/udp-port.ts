@@ -1,11 +1,11 @@
 // A UDP port of the agent: each caller's datagrams go to the claimant if it takes them, else to the original through a socket of
 // their own, so that answers find the way back.
-import type { Socket } from 'node:dgram'
+import type { BoundDatagrams } from '../base/datagram-socket.ts'
 import { encodeAddress, FrameType } from '../tunnel/control.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { ANSWER_MS, type Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'
-import { type AgentPort, plainEndpoint } from './ports.ts'
+import { type AgentPort, listenUdp, plainEndpoint } from './ports.ts'
 import { MAX_UDP_FLOWS, UDP_IDLE_MS, UdpFlows } from './udp.ts'
 
 /** Datagrams kept while the claimant is asked. */
@@ -25,19 +25,17 @@ interface Flow {
 
 export class UdpPort {
   readonly #port: AgentPort
-  readonly #socket: Socket
   readonly #claims: Claims
   readonly #now: () => number
   /** By origin, the longest unused first. */
   readonly #flows = new Map<string, Flow>()
   readonly #byId = new Map<number, Flow>()
   readonly #onward: UdpFlows
+  #socket: BoundDatagrams | undefined
   #nextId = 1
 
-  /** `socket` is bound; it belongs to this from now on. */
-  constructor(port: AgentPort, socket: Socket, claims: Claims, now: () => number) {
+  private constructor(port: AgentPort, claims: Claims, now: () => number) {
     this.#port = port
-    this.#socket = socket
     this.#claims = claims
     this.#now = now
     this.#onward = new UdpFlows(
@@ -47,14 +45,20 @@ export class UdpPort {
       },
       now,
     )
-    socket.on('message', (payload, from) => this.#onDatagram(plainEndpoint(from.address, from.port), payload))
-    // A caller's host that is gone: its datagrams are lost, the port is not.
-    socket.on('error', () => {})
+  }
+
+  /** Rejects with what the kernel said. */
+  static async open(port: AgentPort, claims: Claims, now: () => number): Promise<UdpPort> {
+    const opened = new UdpPort(port, claims, now)
+    opened.#socket = await listenUdp(port.port, (payload, from) =>
+      opened.#onDatagram(plainEndpoint(from.address, from.port), payload),
+    )
+    return opened
   }
 
   close(): void {
     for (const flow of [...this.#flows.values()]) this.#forget(flow)
-    this.#socket.close()
+    this.#socket?.close()
   }
 
   /** Ends flows that were idle too long. To be called now and then. */
@@ -141,12 +145,12 @@ export class UdpPort {
 
   #answer(flow: Flow | undefined, payload: Buffer): void {
     // A copy: the view is valid during the call, and the socket sends in a later turn.
-    if (flow) this.#socket.send(Buffer.from(payload), flow.origin.port, this.#sendable(flow.origin), () => {})
+    if (flow) this.#socket?.send(Buffer.from(payload), flow.origin.port, this.#sendable(flow.origin))
   }
 
   /** A socket on `::` sends to IPv4 by mapped addresses. */
   #sendable({ address }: Endpoint): string {
-    return address.family === 4 && this.#socket.address().family === 'IPv6' ? `::ffff:${address}` : address.toString()
+    return address.family === 4 && this.#socket?.family === 6 ? `::ffff:${address}` : address.toString()
   }
 
   #release(flow: Flow): void {

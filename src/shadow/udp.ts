@@ -1,12 +1,10 @@
 // The UDP flows of one session: connected sockets, so that the kernel reports ICMP errors and drops what strangers send.
-import { createSocket, type Socket } from 'node:dgram'
+import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import type { IpAddress } from '../wire/address.ts'
 
 /** docs/agent-protocol.md */
 export const MAX_UDP_FLOWS = 1024
 export const UDP_IDLE_MS = 180_000
-/** Datagrams that may wait for connect(2), which Node does in a later turn. */
-const MAX_WAITING = 16
 /** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */
 const MANY = 8
 /** The longest an answer waits for others to leave with. */
@@ -20,12 +18,8 @@ export interface UdpEvents {
 }
 
 interface Flow {
-  readonly socket: Socket
-  /** Hears of errors: with the first of the datagrams that came together, since each time costs a turn of Node's. */
-  readonly sent: (error: Error | null) => void
+  readonly socket: ConnectedDatagrams
   lastUsed: number
-  /** Until connected. */
-  waiting: Buffer[] | undefined
   /** How many datagrams the client's last message had, and which message that was. */
   together: number
   message: number
@@ -52,36 +46,21 @@ export class UdpFlows {
   open(id: number, address: IpAddress, port: number, first: Buffer, message = 0): void {
     if (this.#flows.has(id) || port === 0) return
     if (this.#flows.size >= MAX_UDP_FLOWS) this.#evictOldest()
-    const socket = createSocket(address.family === 4 ? 'udp4' : 'udp6')
     const flow: Flow = {
-      socket,
-      sent: (error) => error && this.#fail(id, flow, error),
+      socket: new ConnectedDatagrams(address.toString(), port, {
+        onMessage: (payload) => this.#received(id, flow, payload),
+        onError: (error) => {
+          if (this.#flows.get(id) === flow) this.#gone(id, error.code ?? 'EIO')
+        },
+      }),
       lastUsed: this.#now(),
-      waiting: [Buffer.from(first)],
       together: 1,
       message,
       answers: 0,
       since: 0,
     }
     this.#flows.set(id, flow)
-    socket.on('message', (payload) => {
-      const now = this.#now()
-      flow.lastUsed = now
-      // As many at a time as came at a time: who sends singly waits for nobody.
-      if (flow.answers === 0 || now - flow.since > GATHER_MS) {
-        flow.answers = 0
-        flow.since = now
-      }
-      const mayWait = flow.together >= MANY && ++flow.answers < flow.together
-      if (!mayWait) flow.answers = 0
-      this.#events.onDatagram(id, payload, mayWait)
-    })
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(id, flow, error))
-    socket.connect(port, address.toString(), () => {
-      const waiting = flow.waiting ?? []
-      flow.waiting = undefined
-      for (const payload of waiting) socket.send(payload, flow.sent)
-    })
+    flow.socket.send(Buffer.from(first))
   }
 
   /** As `open`, to a flow that is open. */
@@ -93,11 +72,9 @@ export class UdpFlows {
       flow.together = message === flow.message ? flow.together + 1 : 1
       flow.message = message
     }
-    // A copy: the view is valid during the call, and the socket sends in a later turn.
-    if (flow.waiting) {
-      if (flow.waiting.length < MAX_WAITING) flow.waiting.push(Buffer.from(payload))
-    } else if (flow.together > 1) flow.socket.send(Buffer.from(payload))
-    else flow.socket.send(Buffer.from(payload), flow.sent)
+    // A copy: the view is valid during the call, and the socket sends in a later turn. Of datagrams that came together the first
+    // one tells whether the way is there.
+    flow.socket.send(Buffer.from(payload), flow.together > 1)
   }
 
   close(id: number): void {
@@ -117,10 +94,17 @@ export class UdpFlows {
     for (const [id, flow] of this.#flows) if (flow.lastUsed < limit) this.#gone(id, undefined)
   }
 
-  #fail(id: number, flow: Flow, error: NodeJS.ErrnoException): void {
-    // Too large for the path, or a full buffer: that datagram is lost, the flow is not.
-    if (error.code === 'EMSGSIZE' || error.code === 'EAGAIN' || error.code === 'ENOBUFS') return
-    if (this.#flows.get(id) === flow) this.#gone(id, error.code ?? 'EIO')
+  #received(id: number, flow: Flow, payload: Buffer): void {
+    const now = this.#now()
+    flow.lastUsed = now
+    // As many at a time as came at a time: who sends singly waits for nobody.
+    if (flow.answers === 0 || now - flow.since > GATHER_MS) {
+      flow.answers = 0
+      flow.since = now
+    }
+    const mayWait = flow.together >= MANY && ++flow.answers < flow.together
+    if (!mayWait) flow.answers = 0
+    this.#events.onDatagram(id, payload, mayWait)
   }
 
   #evictOldest(): void {

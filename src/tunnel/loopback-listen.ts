@@ -1,6 +1,6 @@
 // Ports of this machine's loopback, claimed as a shadow's would be: for tests of what stands on a tunnel.
-import { createSocket } from 'node:dgram'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { BoundDatagrams } from '../base/datagram-socket.ts'
 import { type Endpoint, formatEndpoint, IpAddress } from '../wire/address.ts'
 import { TunnelError } from './errors.ts'
 import type { DatagramHandler, ListenHandler, StreamHandler, TunnelDatagrams, TunnelStream } from './port.ts'
@@ -45,7 +45,7 @@ export function listenTcp(
       })
     })
     const bound = () => (server.address() as AddressInfo | null)?.port ?? port
-    server.once('error', (error) => reject(failed(error)))
+    server.on('error', (error) => reject(failed(error)))
     server.listen(port, HOST, 1024, () => {
       const close = () => {
         if (server.listening) server.close()
@@ -55,51 +55,43 @@ export function listenTcp(
   })
 }
 
-export function listenUdp(port: number, handler: ListenHandler): Promise<LoopbackListener> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket('udp4')
-    const flows = new Map<string, LoopbackFlow>()
-    let closing = false
-    let open = true
-    const close = () => {
-      // Flows that were taken go on, and they need the socket.
-      closing = true
-      if (open && flows.size === 0) {
-        open = false
-        socket.close()
-      }
-    }
-    socket.once('error', (error) => reject(failed(error)))
-    socket.on('message', (payload, from) => {
-      const origin: Endpoint = { address: IpAddress.parse(from.address), port: from.port }
-      const key = formatEndpoint(origin)
-      const known = flows.get(key)
-      if (known) return known.deliver(payload)
-      if (closing) return
-      const flow = new LoopbackFlow(
-        (answer) => socket.send(answer, from.port, from.address),
-        () => {
-          flows.delete(key)
-          if (closing) close()
-        },
-      )
-      flows.set(key, flow)
-      flow.deliver(payload)
-      handler.onDatagrams({
-        port: socket.address().port,
-        origin,
-        accept: (owner) => flow.take(owner),
-        refuse: () => flow.close(),
-      })
+export async function listenUdp(port: number, handler: ListenHandler): Promise<LoopbackListener> {
+  const flows = new Map<string, LoopbackFlow>()
+  let closing = false
+  const close = () => {
+    // Flows that were taken go on, and they need the socket.
+    closing = true
+    if (flows.size === 0) socket.close()
+  }
+  const socket: BoundDatagrams = await BoundDatagrams.bind(HOST, port, (payload, from) => {
+    const origin: Endpoint = { address: IpAddress.parse(from.address), port: from.port }
+    const key = formatEndpoint(origin)
+    const known = flows.get(key)
+    if (known) return known.deliver(payload)
+    if (closing) return
+    const flow = new LoopbackFlow(
+      (answer) => socket.send(answer, from.port, from.address),
+      () => {
+        flows.delete(key)
+        if (closing) close()
+      },
+    )
+    flows.set(key, flow)
+    flow.deliver(payload)
+    handler.onDatagrams({
+      port: socket.port,
+      origin,
+      accept: (owner) => flow.take(owner),
+      refuse: () => flow.close(),
     })
-    socket.bind(port, HOST, () => {
-      const lose = () => {
-        for (const flow of flows.values()) flow.lose()
-        close()
-      }
-      resolve({ port: socket.address().port, close: async () => close(), lose })
-    })
+  }).catch((error) => {
+    throw failed(error)
   })
+  const lose = () => {
+    for (const flow of flows.values()) flow.lose()
+    close()
+  }
+  return { port: socket.port, close: async () => close(), lose }
 }
 
 class LoopbackFlow implements TunnelDatagrams {

@@ -1,7 +1,7 @@
 // A tunnel that ends in this machine's own sockets: for tests of what stands on a tunnel, and for the lab. Same rules as
 // the real ones, no cluster.
-import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { connect, type Socket } from 'node:net'
+import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import { type Endpoint, formatEndpoint, type IpAddress } from '../wire/address.ts'
 import { failureOfErrno } from './failure.ts'
 import { type LoopbackListener, listenTcp, listenUdp } from './loopback-listen.ts'
@@ -230,37 +230,26 @@ class LoopbackStream implements TunnelStream {
 
 class LoopbackDatagrams implements TunnelDatagrams {
   readonly #tunnel: LoopbackTunnel
-  readonly #socket: UdpSocket
+  readonly #socket: ConnectedDatagrams
   readonly #handler: DatagramHandler
-  #waiting: Uint8Array[] | undefined = []
 
   constructor(tunnel: LoopbackTunnel, target: Endpoint, handler: DatagramHandler) {
     this.#tunnel = tunnel
     this.#handler = handler
     tunnel.datagrams.add(this)
-    this.#socket = createSocket(target.address.family === 4 ? 'udp4' : 'udp6')
-    this.#socket.on('message', (payload) => {
-      tunnel.bytesIn += payload.length
-      handler.onDatagram(payload)
-    })
-    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.fail(failureOfErrno(error.code)))
-    this.#socket.connect(target.port, target.address.toString(), () => {
-      const waiting = this.#waiting ?? []
-      this.#waiting = undefined
-      for (const payload of waiting) this.send(payload)
+    this.#socket = new ConnectedDatagrams(target.address.toString(), target.port, {
+      onMessage: (payload) => {
+        tunnel.bytesIn += payload.length
+        handler.onDatagram(payload)
+      },
+      onError: (error) => this.fail(failureOfErrno(error.code)),
     })
   }
 
   send(payload: Uint8Array): void {
     if (!this.#tunnel.datagrams.has(this)) return
-    if (this.#waiting) {
-      if (this.#waiting.length < 16) this.#waiting.push(Uint8Array.from(payload))
-      return
-    }
     this.#tunnel.bytesOut += payload.length
-    this.#socket.send(Uint8Array.from(payload), (error) => {
-      if (error) this.fail(failureOfErrno((error as NodeJS.ErrnoException).code))
-    })
+    this.#socket.send(Uint8Array.from(payload))
   }
 
   close(): void {

@@ -13,6 +13,10 @@ test('the check of import directions sees a forbidden import', () => {
     writeFileSync(join(folder, 'src/dns/a.ts'), 'export const a: number = 1\n')
     writeFileSync(join(folder, 'src/wire/b.ts'), "import { a } from '../dns/a.ts'\nexport const b: number = a\n")
     writeFileSync(join(folder, 'src/cli/c.ts'), "import type { a } from '../dns/a.ts'\nexport type C = typeof a\n")
+    writeFileSync(
+      join(folder, 'src/dns/d.ts'),
+      "import { createSocket } from 'node:dgram'\nexport const d = createSocket\n",
+    )
     for (const file of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json'])
       cpSync(resolve(file), join(folder, file))
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
@@ -23,6 +27,7 @@ test('the check of import directions sees a forbidden import', () => {
     })
     assert.notEqual(status, 0)
     assert.match(stdout, /wire-imports: src\/wire\/b\.ts → src\/dns\/a\.ts/)
+    assert.match(stdout, /dgram-in-one-place: src\/dns\/d\.ts → dgram/)
     assert.match(stdout, /cli-imports: src\/cli\/c\.ts → src\/dns\/a\.ts/)
   } finally {
     rmSync(folder, { recursive: true })

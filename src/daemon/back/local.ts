@@ -1,8 +1,8 @@
 // The near end of an exchange: what the cluster sends to one of the shadow's ports goes to a port of this machine's
 // loopback. The local program answers first: only when it has accepted is the caller's connection taken, and when it
 // refuses, the caller is refused.
-import { createSocket } from 'node:dgram'
 import { connect, type Socket } from 'node:net'
+import { ConnectedDatagrams } from '../../base/datagram-socket.ts'
 import type {
   DialFailure,
   IncomingDatagrams,
@@ -17,6 +17,8 @@ import { Splice, type SpliceCounters } from './splice.ts'
 
 // Most programs listen on one of these only.
 const HOSTS = ['127.0.0.1', '::1']
+/** Nothing listens there, or there is no such address: IPv6 is switched off. */
+const NOBODY = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH'])
 // The shadow has turned to the original by then (docs/agent-protocol.md: one second).
 const CONNECT_TIMEOUT_MS = 3_000
 const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
@@ -70,40 +72,35 @@ export class LocalTarget implements ListenHandler {
     const { counters, local } = this.#options
     counters.total++
     const host = this.#host
-    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
     let flow: TunnelDatagrams | undefined
-    let waiting: Uint8Array[] | undefined = []
+    const socket = new ConnectedDatagrams(host, local, {
+      onMessage: (payload) => {
+        counters.bytesOut += payload.length
+        this.#options.complaints.well(this.#complaint)
+        flow?.send(payload)
+      },
+      // Nobody listens (ICMP port unreachable of this machine's own kernel), or this machine has no such address.
+      onError: (error) => {
+        counters.refused++
+        this.#complain(error)
+        this.#host = HOSTS.find((other) => other !== host)!
+        close()
+      },
+    })
     const close = () => {
       if (!this.#datagrams.delete(close)) return
       socket.close()
       flow?.close()
     }
     this.#datagrams.add(close)
-    socket.on('message', (payload) => {
-      counters.bytesOut += payload.length
-      this.#options.complaints.well(this.#complaint)
-      flow?.send(payload)
-    })
-    // ICMP port unreachable of this machine's own kernel: nobody listens.
-    socket.on('error', (error) => {
-      counters.refused++
-      this.#complain(error)
-      this.#host = HOSTS.find((other) => other !== host)!
-      close()
-    })
     flow = incoming.accept({
       onDatagram: (payload) => {
         if (!this.#datagrams.has(close)) return
         counters.bytesIn += payload.length
         // The view is valid during the call only.
-        if (waiting) waiting.push(Uint8Array.from(payload))
-        else socket.send(Uint8Array.from(payload))
+        socket.send(Uint8Array.from(payload))
       },
       onFail: close,
-    })
-    socket.connect(local, host, () => {
-      for (const payload of waiting ?? []) socket.send(payload)
-      waiting = undefined
     })
   }
 
@@ -150,7 +147,7 @@ export class LocalTarget implements ListenHandler {
 
   #complain(error: NodeJS.ErrnoException): void {
     const { local, remote, complaints } = this.#options
-    const why = error.code === 'ECONNREFUSED' ? 'nothing listens on' : `${error.code} from`
+    const why = NOBODY.has(error.code ?? '') ? 'nothing listens on' : `${error.code} from`
     complaints.complain(
       this.#complaint,
       `${why} localhost:${local}; requests to port ${remote} are refused until something does`,
