@@ -1,4 +1,5 @@
 // `kt dns trace` for people: the way of one question from the rule to the answer, a line a step.
+import { visible } from '../base/visible.ts'
 import type { DnsTrace } from '../control/views.ts'
 import { bold, dim } from './output.ts'
 
@@ -24,7 +25,7 @@ export function traceLines(trace: DnsTrace, out: NodeJS.WriteStream = process.st
     'answer',
     `${trace.rcode} after ${trace.ms} ms${trace.rcode === 'NOERROR' && trace.records.length === 0 ? ', without a record of this type' : ''}`,
   )
-  for (const { name, type, ttl, data } of trace.records) step('', `${name} ${ttl} ${type} ${data}`)
+  for (const { name, type, ttl, data } of trace.records) step('', visible(`${name} ${ttl} ${type} ${data}`))
   return lines
 }
 

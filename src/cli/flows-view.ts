@@ -11,7 +11,7 @@ export class FlowsView {
   #at = 0
 
   /** `now` in ms. */
-  lines({ flows, total }: Flows, { rows }: Pick<ViewSize, 'rows'>, now: number, out: NodeJS.WriteStream): string[] {
+  lines({ flows, total }: Flows, { rows, columns }: ViewSize, now: number, out: NodeJS.WriteStream): string[] {
     const seconds = this.#at === 0 ? 0 : (now - this.#at) / 1000
     const rate = (flow: FlowReport, key: 'bytesIn' | 'bytesOut') => {
       const before = this.#before.get(flow.id)
@@ -23,14 +23,16 @@ export class FlowsView {
     this.#at = now
 
     const sorted = [...flows].sort((a, b) => b.bytesIn + b.bytesOut - a.bytesIn - a.bytesOut || a.id - b.id)
-    // Title, a blank line, the head, and a line that says what is left out.
-    const fitting = Math.max(0, rows - 4)
+    // Title, a blank line, the head, and two lines that say what is left out.
+    const fitting = Math.max(0, rows - 5)
     const shown = sorted.length > fitting ? sorted.slice(0, Math.max(0, fitting)) : sorted
     const title = `${bold(out, `${total} flow${total === 1 ? '' : 's'}`)}   ${formatBytes(Math.round(sum('in')))}/s in   ${formatBytes(Math.round(sum('out')))}/s out`
     return [
       `${title}   ${dim(out, 'q leaves')}`,
       '',
-      ...(shown.length > 0 ? flowsTable(shown, out, rates) : ['no program talks to the cluster at the moment']),
+      ...(shown.length > 0
+        ? flowsTable(shown, out, rates, columns)
+        : ['no program talks to the cluster at the moment']),
       ...(shown.length < total ? [dim(out, `and ${total - shown.length} more`)] : []),
     ]
   }

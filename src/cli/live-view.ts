@@ -1,6 +1,7 @@
 // A view that is drawn once a second, in place: on the terminal's other screen, so that what was there comes back; only
 // what is drawn over, never wiped first, so that nothing flickers. Without a terminal it prints one picture after another.
 // A library for this (Ink with React) would take kt's start from a tenth of a second to half of one.
+import { own, terminalText } from './terminal.ts'
 
 const EVERY_MS = 1000
 
@@ -64,7 +65,7 @@ export async function liveView(
     input.resume()
   }
   if (screen) {
-    out.write(ENTER)
+    out.write(own(ENTER))
     out.on('resize', onResize)
   }
   try {
@@ -78,7 +79,7 @@ export async function liveView(
     for (const signal of signals) process.off(signal, leave)
     if (screen) {
       out.off('resize', onResize)
-      out.write(LEAVE)
+      out.write(own(LEAVE))
     }
     if (keys) {
       input.off('data', onKey)
@@ -91,8 +92,10 @@ export async function liveView(
 /** One picture, drawn over the one before. */
 export function frameText(lines: string[], { columns, rows }: ViewSize): string {
   const visible = lines.slice(0, rows)
-  const cut = visible.map((line) => clip(line, columns) + END_OF_LINE)
-  return `${BEGIN_FRAME}${HOME}${cut.join('\r\n')}${visible.length < rows ? `\r\n${END_OF_SCREEN}` : ''}${END_FRAME}`
+  const cut = visible.map((line) => clip(terminalText(line), columns) + END_OF_LINE)
+  return own(
+    `${BEGIN_FRAME}${HOME}${cut.join('\r\n')}${visible.length < rows ? `\r\n${END_OF_SCREEN}` : ''}${END_FRAME}`,
+  )
 }
 
 /** The first `columns` characters of a line; escape sequences take no room and stay, so that colours end. */

@@ -21,7 +21,9 @@ import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { heedConfiguration } from './config/apply.ts'
+import { hintFor } from './other-tools.ts'
 import { CliError, EXIT, printError } from './output.ts'
+import { guardStream } from './terminal.ts'
 
 const program = new Command('kt')
   .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
@@ -29,7 +31,7 @@ const program = new Command('kt')
   .option('--profile <name>', 'profile of `kt config` whose defaults to use')
   .exitOverride()
   .configureOutput({
-    outputError: (text) => printError(plain(text), '`kt --help` and `kt COMMAND --help` list what there is'),
+    outputError: (text) => printError(plain(text), hintFor(text)),
   })
   .showHelpAfterError(false)
   .enablePositionalOptions()
@@ -72,10 +74,13 @@ function inherit(command: Command): void {
   for (const child of command.commands) inherit(child)
 }
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+guardStream(process.stdout, (error) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done) // `kt status | head -1`
-  throw error
+  printError(`the output cannot be written: ${error.message}`, 'is the disk full, or the terminal gone?')
+  process.exit(EXIT.failed)
 })
+// Whoever read our errors has gone; what the command does goes on.
+guardStream(process.stderr, () => {})
 
 try {
   await program.parseAsync()

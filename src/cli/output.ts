@@ -1,12 +1,14 @@
 // What people see: steps and errors on stderr, results on stdout; colour only on a terminal and without NO_COLOR.
+import { visibleJson } from '../base/visible.ts'
 import type { Progress } from '../control/protocol.ts'
+import { own } from './terminal.ts'
 
 /** Exit codes of cli.md. */
 export const EXIT = { done: 0, failed: 1, usage: 2, notConnected: 3 } as const
 
 const colourful = (stream: NodeJS.WriteStream) => stream.isTTY === true && !process.env['NO_COLOR']
 const paint = (code: number) => (stream: NodeJS.WriteStream, text: string) =>
-  colourful(stream) ? `\x1b[${code}m${text}\x1b[0m` : text
+  colourful(stream) ? `${own(`\x1b[${code}m`)}${text}${own('\x1b[0m')}` : text
 export const bold = paint(1)
 export const dim = paint(2)
 export const red = paint(31)
@@ -46,7 +48,7 @@ export function printProgress(progress: Progress): void {
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
+  process.stdout.write(`${visibleJson(value, 2)}\n`)
 }
 
 /** Aligned `name  value` rows on stdout; rows without a value are left out. */

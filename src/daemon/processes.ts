@@ -2,6 +2,7 @@
 // looks, what was found is kept with the flow, and /proc is read in short slices so that packets are not kept waiting.
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { Endpoint } from '../wire/address.ts'
 import { connectedKey, kernelText, portKey, readSockets } from './sockets.ts'
 
@@ -139,7 +140,7 @@ export class Processes {
         if (flows) {
           owner ??= {
             pid: Number(pid),
-            name: readOr(() => readFileSync(`${this.#proc}/${pid}/comm`, 'utf8'), '').trim(),
+            name: programName(`${this.#proc}/${pid}`),
           }
           for (const flow of flows) this.#owners.set(flow, owner)
           wanted.delete(link)
@@ -158,6 +159,15 @@ export class Processes {
     this.#known.add(pid)
     if (this.#known.size > MOST_KNOWN) this.#known.delete(this.#known.keys().next().value!)
   }
+}
+
+/**
+ * The executable's file name, since a program may call its main thread anything: all of Node's are `MainThread`. The name
+ * of the main thread where the executable may not be seen. `folder`: /proc/PID.
+ */
+function programName(folder: string): string {
+  const path = readOr(() => readlinkSync(`${folder}/exe`), '').replace(/ \(deleted\)$/, '')
+  return basename(path) || readOr(() => readFileSync(`${folder}/comm`, 'utf8'), '').trim()
 }
 
 /** From a flow to its socket's inode; `texts` are the kernel's tables by their names. */

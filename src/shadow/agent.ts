@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { visible } from '../base/visible.ts'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import { Claims } from './claims.ts'
@@ -20,7 +21,7 @@ const { env } = process
 const folder = env.KT_AGENT_DIR ?? '/kt'
 const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
 const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
-const log = (line: string) => console.log(`${new Date().toISOString()} ${line}`)
+const log = (line: string) => console.log(`${new Date().toISOString()} ${visible(line)}`)
 
 /** Ends connections that the agent serves for the cluster; set once it does. */
 let drain = () => Promise.resolve()
@@ -105,6 +106,6 @@ function number(name: string, otherwise: number, least: number, most: number): n
 }
 
 function end(why: string, code = 0): never {
-  console.log(`${new Date().toISOString()} agent ends: ${why}`)
+  log(`agent ends: ${why}`)
   process.exit(code)
 }

@@ -6,6 +6,7 @@ import { flowsTable } from '../../src/cli/flows-table.ts'
 import { FlowsView } from '../../src/cli/flows-view.ts'
 import { frameText, liveView, type ViewOptions } from '../../src/cli/live-view.ts'
 import { StatusView } from '../../src/cli/status-view.ts'
+import { own, terminalText } from '../../src/cli/terminal.ts'
 import type { Status } from '../../src/control/protocol.ts'
 import type { FlowReport } from '../../src/control/views.ts'
 import { until } from '../support/until.ts'
@@ -23,7 +24,7 @@ class Terminal extends EventEmitter {
   }
 
   write(text: string): boolean {
-    this.written += text
+    this.written += terminalText(text)
     return true
   }
 }
@@ -105,11 +106,12 @@ test('without a terminal the pictures are printed whole, without a control chara
 })
 
 test('lines and colours are cut at the border of the screen', () => {
-  const frame = frameText(['\x1b[2mabcdef\x1b[0m', '2', '3', '4'], { columns: 3, rows: 3 })
+  const dimmed = `${own('\x1b[2m')}abcdef${own('\x1b[0m')}`
+  const frame = terminalText(frameText([dimmed, '2', '3', '4'], { columns: 3, rows: 3 }))
   assert.ok(frame.includes('\x1b[2mabc\x1b[0m\x1b[K\r\n2'))
   assert.ok(!frame.includes('4'))
   assert.ok(!frame.includes('\x1b[J'), 'a full screen has nothing below')
-  assert.ok(frameText(['1'], { columns: 3, rows: 3 }).includes('1\x1b[K\r\n\x1b[J'))
+  assert.ok(terminalText(frameText(['1'], { columns: 3, rows: 3 })).includes('1\x1b[K\r\n\x1b[J'))
 })
 
 test('the table has a line a flow, with ? for what is not known', () => {
@@ -119,18 +121,36 @@ test('the table has a line a flow, with ? for what is not known', () => {
   assert.match(second, /^\? +\? +tcp 10/)
 })
 
+test('a narrow window shortens names first, then leaves columns out and says which', () => {
+  const long = flow({ name: `${'web'.repeat(20)}.shop`, process: { pid: 7, name: 'a-program-with-a-long-name' } })
+  const at = (room: number) => flowsTable([long], plain, undefined, room)
+  assert.equal(at(200).length, 2)
+  assert.ok(at(110).every((line) => line.length <= 110))
+  assert.match(at(110)[0], /IDLE$/)
+  const narrow = at(80)
+  assert.ok(narrow.slice(0, 2).every((line) => line.length <= 80))
+  assert.match(narrow[0], /OUT$/)
+  assert.equal(narrow[2], 'this window is too narrow for AGE, IDLE')
+  assert.match(at(10)[0], /^PROGRAM/)
+})
+
+test('the name of a program cannot end its row or steer the terminal', () => {
+  const [, row] = flowsTable([flow({ process: { pid: 7, name: 'a\n\x1b[2Jb\u202e' } })], plain)
+  assert.match(row, /^a\\n\\x1b\[2Jb\\u202e\[7\] /)
+})
+
 test('watched flows show what moved since the picture before, the busiest first, and how many are left out', () => {
   const view = new FlowsView()
   const show = (flows: FlowReport[], now: number, rows = 50) =>
-    view.lines({ flows, total: flows.length }, { rows }, now, plain)
+    view.lines({ flows, total: flows.length }, { rows, columns: 200 }, now, plain)
   show([flow({ id: 1 }), flow({ id: 2, bytesIn: 100 })], 1000)
   const lines = show([flow({ id: 1, bytesIn: 4000, bytesOut: 20 }), flow({ id: 2, bytesIn: 100 })], 3000)
   assert.match(lines[0], /^2 flows {3}2\.0 kB\/s in {3}10 B\/s out/)
   assert.match(lines[3], / 2\.0 kB +10 B +4\.0 kB/)
   assert.match(lines[4], / - +- +100 B/)
   const many = Array.from({ length: 30 }, (_, id) => flow({ id }))
-  assert.equal(show(many, 4000, 10).length, 10)
-  assert.equal(show(many, 5000, 10).at(-1), 'and 24 more')
+  assert.equal(show(many, 4000, 10).length, 9)
+  assert.equal(show(many, 5000, 10).at(-1), 'and 25 more')
   assert.match(show([], 6000)[2], /no program/)
 })
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { visible } from '../../base/visible.ts'
 import type { CheckEnd, CheckLine, CheckRequest } from '../../control/check.ts'
 import { LineSplitter } from '../../control/lines.ts'
 import { type Caller, whoCalls } from '../caller.ts'
@@ -85,8 +86,8 @@ const NAME_WIDTH = 24
 
 function printLine({ name, state, result, advice }: CheckLine): void {
   const out = process.stdout
-  out.write(`  ${marks[state](out, signs[state])} ${name.padEnd(NAME_WIDTH)} ${state.padEnd(7)}  ${result}\n`)
-  if (advice && state !== 'ok') out.write(`    ${''.padEnd(NAME_WIDTH)}          ${dim(out, advice)}\n`)
+  out.write(`  ${marks[state](out, signs[state])} ${name.padEnd(NAME_WIDTH)} ${state.padEnd(7)}  ${visible(result)}\n`)
+  if (advice && state !== 'ok') out.write(`    ${''.padEnd(NAME_WIDTH)}          ${dim(out, visible(advice))}\n`)
 }
 
 function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | CheckEnd) => void): Promise<void> {

@@ -1,6 +1,7 @@
 // `kt dns status`, `query`, `trace`, `log`: who answers names, one answer with who was asked, each decision on the way of
 // one, and what programs asked last.
 import type { Command } from 'commander'
+import { visible } from '../../base/visible.ts'
 import type { DnsAnswer, DnsStatus } from '../../control/protocol.ts'
 import type { DnsLogEntry } from '../../control/views.ts'
 import { traceLines } from '../dns-trace.ts'
@@ -50,7 +51,9 @@ function printLog(entries: DnsLogEntry[]): void {
   const out = process.stdout
   if (entries.length === 0) out.write('no program has asked kt for a name yet\n')
   for (const { at, name, type, rcode, upstream, ms, rule } of entries)
-    out.write(`${at.slice(11, 23)}  ${type.padEnd(5)} ${name}  ${rcode}  ${upstream}, ${ms} ms  ${dim(out, rule)}\n`)
+    out.write(
+      `${at.slice(11, 23)}  ${type.padEnd(5)} ${visible(name)}  ${rcode}  ${upstream}, ${ms} ms  ${dim(out, rule)}\n`,
+    )
 }
 
 function printStatus(s: DnsStatus): void {
@@ -78,7 +81,7 @@ function printStatus(s: DnsStatus): void {
 
 function printAnswer(a: DnsAnswer): void {
   const out = process.stdout
-  for (const r of a.records) out.write(`${r.name}\t${r.ttl}\t${r.type}\t${r.data}\n`)
+  for (const r of a.records) out.write(`${visible(r.name)}\t${r.ttl}\t${r.type}\t${visible(r.data)}\n`)
   if (a.records.length === 0)
     out.write(`${a.name} ${a.type}: ${a.rcode === 'NOERROR' ? 'exists, without a record of this type' : a.rcode}\n`)
   out.write(`${dim(out, `rule: ${a.rule}`)}\n`)

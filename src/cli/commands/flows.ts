@@ -1,5 +1,6 @@
 // `kt flows`: what goes through kt now, whose it is and where it goes; or its packets, into a file.
 import { type Command, InvalidArgumentError } from 'commander'
+import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
 import type { CaptureEvent, Flows } from '../../control/views.ts'
 import { CaptureFile } from '../capture-file.ts'
@@ -52,7 +53,7 @@ async function watchFlows(engine: ControlClient, json: boolean): Promise<void> {
   await liveView(
     async (size) => {
       const flows = await engine.request('flows', {})
-      return json ? [JSON.stringify(flows)] : view.lines(flows, size, performance.now(), process.stdout)
+      return json ? [visibleJson(flows)] : view.lines(flows, size, performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},
   )
@@ -106,6 +107,8 @@ function printFlows({ flows, total }: Flows): void {
     out.write('no flows: no program talks to the cluster at the moment\n')
     return
   }
-  for (const line of flowsTable(flows, out)) out.write(`${line}\n`)
+  // A terminal that nobody has given a size says 0.
+  const room = (out.isTTY && out.columns) || undefined
+  for (const line of flowsTable(flows, out, undefined, room)) out.write(`${line}\n`)
   if (total > flows.length) out.write(`and ${total - flows.length} more, less recently used\n`)
 }

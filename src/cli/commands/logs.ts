@@ -1,5 +1,6 @@
 // `kt logs`: the engine's log.
 import { closeSync, fstatSync, openSync, readSync, statSync, watch } from 'node:fs'
+import { StringDecoder } from 'node:string_decoder'
 import type { Command } from 'commander'
 import { logFile } from '../../control/paths.ts'
 import { whoCalls } from '../caller.ts'
@@ -21,11 +22,12 @@ export function addLogsCommand(program: Command): void {
         throw new CliError(`${path} cannot be read: ${code}`, 'run the command as the user who ran `kt up`')
       }
       const chunk = Buffer.alloc(1 << 16)
+      const decoder = new StringDecoder('utf8')
       let at = 0
       const copy = () => {
         if (fstatSync(fd).size < at) at = 0 // the log was started anew
         for (let n: number; (n = readSync(fd, chunk, 0, chunk.length, at)) > 0; at += n)
-          process.stdout.write(Buffer.from(chunk.subarray(0, n)))
+          process.stdout.write(decoder.write(chunk.subarray(0, n)))
       }
       copy()
       if (options.follow) watch(path, copy)

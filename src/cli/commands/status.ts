@@ -1,5 +1,6 @@
 // `kt status`: what is connected, since when, through what; once, or drawn anew each second.
 import type { Command } from 'commander'
+import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
 import { heldHere } from '../../control/holders.ts'
 import type { Held, Status } from '../../control/protocol.ts'
@@ -53,9 +54,7 @@ async function watchStatus(engine: ControlClient, json: boolean): Promise<void> 
   await liveView(
     async () => {
       const status = { ...(await engine.request('status', {})), exchanges: await held() }
-      return json
-        ? [JSON.stringify(status)]
-        : view.lines(status, statusLines(status), performance.now(), process.stdout)
+      return json ? [visibleJson(status)] : view.lines(status, statusLines(status), performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},
   )
