@@ -2,7 +2,13 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
-import { type ConnectedTunnel, connectTunnel, openPortForward, TunnelError } from '../src/tunnel/index.ts'
+import {
+  type ConnectedTunnel,
+  connectTunnel,
+  openPortForward,
+  pathTransport,
+  TunnelError,
+} from '../src/tunnel/index.ts'
 
 // KUBECTL may be several words: a wrapper and its arguments.
 const [kubectlCommand, ...kubectlArguments] = (process.env.KUBECTL ?? 'kubectl').split(' ')
@@ -157,7 +163,7 @@ export function createClusterShadow(
 export async function tunnelTo(shadow: ClusterShadow): Promise<ConnectedTunnel> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await connectTunnel({ ...shadow, transport: await openPortForward(shadow.endpoint) })
+      return await connectTunnel({ ...shadow, transport: pathTransport(await openPortForward(shadow.endpoint)) })
     } catch (error) {
       if (!(error instanceof TunnelError) || error.code !== 'unreachable' || attempt > 50) throw error
       await new Promise((resolve) => setTimeout(resolve, 100))

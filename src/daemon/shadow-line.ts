@@ -3,7 +3,7 @@
 import { ToldError } from '../base/told-error.ts'
 import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
-import { connectTunnel, openPortForward } from '../tunnel/index.ts'
+import { connectTunnel, openPortForward, pathTransport } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { LinkEffects } from './link.ts'
 import type { Log } from './log.ts'
@@ -67,7 +67,7 @@ export class ShadowLine {
   /** One dial of a shadow that is there. */
   async open(shadow: ShadowHandle): Promise<Tunnel> {
     const endpoint = await this.#cluster.portForward(shadow)
-    const transport = await openPortForward(endpoint)
+    const transport = pathTransport(await openPortForward(endpoint))
     return await connectTunnel({
       transport,
       kind: shadow.kind,

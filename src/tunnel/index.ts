@@ -7,6 +7,7 @@ import type { Transport } from './transport.ts'
 
 export { TunnelError } from './errors.ts'
 export { createLoopbackTunnel } from './loopback.ts'
+export { pathTransport } from './path.ts'
 export { openPortForward } from './portforward.ts'
 export { hasNativeCiphers } from './ssh/internals.ts'
 export { openTcp } from './tcp.ts'

@@ -5,15 +5,15 @@
 import type { WebSocketTarget } from './dial.ts'
 import { TunnelError } from './errors.ts'
 import { RefusedError } from './http-upgrade.ts'
+import type { Path } from './path.ts'
 import { openSpdyForward } from './spdy/portforward.ts'
-import type { Transport } from './transport.ts'
 import { openWebSocketForward } from './websocket/portforward.ts'
 
 // What servers and proxies answer that do not know the upgrade or the method, or a user who may only `get`.
 const NOT_SPDY = new Set([400, 403, 405, 406, 415, 426, 501])
 
 /** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
-export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Transport> {
+export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Path> {
   try {
     return await openSpdyForward(endpoint, timeoutMs)
   } catch (error) {

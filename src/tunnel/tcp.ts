@@ -1,17 +1,18 @@
 // A TCP connection as transport: the agent's side, the lab, and tests. (The real way in is src/tunnel/portforward.ts.)
 import { createConnection, type Socket } from 'node:net'
 import { TunnelError } from './errors.ts'
-import { type Departure, Gatherer, Inlet, plainFraming, type Sink, type Transport } from './transport.ts'
+import { type Path, pathTransport } from './path.ts'
+import { type Departure, Inlet, plainFraming, type Transport } from './transport.ts'
 
-/** Wraps a connected socket; it belongs to the transport from now on. `inlet` if the socket is read by one. */
-export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Departure): Transport {
-  const sink: Sink = (message, done) => void socket.write(message, done)
-  const gatherer = new Gatherer(sink, plainFraming, departure)
+/** A connected socket as a path; it belongs to the path from now on. `inlet` if the socket is read by one. */
+export function socketPath(socket: Socket, inlet?: Inlet): Path {
   let closed = false
   let failure: Error | undefined
   socket.setNoDelay(true)
   if (!inlet) socket.pause()
   return {
+    framing: plainFraming,
+    send: (message, done) => void socket.write(message, done),
     start(onData, onClose) {
       socket.on('error', (error) => {
         failure ??= error
@@ -20,7 +21,6 @@ export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Depar
       socket.on('close', () => {
         if (closed) return
         closed = true
-        gatherer.close()
         onClose(failure)
       })
       if (inlet) {
@@ -30,26 +30,17 @@ export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Depar
         socket.resume()
       }
     },
-    reserve: (length) => gatherer.reserve(length),
-    write: (chunk) => gatherer.write(chunk),
-    unhurried: (write) => gatherer.unhurried(write),
-    get buffered() {
-      return gatherer.buffered
-    },
-    get onDrain() {
-      return gatherer.onDrain
-    },
-    set onDrain(callback) {
-      gatherer.onDrain = callback
-    },
-    end() {
-      gatherer.whenEmpty(() => socket.end(() => socket.destroy()))
-    },
+    end: () => void socket.end(() => socket.destroy()),
     destroy(error) {
       failure ??= error
       socket.destroy()
     },
   }
+}
+
+/** A connected socket as a transport. */
+export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Departure): Transport {
+  return pathTransport(socketPath(socket, inlet), departure)
 }
 
 /** Dials an SSH server directly. Rejects with TunnelError 'unreachable'. */

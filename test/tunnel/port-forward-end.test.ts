@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openPortForward } from '../../src/tunnel/index.ts'
+import { openPortForward, pathTransport } from '../../src/tunnel/index.ts'
 
 const ERROR_STREAM = 1
 const DATA_STREAM = 3
@@ -31,7 +31,7 @@ async function ended(scene: (socket: Duplex) => Promise<void>): Promise<Error | 
   const { port } = server.address() as AddressInfo
   try {
     const url = `ws://127.0.0.1:${port}/api/v1/namespaces/n/pods/p/portforward?ports=2222`
-    const transport = await openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } })
+    const transport = pathTransport(await openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } }))
     return await new Promise((resolve) => transport.start(() => {}, resolve))
   } finally {
     server.closeAllConnections()

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { connectTunnel, TunnelError } from '../../src/tunnel/index.ts'
+import { connectTunnel, pathTransport, type Transport, TunnelError } from '../../src/tunnel/index.ts'
 import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from '../../src/tunnel/websocket/frame.ts'
 import { openWebSocketForward } from '../../src/tunnel/websocket/portforward.ts'
 import { IpAddress } from '../../src/wire/address.ts'
@@ -165,7 +165,7 @@ describe('port-forward', () => {
 
   const endpoint = () => ({ url, headers: { Authorization: 'Bearer x' }, tls: { rejectUnauthorized: true } })
 
-  async function echoThrough(transport: Awaited<ReturnType<typeof openWebSocketForward>>): Promise<void> {
+  async function echoThrough(transport: Transport): Promise<void> {
     const tunnel = await connectTunnel({ ...shadow, transport })
     const echo = createServer((socket) => socket.pipe(socket))
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve))
@@ -183,11 +183,11 @@ describe('port-forward', () => {
     echo.close()
   }
 
-  it('carries a tunnel', async () => echoThrough(await openWebSocketForward(endpoint())))
+  it('carries a tunnel', async () => echoThrough(pathTransport(await openWebSocketForward(endpoint()))))
 
   it('carries a tunnel in fragments of one byte and more', async () => {
     server.fragment = 1
-    const transport = await openWebSocketForward(endpoint())
+    const transport = pathTransport(await openWebSocketForward(endpoint()))
     const tunnel = await connectTunnel({ ...shadow, transport })
     assert.ok((await tunnel.probe(5000)) >= 0)
     server.fragment = 1000
@@ -213,7 +213,9 @@ describe('port-forward', () => {
     })
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
     const { port } = proxy.address() as AddressInfo
-    await echoThrough(await openWebSocketForward({ ...endpoint(), proxy: `http://me:secret@127.0.0.1:${port}` }))
+    await echoThrough(
+      pathTransport(await openWebSocketForward({ ...endpoint(), proxy: `http://me:secret@127.0.0.1:${port}` })),
+    )
     assert.deepEqual(asked, [`${new URL(url).host} Basic ${Buffer.from('me:secret').toString('base64')}`])
     proxy.close()
     proxy.closeAllConnections()
@@ -232,12 +234,12 @@ describe('port-forward', () => {
   it('says what came on the error channel', async () => {
     server.errorText = 'error forwarding port 2222: no such container'
     await assert.rejects(
-      connectTunnel({ ...shadow, transport: await openWebSocketForward(endpoint()) }),
+      connectTunnel({ ...shadow, transport: pathTransport(await openWebSocketForward(endpoint())) }),
       (error) => error instanceof TunnelError && /error forwarding port 2222/.test(error.message),
     )
     server.errorText = 'error forwarding port 2222: dial tcp4 127.0.0.1:2222: connect: connection refused'
     await assert.rejects(
-      connectTunnel({ ...shadow, transport: await openWebSocketForward(endpoint()) }),
+      connectTunnel({ ...shadow, transport: pathTransport(await openWebSocketForward(endpoint())) }),
       (error) => error instanceof TunnelError && error.code === 'unreachable' && /nothing listens/.test(error.message),
     )
     server.errorText = undefined

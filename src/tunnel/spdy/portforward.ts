@@ -3,9 +3,10 @@
 
 import type { WebSocketTarget } from '../dial.ts'
 import { TunnelError } from '../errors.ts'
-import { ForwardLine } from '../forward-line.ts'
+import { ForwardPath } from '../forward-path.ts'
 import { upgrade } from '../http-upgrade.ts'
-import { Gatherer, type Transport } from '../transport.ts'
+import type { Path } from '../path.ts'
+import type { Framing } from '../transport.ts'
 import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from './frame.ts'
 
 const PROTOCOL = 'portforward.k8s.io'
@@ -16,7 +17,7 @@ const WHY_MS = 250
 const CLOSED = 'port-forward: closed by the cluster'
 
 /** Opens it. Rejects with TunnelError 'unreachable' or 'timeout'; 'protocol' if the server switched to something else. */
-export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: number): Promise<Transport> {
+export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: number): Promise<Path> {
   const port = new URL(endpoint.url).searchParams.get('ports') ?? ''
   const lines = ['Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${PROTOCOL}`, 'Content-Length: 0']
   const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs)
@@ -40,28 +41,28 @@ export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: numb
       opener.open(DATA_STREAM, headers('data'), false),
     ]),
   )
-  const gatherer = new Gatherer((message, done) => socket.write(message, done), {
+  const framing: Framing = {
     headroom: SPDY_HEADER,
     seal: (slab, start, end) => sealData(DATA_STREAM, slab, start, end),
-  })
-  const line = new ForwardLine(socket)
+  }
+  const path = new ForwardPath(socket)
   let dataEnded = false
   const decoder = new SpdyDecoder({
-    onData: (stream, piece) => (stream === DATA_STREAM ? line.deliver(piece) : line.failed(piece.toString())),
+    onData: (stream, piece) => (stream === DATA_STREAM ? path.deliver(piece) : path.failed(piece.toString())),
     onFin(stream) {
       if (stream === DATA_STREAM) {
-        const timer = setTimeout(() => line.fail(CLOSED), WHY_MS)
+        const timer = setTimeout(() => path.fail(CLOSED), WHY_MS)
         socket.once('close', () => clearTimeout(timer))
-      } else if (dataEnded) line.fail(CLOSED)
+      } else if (dataEnded) path.fail(CLOSED)
       dataEnded ||= stream === DATA_STREAM
     },
     onPing: (frame) => void socket.write(frame),
-    onReset: (stream) => line.fail(`port-forward: the cluster reset stream ${stream}`),
-    onGoAway: () => line.lost(CLOSED),
+    onReset: (stream) => path.fail(`port-forward: the cluster reset stream ${stream}`),
+    onGoAway: () => path.lost(CLOSED),
   })
-  return line.transport(
+  return path.over(
+    framing,
     inlet,
-    gatherer,
     (chunk) => decoder.push(chunk),
     () => {},
   )

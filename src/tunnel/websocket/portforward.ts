@@ -3,8 +3,9 @@
 // number. Nothing is gathered into messages on the way in: pieces go on as they come.
 import { randomBytes } from 'node:crypto'
 import type { WebSocketTarget } from '../dial.ts'
-import { ForwardLine } from '../forward-line.ts'
-import { Gatherer, type Transport } from '../transport.ts'
+import { ForwardPath } from '../forward-path.ts'
+import type { Path } from '../path.ts'
+import type { Framing } from '../transport.ts'
 import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
 import { openWebSocket } from './handshake.ts'
 
@@ -15,23 +16,18 @@ const ERROR_CHANNEL = 1
 const PORT_BYTES = 2
 
 /** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
-export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Transport> {
+export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Path> {
   const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
   const headroom = MAX_HEADER + 1
-  const gatherer = new Gatherer(
-    (message, done) => {
-      socket.write(message, done)
+  const framing: Framing = {
+    headroom,
+    seal(slab, start, end) {
+      slab[start - 1] = DATA_CHANNEL
+      // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.
+      return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : randomBytes(4))
     },
-    {
-      headroom,
-      seal(slab, start, end) {
-        slab[start - 1] = DATA_CHANNEL
-        // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.
-        return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : randomBytes(4))
-      },
-    },
-  )
-  const line = new ForwardLine(socket)
+  }
+  const path = new ForwardPath(socket)
   const control = (opcode: number, payload: Uint8Array) => {
     if (socket.destroyed) return
     const frame = Buffer.alloc(MAX_HEADER + payload.length)
@@ -47,7 +43,7 @@ export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs 
     onPiece(piece, first) {
       if (first) {
         channel = piece[0]
-        if (channel > ERROR_CHANNEL) return line.fail(`port-forward: data on channel ${channel}, which nobody opened`)
+        if (channel > ERROR_CHANNEL) return path.fail(`port-forward: data on channel ${channel}, which nobody opened`)
         piece = piece.subarray(1)
       }
       if (portBytes[channel] > 0) {
@@ -56,21 +52,21 @@ export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs 
         piece = piece.subarray(skip)
       }
       if (piece.length === 0) return
-      if (channel === DATA_CHANNEL) return line.deliver(piece)
+      if (channel === DATA_CHANNEL) return path.deliver(piece)
       errorText += piece.toString()
-      line.failed(errorText)
+      path.failed(errorText)
     },
     onPing: (payload) => control(Opcode.pong, payload),
     onClose(code, reason) {
       // RFC 6455 5.5.1: a close frame is answered with one.
       control(Opcode.close, Uint8Array.of(code >>> 8, code & 255))
-      line.lost(`port-forward: closed by the cluster (${reason || code})`)
+      path.lost(`port-forward: closed by the cluster (${reason || code})`)
       socket.end()
     },
   })
-  return line.transport(
+  return path.over(
+    framing,
     inlet,
-    gatherer,
     (chunk) => decoder.push(chunk),
     () => control(Opcode.close, Uint8Array.of(1000 >>> 8, 1000 & 255)),
   )

@@ -1,10 +1,11 @@
-// What port-forwards of both kinds share: a socket with a Gatherer in front, one reason why it ended, and the Transport made of
-// them. The kinds differ in their framing only.
+// What port-forwards of both kinds share: a socket, one reason why it ended, and the Path made of them. The kinds differ in
+// their framing only.
 import type { Socket } from 'node:net'
 import { TunnelError } from './errors.ts'
-import type { Gatherer, Inlet, Transport } from './transport.ts'
+import type { Path } from './path.ts'
+import type { Framing, Inlet } from './transport.ts'
 
-export class ForwardLine {
+export class ForwardPath {
   readonly #socket: Socket
   #failure: Error | undefined
   #ending = false
@@ -14,7 +15,7 @@ export class ForwardLine {
     this.#socket = socket
   }
 
-  /** Bytes of the port, for the transport's owner. */
+  /** Bytes of the port, for the path's owner. */
   deliver(piece: Buffer): void {
     this.#onData(piece)
   }
@@ -41,11 +42,13 @@ export class ForwardLine {
     this.fail(`port-forward: ${text.trim()}`)
   }
 
-  /** `decode` takes what the socket brings (its errors end the line); `farewell` is sent before an orderly end. */
-  transport(inlet: Inlet, gatherer: Gatherer, decode: (chunk: Buffer) => void, farewell: () => void): Transport {
+  /** `decode` takes what the socket brings (its errors end the path); `farewell` is sent before an orderly end. */
+  over(framing: Framing, inlet: Inlet, decode: (chunk: Buffer) => void, farewell: () => void): Path {
     const socket = this.#socket
     let closed = false
     return {
+      framing,
+      send: (message, done) => void socket.write(message, done),
       start: (data, over) => {
         this.#onData = data
         socket.on('error', (error) =>
@@ -58,7 +61,6 @@ export class ForwardLine {
         socket.on('close', () => {
           if (closed) return
           closed = true
-          gatherer.close()
           over(this.#failure)
         })
         inlet.listen((chunk) => {
@@ -69,24 +71,10 @@ export class ForwardLine {
           }
         })
       },
-      reserve: (length) => gatherer.reserve(length),
-      write: (chunk) => gatherer.write(chunk),
-      unhurried: (write) => gatherer.unhurried(write),
-      get buffered() {
-        return gatherer.buffered
-      },
-      get onDrain() {
-        return gatherer.onDrain
-      },
-      set onDrain(callback) {
-        gatherer.onDrain = callback
-      },
       end: () => {
         this.#ending = true
-        gatherer.whenEmpty(() => {
-          farewell()
-          socket.end(() => socket.destroy())
-        })
+        farewell()
+        socket.end(() => socket.destroy())
       },
       destroy: (error) => {
         this.#failure ??= error
