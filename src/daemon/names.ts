@@ -8,9 +8,9 @@ import { addressesIn } from '../dns/answers.ts'
 import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
+import { parsePodResolvConf } from '../dns/pod-resolv-conf.ts'
 import type { ClusterNames, DnsCounters, DnsServer, DnsUpstream } from '../dns/port.ts'
 import { describeAnswer, typeCode } from '../dns/records.ts'
-import { parseResolvConf } from '../dns/resolvconf.ts'
 import { createDnsServer } from '../dns/server.ts'
 import { streamUpstream } from '../dns/stream-upstream.ts'
 import { DnsTcpSession } from '../dns/tcp.ts'
@@ -66,10 +66,13 @@ export class NameService {
 
   constructor(options: NameServiceOptions) {
     this.#options = options
-    const pod = parseResolvConf(options.resolvConf ?? '')
-    const resolver = pod.nameservers[0]
+    const pod = parsePodResolvConf(options.resolvConf ?? '')
+    const { resolver } = pod
     if (resolver) this.#resolver = { address: resolver, port: DNS_PORT }
-    else this.notes.push("names of the cluster do not work: the shadow's /etc/resolv.conf could not be read")
+    else {
+      const why = options.resolvConf === undefined ? 'could not be read' : 'names no resolver'
+      this.notes.push(`names of the cluster do not work: the shadow's /etc/resolv.conf ${why}`)
+    }
     const clusterDomain = options.config.clusterDomain ?? pod.clusterDomain ?? DEFAULT_DOMAIN
     if (!options.config.clusterDomain && !pod.clusterDomain && resolver) {
       this.notes.push(

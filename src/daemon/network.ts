@@ -1,7 +1,8 @@
 // What of the cluster is captured on this machine: our own addresses in the TUN, and the cluster's ranges less what
 // must never go through it (the API server, gateways, resolvers).
-import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { nameserversInUse, parseResolvConf } from '../base/resolv-conf.ts'
+import { readSmallFile } from '../base/small-file.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { Range } from '../cluster/port.ts'
 import { IpAddress } from '../wire/address.ts'
@@ -14,6 +15,8 @@ export interface OwnAddresses {
   dns: IpAddress
 }
 
+/** Of resolv.conf and the tables of /proc. */
+const MOST_READ = 1 << 20
 // 198.18.0.0/15 is for benchmarks of network devices (RFC 2544, RFC 6890): routable nowhere, used by few. Other programs
 // that borrow it take its start, so ours lies elsewhere.
 const blocks4 = ['198.18.53', '198.19.53', '198.18.153', '198.19.153']
@@ -75,7 +78,8 @@ export function capturedRoutes(
 export function localInfrastructure(read: (path: string) => string = readOrEmpty): Map<string, string> {
   const found = new Map<string, string>()
   for (const path of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
-    for (const server of nameservers(read(path))) found.set(server, "this machine's resolver")
+    for (const server of parseResolvConf(read(path)).nameservers)
+      found.set(server.replace(/%.*/, ''), "this machine's resolver")
   }
   for (const line of read('/proc/net/route').split('\n').slice(1)) {
     const gateway = line.split('\t')[2]
@@ -95,15 +99,8 @@ export function localResolvers(read: (path: string) => string = readOrEmpty): {
   upstreams: string[]
   search: string[]
 } {
-  const text = read('/etc/resolv.conf')
-  const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.+)$/gm)].at(-1)?.[1].trim().split(/\s+/) ?? []
-  return { upstreams: nameservers(text), search: search.map((s) => s.toLowerCase().replace(/\.$/, '')).filter(Boolean) }
-}
-
-function nameservers(text: string): string[] {
-  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)]
-    .map((match) => match[1].replace(/%.*$/, ''))
-    .filter((a) => IpAddress.tryParse(a))
+  const conf = parseResolvConf(read('/etc/resolv.conf'))
+  return { upstreams: nameserversInUse(conf), search: conf.search }
 }
 
 /** /proc/net/route prints addresses as the hexadecimal of a little-endian word. */
@@ -113,7 +110,7 @@ function littleEndian4(hex: string): string {
 
 function readOrEmpty(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readSmallFile(path, MOST_READ)?.toString() ?? ''
   } catch {
     return ''
   }

@@ -15,7 +15,7 @@ export interface LocalUpstream extends DnsUpstream {
 }
 
 export interface LocalUpstreamOptions {
-  /** `address`, `address:port`, `[v6]:port`, a v6 address possibly with a %zone; in order of preference. */
+  /** `address`, `address:port`, `[v6]:port`, a v6 address possibly with a %zone; in order of preference. Others are passed over. */
   servers: string[]
   clock: Clock
   random: () => number
@@ -38,19 +38,22 @@ const TCP_MS = 3000
 // How long one that is unreachable, or silent twice in a row, is asked last.
 const DEAD_MS = 30_000
 
-/** Throws RangeError for a server that is no address. */
-export function parseServer(text: string): { host: string; port: number } {
+/** Undefined for a server that is no address. */
+export function parseServer(text: string): { host: string; port: number } | undefined {
   const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text)
   const v4 = /^([\d.]+):(\d{1,5})$/.exec(text)
   const [host, port] = bracketed ? [bracketed[1], bracketed[2] ?? '53'] : v4 ? [v4[1], v4[2]] : [text, '53']
-  if (!IpAddress.tryParse(host.split('%')[0]) || Number(port) > 65535 || Number(port) < 1)
-    throw new RangeError(`not a resolver's address: ${text}`)
+  if (!IpAddress.tryParse(host.split('%')[0]) || Number(port) > 65535 || Number(port) < 1) return undefined
   return { host, port: Number(port) }
 }
 
 export function localUpstream({ servers, clock, random }: LocalUpstreamOptions): LocalUpstream {
+  // The list is other programs': one of its entries must not cost the rest.
   const parse = (list: string[]): Server[] =>
-    list.map((text) => ({ text, ...parseServer(text), deadUntil: 0, timeouts: 0 }))
+    list.flatMap((text) => {
+      const server = parseServer(text)
+      return server ? [{ text, ...server, deadUntil: 0, timeouts: 0 }] : []
+    })
   let list = parse(servers)
   let closed = false
   const open = new Set<() => void>()

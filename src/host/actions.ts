@@ -27,7 +27,13 @@ export const UndoAction = z.discriminatedUnion('type', [
   /** Takes addresses and routes from the TUN, which stays. */
   z.strictObject({ type: z.literal('clear-link'), ...link }),
   z.strictObject({ type: z.literal('resolved-revert'), ...link }),
-  z.strictObject({ type: z.literal('resolv-conf-restore'), owner: z.string(), before: Before }),
+  /** `path`: the file behind the link that /etc/resolv.conf is, where that was written instead. */
+  z.strictObject({
+    type: z.literal('resolv-conf-restore'),
+    owner: z.string(),
+    path: z.optional(z.string()),
+    before: Before,
+  }),
   /** Removes the folder of the control socket and the socket in it. */
   z.strictObject({ type: z.literal('remove-run-folder'), uid: z.int() }),
 ])
@@ -47,7 +53,8 @@ export type DoAction =
   /** `key` as sysctl(8) names it. */
   | { type: 'sysctl'; key: string; value: string }
   | ({ type: 'resolved-set'; name: string; ifindex: number } & ResolvedLink)
-  | { type: 'resolv-conf-install'; text: string }
+  /** `path` as that of `resolv-conf-restore`. */
+  | { type: 'resolv-conf-install'; path?: string; text: string }
   | { type: 'make-run-folder'; uid: number; gid: number }
 
 export interface Step {
@@ -75,7 +82,7 @@ export function describe(action: DoAction | UndoAction): string {
       ].join('\n')
     }
     case 'resolv-conf-install':
-      return `write /etc/resolv.conf:\n${action.text.replace(/^(?=.)/gm, '  ').trimEnd()}`
+      return `write ${action.path ?? '/etc/resolv.conf'}:\n${action.text.replace(/^(?=.)/gm, '  ').trimEnd()}`
     case 'make-run-folder':
       return `install -d -m 700 -o ${action.uid} -g ${action.gid} /run/kt/${action.uid}`
     case 'delete-link':
@@ -85,7 +92,7 @@ export function describe(action: DoAction | UndoAction): string {
     case 'resolved-revert':
       return `resolvectl revert ${action.name}`
     case 'resolv-conf-restore':
-      return `restore /etc/resolv.conf (${action.before.kind})`
+      return `restore ${action.path ?? '/etc/resolv.conf'} (${action.before.kind})`
     case 'remove-run-folder':
       return `rm -r /run/kt/${action.uid}`
   }

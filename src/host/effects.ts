@@ -12,7 +12,12 @@ export interface Files {
   read(path: string): string | undefined
   /** The end of the chain of symbolic links, undefined if `path` is no link. */
   linkTarget(path: string): string | undefined
+  /** Throws for what is neither a file nor a link, and for a file too large to be kept. */
   snapshot(path: string): Before
+  /** Can files be made in that folder? */
+  isWritable(folder: string): boolean
+  /** May only this process's user, or root, make files in that folder? */
+  isOwnFolder(folder: string): boolean
   /** Puts that state at the path, in one step where the file system allows it. Durable when it returns. */
   restore(path: string, state: Before): void
   /** Creates a file in one step, 0600; false if there is one. Durable when it returns. */

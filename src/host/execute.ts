@@ -1,9 +1,9 @@
 // Carries out actions. Undoing is written to be done again: what is already gone is no failure.
 import type { Before, DoAction, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
-import { HostError } from './errors.ts'
 import { ipBatch, ipQuery } from './ip.ts'
 import { markedBy } from './resolv-conf.ts'
+import { installResolvConf } from './resolv-conf-place.ts'
 
 export async function perform(action: DoAction, effects: Effects): Promise<void> {
   const { files, paths } = effects
@@ -15,7 +15,7 @@ export async function perform(action: DoAction, effects: Effects): Promise<void>
     case 'resolved-set':
       return effects.resolved.setLink(action.ifindex, action)
     case 'resolv-conf-install':
-      return install(effects, action.text)
+      return installResolvConf(action.path ?? paths.resolvConf, action.text, effects)
     case 'make-run-folder':
       files.folder(paths.run, 0o755, 0, 0)
       return files.folder(`${paths.run}/${action.uid}`, 0o700, action.uid, action.gid)
@@ -36,7 +36,7 @@ export async function revert(action: UndoAction, effects: Effects): Promise<stri
     case 'resolved-revert':
       return void (await effects.resolved.revertLink(action.ifindex))
     case 'resolv-conf-restore':
-      return restore(action.owner, action.before, effects)
+      return restore(action.path ?? paths.resolvConf, action.owner, action.before, effects)
     case 'remove-run-folder':
       files.remove(`${paths.run}/${action.uid}/control.sock`)
       return files.removeFolder(`${paths.run}/${action.uid}`) as undefined
@@ -48,29 +48,16 @@ async function isThere(link: { name: string; ifindex: number }, effects: Effects
   return found?.[0]?.ifindex === link.ifindex
 }
 
-function install({ files, paths }: Effects, text: string): void {
-  try {
-    // A symbolic link is replaced, not followed: what it leads to is another program's file.
-    files.write(paths.resolvConf, text)
-  } catch (error) {
-    throw new HostError(
-      'resolv-conf',
-      `${paths.resolvConf} cannot be replaced: ${(error as Error).message}`,
-      'if it is immutable (lsattr), chattr -i it; or use --dns none and ask names of kt yourself',
-    )
-  }
-}
-
 /** Restores byte for byte; a file that somebody else has written since stays. */
-function restore(owner: string, before: Before, { files, paths }: Effects): string | undefined {
-  const now = files.read(paths.resolvConf)
-  const gone = now === undefined && files.linkTarget(paths.resolvConf) === undefined
+function restore(path: string, owner: string, before: Before, { files }: Effects): string | undefined {
+  const now = files.read(path)
+  const gone = now === undefined && files.linkTarget(path) === undefined
   if (!gone && (now === undefined || markedBy(now) !== owner)) {
-    return isSame(files.snapshot(paths.resolvConf), before)
+    return isSame(files.snapshot(path), before)
       ? undefined
-      : `${paths.resolvConf} was rewritten by another program while kt was connected: its version stays`
+      : `${path} was rewritten by another program while kt was connected: its version stays`
   }
-  files.restore(paths.resolvConf, before)
+  files.restore(path, before)
   return undefined
 }
 

@@ -9,8 +9,11 @@ import { ipQueries } from './ip.ts'
 import { type Journal, markerIsAlive, ownerText, type UndoReport } from './journal.ts'
 import { planNetwork, planResolver, type Tun } from './plan.ts'
 import { sample } from './prefix.ts'
-import { composeResolvConf, markedBy, parseResolvConf } from './resolv-conf.ts'
+import { composeResolvConf, markedBy } from './resolv-conf.ts'
+import { findResolvConfPlace } from './resolv-conf-place.ts'
 import { decideResolver, upstreamsOf } from './resolver.ts'
+
+type RestoreResolvConf = Extract<UndoAction, { type: 'resolv-conf-restore' }>
 
 interface Current {
   desired: DesiredState
@@ -62,8 +65,9 @@ export class Host {
     const net = planNetwork(desired, facts, this.#tun)
     const decision = decideResolver(desired.dns.mode, facts.resolver)
     if (decision.mode === 'resolvconf') this.#refuseForeignMarker(facts.resolver.resolvConf ?? '')
-    const before = this.#effects.files.snapshot(this.#effects.paths.resolvConf)
-    const names = planResolver(desired.dns, decision, facts, this.#tun, ownerText(this.#journal.owner), before)
+    const owner = ownerText(this.#journal.owner)
+    const place = decision.mode === 'resolvconf' ? findResolvConfPlace(owner, this.#effects) : undefined
+    const names = planResolver(desired.dns, decision, facts, this.#tun, place)
     for (const step of net.steps) await this.#do(step)
     await this.#checkRoutes(net.routes)
     for (const step of names.steps) await this.#do(step)
@@ -128,7 +132,8 @@ export class Host {
       // Rewritten by somebody else: that is the watcher's to deal with.
       if (markedBy(old) !== ownerText(this.#journal.owner)) return
       const text = composeResolvConf(ownerText(this.#journal.owner), servers, old)
-      if (text !== old) await perform({ type: 'resolv-conf-install', text }, this.#effects)
+      const path = this.#installed()?.path
+      if (text !== old) await perform({ type: 'resolv-conf-install', path, text }, this.#effects)
     }
   }
 
@@ -155,18 +160,21 @@ export class Host {
   async reclaimResolvConf(): Promise<void> {
     const { files, paths } = this.#effects
     const owner = ownerText(this.#journal.owner)
-    const old = this.#journal.steps.find((step) => step.type === 'resolv-conf-restore')
+    const old = this.#installed()
     const theirs = files.read(paths.resolvConf)
     if (!this.#current || !old || (theirs !== undefined && markedBy(theirs) === owner)) return
-    // While the file is missing or has no server in it somebody is in the middle of writing it.
-    if (theirs !== undefined && parseResolvConf(theirs).nameservers.length > 0) {
-      const undo: UndoAction = { type: 'resolv-conf-restore', owner, before: files.snapshot(paths.resolvConf) }
-      this.#journal.amend(old, undo)
+    // While the file is missing or empty somebody is in the middle of writing it.
+    if (theirs !== undefined && theirs.trim() !== '') {
+      const before = files.snapshot(old.path ?? paths.resolvConf)
+      this.#journal.amend(old, { ...old, before })
     }
-    await perform(
-      { type: 'resolv-conf-install', text: composeResolvConf(owner, this.#servers(), theirs ?? '') },
-      this.#effects,
-    )
+    const text = composeResolvConf(owner, this.#servers(), theirs ?? '')
+    await perform({ type: 'resolv-conf-install', path: old.path, text }, this.#effects)
+  }
+
+  /** How our resolv.conf is undone, once it is there. */
+  #installed(): RestoreResolvConf | undefined {
+    return this.#journal.steps.find((step) => step.type === 'resolv-conf-restore')
   }
 
   /** Undoes all that `apply` did. The TUN stays, without addresses. */

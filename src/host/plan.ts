@@ -1,11 +1,12 @@
 // From what is wanted and what is there to the steps that lead from one to the other. Pure: the tests read its output
 // like the shell session it stands for.
-import type { Before, Step } from './actions.ts'
+import type { Step } from './actions.ts'
 import type { DesiredState } from './desired.ts'
 import { HostError } from './errors.ts'
 import type { Facts, RouteFact } from './facts.ts'
 import { covers, network, type Prefix, parsePrefix } from './prefix.ts'
 import { composeResolvConf } from './resolv-conf.ts'
+import type { ResolvConfPlace } from './resolv-conf-place.ts'
 import { type ResolverDecision, upstreamsOf } from './resolver.ts'
 
 export interface Tun {
@@ -106,18 +107,17 @@ export interface ResolverPlan {
   notes: string[]
 }
 
-/** Steps that bring names to our server. `owner` marks our resolv.conf; `before` is what is at its place now. */
+/** Steps that bring names to our server. `place` is where our resolv.conf goes; needed in mode `resolvconf` only. */
 export function planResolver(
   desired: DesiredState['dns'],
   decision: ResolverDecision,
   facts: Facts,
   tun: Tun,
-  owner: string,
-  before: Before,
+  place: ResolvConfPlace | undefined,
 ): ResolverPlan {
   const servers = desired.servers.filter((server) => facts.ipv6 || !server.includes(':'))
-  const { upstreams, search } = upstreamsOf(facts.resolver, servers)
-  const result = { upstreams, search, notes: decision.notes }
+  const { upstreams, search, notes } = upstreamsOf(facts.resolver, servers)
+  const result = { upstreams, search, notes: [...decision.notes, ...notes] }
   if (decision.mode === 'none' || servers.length === 0) return { ...result, steps: [] }
   if (decision.mode === 'resolved') {
     const { domains, searchDomains = [] } = desired
@@ -127,9 +127,11 @@ export function planResolver(
     }
     return { ...result, steps: [step] }
   }
+  if (!place) return { ...result, steps: [] }
+  const text = composeResolvConf(place.owner, servers, facts.resolver.resolvConf ?? '')
   const step: Step = {
-    do: { type: 'resolv-conf-install', text: composeResolvConf(owner, servers, facts.resolver.resolvConf ?? '') },
-    undo: { type: 'resolv-conf-restore', owner, before },
+    do: { type: 'resolv-conf-install', path: place.path, text },
+    undo: { type: 'resolv-conf-restore', ...place },
   }
   return { ...result, steps: [step] }
 }

@@ -1,24 +1,7 @@
-// resolv.conf(5) as text: what it says, and what ours says in its place. Pure.
+// Our resolv.conf, which stands in the place of another one while connected. Pure.
+import { resolvConfLines } from '../base/resolv-conf.ts'
 
-export interface ResolvConf {
-  /** As written, zone suffix included. */
-  nameservers: string[]
-  search: string[]
-}
-
-/** Reads the servers and the search list (`domain` counts as a list of one; of both the last wins, resolv.conf(5)). */
-export function parseResolvConf(text: string): ResolvConf {
-  const nameservers: string[] = []
-  let search: string[] = []
-  for (const line of text.split('\n')) {
-    const [keyword, ...values] = line.trim().split(/\s+/)
-    if (keyword === 'nameserver' && values[0]) nameservers.push(values[0])
-    else if (keyword === 'search') search = values.filter((value) => value !== '.')
-    else if (keyword === 'domain' && values[0] && values[0] !== '.') search = [values[0]]
-  }
-  return { nameservers, search }
-}
-
+const KEPT = ['search', 'domain', 'options', 'sortlist']
 const MARKER = '# kt is connected and answers here; `kt down` restores this file. Connection '
 
 /** The line that says whose file this is; `owner` is unique to one run of the helper. */
@@ -34,9 +17,8 @@ export function markedBy(text: string): string | undefined {
 
 /** Our file: our servers, and everything of the old one that is not a server (search list, options, sort list). */
 export function composeResolvConf(owner: string, servers: readonly string[], before: string): string {
-  const kept = before
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => /^(search|domain|options|sortlist)\s/.test(line))
+  const kept = resolvConfLines(before)
+    .filter(({ keyword }) => KEPT.includes(keyword))
+    .map(({ text }) => text)
   return [marker(owner), ...servers.map((server) => `nameserver ${server}`), ...kept, ''].join('\n')
 }

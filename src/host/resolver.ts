@@ -1,8 +1,8 @@
 // Which resolver is in charge of this machine: a pure decision over a few facts. And which servers it asks, since names
 // that are not the cluster's go on to those.
+import { nameserversInUse, parseResolvConf } from '../base/resolv-conf.ts'
 import type { DesiredState } from './desired.ts'
 import { HostError } from './errors.ts'
-import { parseResolvConf } from './resolv-conf.ts'
 
 export interface ResolverFacts {
   /** Contents of /etc/resolv.conf, undefined if there is none. */
@@ -21,6 +21,7 @@ export interface ResolverDecision {
 }
 
 const RESOLVED_STUB = '/run/systemd/resolve/stub-resolv.conf'
+const RESOLVED_UPLINK = '/run/systemd/resolve/resolv.conf'
 const RESOLVED_STATIC = '/usr/lib/systemd/resolv.conf'
 // resolved.conf(5), DNSStubListener: the stub, and the one for proxies.
 const stubs = ['127.0.0.53', '127.0.0.54']
@@ -65,13 +66,27 @@ function usesStub({ resolvConf, linkTarget }: ResolverFacts): boolean {
   return nameservers.length > 0 && nameservers.every((server) => stubs.includes(server))
 }
 
+export interface Upstreams {
+  upstreams: string[]
+  search: string[]
+  /** Lines of the file that were skipped. */
+  notes: string[]
+}
+
 /**
  * The resolvers that were in charge and their search list. Ours and resolved's own stub are left out: to ask them would
  * be to ask ourselves.
  */
-export function upstreamsOf(facts: ResolverFacts, ours: readonly string[]): { upstreams: string[]; search: string[] } {
-  const text = usesStub(facts) && facts.uplink !== undefined ? facts.uplink : (facts.resolvConf ?? '')
-  const { nameservers, search } = parseResolvConf(text)
-  const upstreams = nameservers.filter((server) => !ours.includes(server) && !stubs.includes(server))
-  return { upstreams: [...new Set(upstreams)], search }
+export function upstreamsOf(facts: ResolverFacts, ours: readonly string[]): Upstreams {
+  const uplink = usesStub(facts) ? facts.uplink : undefined
+  const conf = uplink === undefined ? parseResolvConf(facts.resolvConf ?? '') : parseResolvConf(uplink, RESOLVED_UPLINK)
+  // Only programs that read a file without servers ask the loopback: systemd-resolved then asks nobody.
+  const servers = uplink === undefined ? nameserversInUse(conf) : conf.nameservers
+  const notes = [...conf.notes]
+  if (uplink === undefined && conf.nameservers.length === 0)
+    notes.push(
+      `/etc/resolv.conf names no server: names that are not the cluster's are asked of ${servers[0]}, as resolv.conf(5) says`,
+    )
+  const upstreams = servers.filter((server) => !ours.includes(server) && !stubs.includes(server))
+  return { upstreams: [...new Set(upstreams)], search: conf.search, notes }
 }

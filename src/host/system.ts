@@ -1,9 +1,11 @@
 // The effects for real: this machine's files, programs and system bus.
 import { spawn } from 'node:child_process'
 import {
+  accessSync,
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   fchmodSync,
   fchownSync,
   fsyncSync,
@@ -13,7 +15,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   realpathSync,
   renameSync,
@@ -26,6 +27,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { readSmallFile } from '../base/small-file.ts'
 import type { Before } from './actions.ts'
 import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from './effects.ts'
 import { systemResolved } from './resolved/resolve1.ts'
@@ -37,6 +39,9 @@ export function systemEffects(paths: Paths = systemPaths): Effects {
 // Fixed: what root runs must not depend on the caller's PATH.
 const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const COMMAND_TIMEOUT_MS = 10_000
+// Files here are small: of /proc, the journal, resolv.conf. What the journal keeps of one must fit what is read of the journal.
+const MOST_READ = 4 << 20
+const MOST_KEPT = 1 << 20
 
 function run(argv: readonly string[], input = ''): Promise<CommandResult> {
   return new Promise((done, failed) => {
@@ -75,7 +80,7 @@ function orUndefined<T>(read: () => T): T | undefined {
 }
 
 export const systemFiles: Files = {
-  read: (path) => orUndefined(() => readFileSync(path, 'utf8')),
+  read: (path) => orUndefined(() => readSmallFile(path, MOST_READ)?.toString()),
 
   linkTarget(path) {
     const target = orUndefined(() => (lstatSync(path).isSymbolicLink() ? readlinkSync(path) : undefined))
@@ -87,8 +92,25 @@ export const systemFiles: Files = {
     const stat = orUndefined(() => lstatSync(path))
     if (!stat) return { kind: 'missing' }
     if (stat.isSymbolicLink()) return { kind: 'symlink', target: readlinkSync(path) }
-    const { mode, uid, gid, mtimeMs } = stat
-    return { kind: 'file', content: readFileSync(path, 'base64'), mode: mode & 0o7777, uid, gid, mtimeMs }
+    const { mode, uid, gid, mtimeMs, size } = stat
+    if (size > MOST_KEPT) throw new Error(`${path} is ${size} bytes long; nothing was changed`)
+    const content = readSmallFile(path, MOST_KEPT)
+    if (!content) throw new Error(`${path} is no file; nothing was changed`)
+    return { kind: 'file', content: content.toString('base64'), mode: mode & 0o7777, uid, gid, mtimeMs }
+  },
+
+  isWritable(folder) {
+    try {
+      accessSync(folder, constants.W_OK)
+      return true
+    } catch {
+      return false
+    }
+  },
+
+  isOwnFolder(folder) {
+    const stat = orUndefined(() => lstatSync(folder))
+    return stat?.isDirectory() === true && [0, process.getuid?.()].includes(stat.uid) && (stat.mode & 0o022) === 0
   },
 
   restore(path, state) {
@@ -181,23 +203,40 @@ function writeNew(path: string, content: Buffer, { mode, uid, gid }: Ownership, 
 }
 
 function replace(path: string, content: Buffer, ownership: Ownership): void {
-  const temporary = temporaryName(path)
-  writeNew(temporary, content, ownership, process.getuid?.() === 0)
   try {
-    renameSync(temporary, path)
-  } catch (error) {
-    unlinkSync(temporary)
-    // A mount point (containers have their resolv.conf so) cannot be renamed over: then in place.
-    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
-    const fd = openSync(path, 'r+')
+    const temporary = temporaryName(path)
+    writeNew(temporary, content, ownership, process.getuid?.() === 0)
     try {
-      writeSync(fd, content, 0, content.length, 0)
-      // Shortened after it is written: a reader never sees an empty file.
-      ftruncateSync(fd, content.length)
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
+      renameSync(temporary, path)
+    } catch (error) {
+      unlinkSync(temporary)
+      throw error
     }
+  } catch (error) {
+    // A mount point (containers have their resolv.conf so) cannot be renamed over, and the folder around it may be read-only: then
+    // in place.
+    if (!IN_PLACE.has((error as NodeJS.ErrnoException).code ?? '') || !overwrite(path, content)) throw error
+  }
+}
+
+const IN_PLACE = new Set(['EBUSY', 'EROFS'])
+
+/** False if that cannot be done. */
+function overwrite(path: string, content: Buffer): boolean {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch {
+    return false
+  }
+  try {
+    writeSync(fd, content, 0, content.length, 0)
+    // Shortened after it is written: a reader never sees an empty file.
+    ftruncateSync(fd, content.length)
+    fsyncSync(fd)
+    return true
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -1,7 +1,7 @@
 // One client's session at the agent: its channels, and the control channel's frames. docs/agent-protocol.md, the agent's side.
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { readSmallFile } from '../base/small-file.ts'
 import {
   AGENT_ID,
   type AgentHello,
@@ -190,7 +190,7 @@ function ownAddresses(): string[] {
 /** undefined when it cannot be read; at most 32 KiB, so that it fits a frame. */
 function readText(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').slice(0, 32_768)
+    return readSmallFile(path, 32_768)?.toString()
   } catch {
     return undefined
   }

@@ -111,6 +111,9 @@ const cases: Record<string, CheckLine[]> = {
   resolved: machine(resolver({ ...stub, resolvedAnswers: true, uplink: 'nameserver 10.1.1.1\n' })),
   'resolved does not answer': machine(resolver(stub)),
   'no resolver': machine(resolver({ resolvConf: undefined })),
+  'a resolver that is no address': machine(
+    resolver({ resolvConf: 'nameserver dns.office.test\nnameserver 9.9.9.9\n' }),
+  ),
   'names while connected': machine({}, status),
   'IPv6 off': machine({ net: { ...net, ipv6: false } }),
   'another VPN': machine({ vpns: [{ name: 'wg0', kind: 'wireguard' }] }),

@@ -44,7 +44,7 @@ test('resolvers and gateways are read from the files the kernel and resolv.conf(
   const read = (path: string) => files[path] ?? ''
   assert.deepEqual([...localInfrastructure(read).keys()], ['192.0.2.53', '192.0.2.1', '2001:db8::1'])
   assert.deepEqual(localResolvers(read), {
-    upstreams: ['192.0.2.53', 'fe80::1', '127.0.0.53'],
+    upstreams: ['192.0.2.53', 'fe80::1%eth0', '127.0.0.53'],
     search: ['corp.example', 'lan'],
   })
 })

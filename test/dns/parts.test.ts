@@ -7,7 +7,7 @@ import { CacheKey, DnsCache, newEntry } from '../../src/dns/cache.ts'
 import { routingDomains } from '../../src/dns/domains.ts'
 import { Labels } from '../../src/dns/labels.ts'
 import { nameWire, newQueryView, readQuery, scanAnswer } from '../../src/dns/message.ts'
-import { parseResolvConf } from '../../src/dns/resolvconf.ts'
+import { parsePodResolvConf } from '../../src/dns/pod-resolv-conf.ts'
 import { covers, parseCidr, reversePrefix, reverseZones } from '../../src/dns/reverse.ts'
 import { DnsTcpSession, frame, TcpFramer } from '../../src/dns/tcp.ts'
 import { query, VirtualClock } from './support.ts'
@@ -159,20 +159,18 @@ test('what systemd-resolved is told', () => {
 })
 
 test("a pod's resolv.conf", () => {
-  const conf = parseResolvConf(
+  const conf = parsePodResolvConf(
     'search shop.svc.Cluster.Local svc.cluster.local cluster.local office.test\nnameserver 10.96.0.10\nnameserver fd00::a\noptions ndots:5 timeout:1\n# nameserver 1.2.3.4\n',
   )
-  assert.deepEqual(
-    [conf.nameservers.map(String), conf.ndots, conf.clusterDomain, conf.namespace],
-    [['10.96.0.10', 'fd00::a'], 5, 'cluster.local', 'shop'],
-  )
-  const odd = parseResolvConf(
+  assert.deepEqual([String(conf.resolver), conf.clusterDomain], ['10.96.0.10', 'cluster.local'])
+  const odd = parsePodResolvConf(
     'nameserver 10.0.0.10\nsearch team.svc.k8s.corp.example svc.k8s.corp.example k8s.corp.example\n',
   )
-  assert.deepEqual([odd.clusterDomain, odd.namespace], ['k8s.corp.example', 'team'])
-  const host = parseResolvConf('nameserver 192.0.2.1\nsearch corp.example\n')
-  assert.deepEqual([host.clusterDomain, host.namespace, host.search], [undefined, undefined, ['corp.example']])
-  assert.deepEqual(parseResolvConf('').nameservers, [])
+  assert.equal(odd.clusterDomain, 'k8s.corp.example')
+  assert.equal(parsePodResolvConf('search svc.k8s.test\n').clusterDomain, 'k8s.test')
+  const host = parsePodResolvConf('nameserver fe80::1%eth0\nsearch corp.example\n')
+  assert.deepEqual([String(host.resolver), host.clusterDomain], ['fe80::1', undefined])
+  assert.equal(parsePodResolvConf('nameserver dns.example\n').resolver, undefined)
 })
 
 test('a stream cut anywhere gives the same messages', () => {

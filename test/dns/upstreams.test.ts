@@ -378,7 +378,9 @@ test('local: nobody there, no servers, closed', async () => {
   const none = localUpstream({ servers: [], clock: realClock, random: seeded(1) })
   await assert.rejects(none.query(query('www.example.com'), 'udp'), lost)
   const good = await resolver(answerTo)
-  none.setServers([good.text])
+  // Of a resolv.conf that was rewritten meanwhile.
+  none.setServers(['dns.office.test', '', '198.51.100.53#53', good.text])
+  assert.equal(none.name, good.text)
   await none.query(query('www.example.com'), 'udp')
 })
 
@@ -388,6 +390,5 @@ test("resolvers' addresses", () => {
   assert.deepEqual(parseServer('fd00::53'), { host: 'fd00::53', port: 53 })
   assert.deepEqual(parseServer('[fd00::53]:5353'), { host: 'fd00::53', port: 5353 })
   assert.deepEqual(parseServer('fe80::1%eth0'), { host: 'fe80::1%eth0', port: 53 })
-  for (const text of ['dns.example', '', '1.2.3.4:0', '1.2.3.4:99999'])
-    assert.throws(() => parseServer(text), RangeError)
+  for (const text of ['dns.example', '', '1.2.3.4:0', '1.2.3.4:99999']) assert.equal(parseServer(text), undefined)
 })

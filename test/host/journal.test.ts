@@ -40,6 +40,10 @@ function before(options: MachineOptions): { machine: Machine; expected: object }
 const machines: Record<string, MachineOptions> = {
   'a plain resolv.conf': { resolvConf: { file: 'nameserver 9.9.9.9\nsearch corp.test\n', mode: 0o640 } },
   'a link to another program': { resolvConf: { symlink: '../run/nm/resolv.conf', text: 'nameserver 9.9.9.9\n' } },
+  'a read-only /etc, where a link leads to a file': {
+    resolvConf: { symlink: '../run/nm/resolv.conf', text: 'nameserver 9.9.9.9\n' },
+    readOnlyEtc: true,
+  },
   'a link that leads nowhere': { resolvConf: { symlink: '../run/nm/resolv.conf' } },
   'no resolv.conf': {},
   'bytes that are no text': { resolvConf: { file: 'nameserver 9.9.9.9\n# caf\u00e9 \0\r\n' } },

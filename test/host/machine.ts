@@ -12,6 +12,8 @@ export class PowerCut extends Error {}
 export interface MachineOptions {
   resolvConf?: { file: string; mode?: number } | { symlink: string; text?: string } | undefined
   uplink?: string
+  /** /etc is on a read-only file system. */
+  readOnlyEtc?: boolean
   resolved?: boolean
   ipv6?: boolean
   /** As `ip -j route show table all`, both families in one. */
@@ -123,11 +125,20 @@ export class Machine {
       <A extends unknown[], R>(call: (...args: A) => R) =>
       (...args: A) =>
         this.#change(() => call(...args))
+    const checked =
+      <A extends unknown[]>(call: (path: string, ...args: A) => void) =>
+      (path: string, ...args: A) => {
+        if (this.#options.readOnlyEtc && dirname(path) === dirname(this.paths.resolvConf))
+          throw Object.assign(new Error(`EROFS: read-only file system, open '${path}'`), { code: 'EROFS' })
+        return this.#change(() => call(path, ...args))
+      }
     const files: Files = {
       ...systemFiles,
-      restore: changing(systemFiles.restore),
+      isWritable: (folder) =>
+        systemFiles.isWritable(folder) && !(this.#options.readOnlyEtc && folder === dirname(this.paths.resolvConf)),
+      restore: checked(systemFiles.restore),
       create: changing(systemFiles.create),
-      write: changing(systemFiles.write),
+      write: checked(systemFiles.write),
       poke: changing(systemFiles.poke),
       remove: changing(systemFiles.remove),
       removeFolder: changing(systemFiles.removeFolder),

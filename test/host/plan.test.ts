@@ -104,7 +104,7 @@ test('a shorter route is a note, the default route and link-local ones are not w
 })
 
 test('resolved gets search domains, routing domains, and nothing else on the link', () => {
-  const plan = planResolver(desired.dns, { mode: 'resolved', notes: [] }, facts(), tun, '1-2', { kind: 'missing' })
+  const plan = planResolver(desired.dns, { mode: 'resolved', notes: [] }, facts(), tun, undefined)
   assert.equal(
     text(plan.steps),
     `resolvectl dns kt0 198.18.53.2
@@ -123,7 +123,10 @@ test('resolv.conf is replaced whole, search list and options stay', () => {
   const before = 'nameserver 9.9.9.9\nsearch corp.test\n# mine\noptions ndots:2 rotate\n'
   const now = facts()
   now.resolver.resolvConf = before
-  const plan = planResolver(desired.dns, { mode: 'resolvconf', notes: [] }, now, tun, '12-34', { kind: 'missing' })
+  const plan = planResolver(desired.dns, { mode: 'resolvconf', notes: [] }, now, tun, {
+    owner: '12-34',
+    before: { kind: 'missing' },
+  })
   assert.deepEqual([plan.upstreams, plan.search], [['9.9.9.9'], ['corp.test']])
   assert.equal(
     text(plan.steps),
@@ -139,7 +142,7 @@ undo: restore /etc/resolv.conf (missing)`,
 test('mode none changes nothing and still says who resolves', () => {
   const now = facts()
   now.resolver.resolvConf = 'nameserver 9.9.9.9\n'
-  const plan = planResolver(desired.dns, { mode: 'none', notes: [] }, now, tun, '1-2', { kind: 'missing' })
+  const plan = planResolver(desired.dns, { mode: 'none', notes: [] }, now, tun, undefined)
   assert.deepEqual([plan.steps, plan.upstreams], [[], ['9.9.9.9']])
 })
 

@@ -1,7 +1,7 @@
 // Who is in charge of names: one table.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { composeResolvConf, markedBy, parseResolvConf } from '../../src/host/resolv-conf.ts'
+import { composeResolvConf, markedBy } from '../../src/host/resolv-conf.ts'
 import { decideResolver, type ResolverFacts, upstreamsOf } from '../../src/host/resolver.ts'
 
 const STUB = '/run/systemd/resolve/stub-resolv.conf'
@@ -17,6 +17,7 @@ interface Row {
   uplink?: string
   auto: 'resolved' | 'resolvconf'
   note?: RegExp
+  skipped?: RegExp
   upstreams: string[]
   search?: string[]
 }
@@ -29,8 +30,31 @@ const table: Row[] = [
     upstreams: ['9.9.9.9'],
     search: ['a.test', 'b.test'],
   },
-  { what: 'no file', auto: 'resolvconf', upstreams: [] },
-  { what: 'empty file', resolvConf: '', auto: 'resolvconf', upstreams: [] },
+  { what: 'no file', auto: 'resolvconf', upstreams: ['127.0.0.1'], skipped: /^\/etc\/resolv\.conf names no server: / },
+  {
+    what: 'empty file',
+    resolvConf: '',
+    auto: 'resolvconf',
+    upstreams: ['127.0.0.1'],
+    skipped: /asked of 127\.0\.0\.1/,
+  },
+  {
+    what: 'a file that names no address',
+    resolvConf: 'nameserver dns.office.test\nsearch office.test\n',
+    auto: 'resolvconf',
+    upstreams: ['127.0.0.1'],
+    search: ['office.test'],
+    skipped: /^\/etc\/resolv\.conf: the line "nameserver dns\.office\.test" is skipped, since it names no address,/,
+  },
+  {
+    what: "resolved's stub, while resolved has no server",
+    resolvConf: stubText,
+    linkTarget: STUB,
+    answers: true,
+    uplink: '# No DNS servers known.\nsearch .\n',
+    auto: 'resolved',
+    upstreams: [],
+  },
   {
     what: "resolved's stub",
     resolvConf: stubText,
@@ -123,7 +147,9 @@ for (const row of table) {
     const decision = decideResolver('auto', facts)
     assert.equal(decision.mode, row.auto)
     assert.match(decision.notes.join(), row.note ?? /^$/)
-    assert.deepEqual(upstreamsOf(facts, ['198.18.53.2']), { upstreams: row.upstreams, search: row.search ?? [] })
+    const found = upstreamsOf(facts, ['198.18.53.2'])
+    assert.deepEqual([found.upstreams, found.search], [row.upstreams, row.search ?? []])
+    assert.match(found.notes.join(), row.skipped ?? /^$/)
     assert.equal(decideResolver('none', facts).mode, 'none')
     assert.equal(decideResolver('resolvconf', facts).mode, 'resolvconf')
     if (row.answers) assert.equal(decideResolver('resolved', facts).mode, 'resolved')
@@ -131,15 +157,21 @@ for (const row of table) {
   })
 }
 
-test('the last of search and domain counts, comments and noise do not', () => {
-  const text =
-    '# nameserver 1.1.1.1\n; x\nsearch a\ndomain b.test\n\tnameserver\t8.8.8.8 # x\nnameserver fe80::1%eth0\nbogus\n'
-  assert.deepEqual(parseResolvConf(text), { nameservers: ['8.8.8.8', 'fe80::1%eth0'], search: ['b.test'] })
-})
-
 test('our file is known by its marker, and composing it again changes nothing', () => {
   const once = composeResolvConf('1-2', ['198.18.53.2'], 'search x\nnameserver 9.9.9.9\n')
   assert.equal(markedBy(once), '1-2')
   assert.equal(composeResolvConf('1-2', ['198.18.53.2'], once), once)
   assert.equal(markedBy('nameserver 9.9.9.9\n'), undefined)
+})
+
+test('of the file before, what programs heed is kept, and what they skip is not', () => {
+  const before =
+    'search a.test \r\n options rotate\noptions ndots:2\0x\nsortlist 10.0.0.0\nnameserver 9.9.9.9\nfamily inet4\n'
+  assert.deepEqual(composeResolvConf('1-2', ['198.18.53.2'], before).split('\n').slice(1), [
+    'nameserver 198.18.53.2',
+    'search a.test',
+    'options ndots:2',
+    'sortlist 10.0.0.0',
+    '',
+  ])
 })

@@ -91,13 +91,20 @@ function judgeNames(net: NonNullable<MachineFacts['net']>, leftovers: string[], 
   const how = mode === 'resolved' ? 'systemd-resolved is in charge' : '/etc/resolv.conf is in charge'
   if (notes.length > 0)
     return line(name, 'warning', notes.join('; '), 'start systemd-resolved if it should be in charge, or leave it so')
-  const { upstreams } = upstreamsOf(net.resolver, [])
+  const { upstreams, notes: skipped } = upstreamsOf(net.resolver, [])
   if (upstreams.length === 0)
     return line(
       name,
       'warning',
       `${how}, and names no server`,
       "names that are not the cluster's will not be found; check /etc/resolv.conf",
+    )
+  if (skipped.length > 0)
+    return line(
+      name,
+      'warning',
+      skipped.join('; '),
+      "correct /etc/resolv.conf if names that are not the cluster's are not found",
     )
   return line(name, 'ok', `${how}, asking ${upstreams.join(', ')}`)
 }

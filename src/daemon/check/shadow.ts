@@ -4,7 +4,7 @@ import { createClusterClient } from '../../cluster/client.ts'
 import type { ServiceSeen, ShadowHandle } from '../../cluster/port.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { ShadowConfig, Status } from '../../control/protocol.ts'
-import { parseResolvConf } from '../../host/resolv-conf.ts'
+import { parsePodResolvConf } from '../../dns/pod-resolv-conf.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
 import { type Endpoint, formatEndpoint, IpAddress } from '../../wire/address.ts'
 import { ShadowLine, shadowImage, shadowOptions } from '../shadow-line.ts'
@@ -107,7 +107,7 @@ interface Target {
 }
 
 function targets(tunnel: Tunnel, namespace: string, services: readonly ServiceSeen[]): Target[] {
-  const { nameservers } = parseResolvConf(tunnel.info.resolvConf ?? '')
+  const { resolver } = parsePodResolvConf(tunnel.info.resolvConf ?? '')
   const at = (what: string, address: string | undefined, port: number): Target[] => {
     const parsed = address === undefined ? undefined : IpAddress.tryParse(address)
     if (!parsed) return []
@@ -120,7 +120,7 @@ function targets(tunnel: Tunnel, namespace: string, services: readonly ServiceSe
       const tcp = ports.find(({ protocol }) => protocol === 'TCP')
       return tcp ? at(`the Service ${name}`, addresses[0], tcp.port) : []
     })
-  return [...at("the cluster's DNS", nameservers[0], 53), ...some.slice(0, MOST_SERVICES)]
+  return [...at("the cluster's DNS", resolver?.toString(), 53), ...some.slice(0, MOST_SERVICES)]
 }
 
 const nowhere: Endpoint = { address: IpAddress.parse('127.0.0.1'), port: 0 }
