@@ -160,6 +160,23 @@ describe('streams of HTTP/2', () => {
       assert.deepEqual([trailers['grpc-status'], trailers['x-t']], ['7', 'mine'])
     })
 
+  it('trailers that come while the other side is dialled are not lost', async () => {
+    const { port } = await serve(echo('x'))
+    let dial = () => {}
+    const wanted = new Promise<void>((resolve) => (dial = resolve))
+    const { client } = await through(async () => {
+      await wanted
+      return dialPort(port)()
+    })
+    const stream = client.request({ ':method': 'POST', te: 'trailers' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => {
+      stream.sendTrailers({ 'x-t': 'mine' })
+      client.ping(() => dial())
+    })
+    stream.end('one')
+    assert.equal((await answer(stream)).trailers?.['x-t'], 'mine')
+  })
+
   it('answers without a body, and informational ones', async () => {
     const { port } = await serve((stream, headers) => {
       if (headers[':path'] === '/hints') stream.additionalHeaders({ ':status': 103, link: '</a>' })

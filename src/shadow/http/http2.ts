@@ -11,6 +11,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { passStream, quietly, refuse } from './http2-pass.ts'
 import type { HttpRouting } from './route.ts'
 import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'
 import type { Wire } from './wire.ts'
@@ -21,7 +22,7 @@ const SESSION_WINDOW = 4 * 1024 * 1024
 /** For answers to be read that came before the end of their connection. */
 const LINGER_MS = 2000
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
+const { NGHTTP2_FLAG_END_STREAM } = constants
 
 /** `open` is a connection to the original that is there already. Resolves when the client's session is over; never rejects. */
 export async function serveHttp2(client: Wire, routing: HttpRouting, open: Wire | undefined): Promise<void> {
@@ -30,11 +31,11 @@ export async function serveHttp2(client: Wire, routing: HttpRouting, open: Wire 
   const socket = client.release()
   await new Promise<void>((resolve) => {
     server.on('session', (session) => {
-      session.setLocalWindowSize(SESSION_WINDOW)
+      session.on('error', () => {})
+      quietly(() => session.setLocalWindowSize(SESSION_WINDOW))
       const proxy = new Http2Proxy(session, routing, open)
       const onEnding = () => session.close()
       routing.ending.addEventListener('abort', onEnding)
-      session.on('error', () => {})
       // Node leaves a session with open streams as it is when its peer has ended the connection.
       socket.on('end', () => session.destroy())
       session.on('close', () => {
@@ -65,7 +66,15 @@ class Http2Proxy {
     this.#open = open
     session.on('stream', (stream, headers, flags) => {
       stream.on('error', () => {})
-      void this.#serve(stream, headers, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)
+      let trailers: IncomingHttpHeaders = {}
+      // They may come while the other side is dialled.
+      stream.on('trailers', (those) => {
+        trailers = those
+      })
+      const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0
+      this.#serve(stream, headers, ended ? undefined : () => trailers).catch((error: Error) =>
+        refuse(stream, headers, `this request cannot be passed on (${error.message})`),
+      )
     })
   }
 
@@ -75,7 +84,11 @@ class Http2Proxy {
     for (const session of this.#sessions) session.destroy()
   }
 
-  async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ended: boolean): Promise<void> {
+  async #serve(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    trailers: (() => IncomingHttpHeaders) | undefined,
+  ): Promise<void> {
     const side = sideOf(this.#routing, (name) => {
       const value = headers[name]
       return Array.isArray(value) ? value.join(', ') : value
@@ -84,8 +97,8 @@ class Http2Proxy {
     // Nobody there to take the version: this request is the original's.
     if (!session || (side !== original && typeof session === 'object' && !(await this.#answers(session))))
       session = await this.#session(original)
-    if (stream.destroyed) return
-    if (typeof session !== 'object') return answerRefusal(stream, headers, session ?? 'nobody is there')
+    if (stream.destroyed || stream.closed) return
+    if (typeof session !== 'object') return refuse(stream, headers, session ?? 'nobody is there')
     const before = headers['x-forwarded-for']
     const address = `${this.#routing.origin.address}`
     let request: ClientHttp2Stream
@@ -93,15 +106,16 @@ class Http2Proxy {
       request = session.request(
         { ...headers, 'x-forwarded-for': before ? `${before}, ${address}` : address },
         // With `waitForTrailers` a stream ends by its trailers only; a body that has ended already has none.
-        ended ? { endStream: true } : { endStream: false, waitForTrailers: true },
+        trailers ? { endStream: false, waitForTrailers: true } : { endStream: true },
       )
-    } catch {
-      stream.close(NGHTTP2_INTERNAL_ERROR)
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+      refuse(stream, headers, `this request cannot be passed on (${code})`)
       return
     }
     const heard = () => this.#heard.set(session, this.#routing.now())
     request.on('response', heard)
-    join(stream, request, ended)
+    passStream(stream, request, trailers)
   }
 
   /** A session with that side, or why there is none. */
@@ -129,7 +143,7 @@ class Http2Proxy {
     this.#silent.add(session)
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, TRUSTED_MS, false)
-      session.ping((error) => {
+      const sent = session.ping((error) => {
         clearTimeout(timer)
         if (!error) {
           this.#silent.delete(session)
@@ -137,6 +151,8 @@ class Http2Proxy {
         }
         resolve(!error)
       })
+      // Too many pings are on their way.
+      if (!sent) resolve(false)
     })
   }
 
@@ -150,10 +166,17 @@ class Http2Proxy {
       if (typeof dialled === 'string' || !dialled) return dialled
       stream = dialled
     }
-    const session = connect('http://kt.invalid', {
-      createConnection: () => stream,
-      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
-    })
+    let session: ClientHttp2Session
+    try {
+      session = connect('http://kt.invalid', {
+        createConnection: () => stream,
+        settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+      })
+    } catch (error) {
+      // It was reset between the answer to our dial and now.
+      stream.on('error', () => {}).destroy()
+      return `the connection to the server broke: ${(error as Error).message}`
+    }
     session.on('error', () => {})
     // As above; what has come whole is still passed on.
     stream.on('end', () => {
@@ -163,57 +186,9 @@ class Http2Proxy {
     this.#sessions.add(session)
     this.#heard.set(session, this.#routing.now())
     session.on('close', () => this.#sessions.delete(session))
-    session.on('connect', () => session.setLocalWindowSize(SESSION_WINDOW))
+    // A caller that has gone by then has taken the session along.
+    session.on('connect', () => quietly(() => session.setLocalWindowSize(SESSION_WINDOW)))
     if (this.#closed) session.destroy()
     return session
   }
-}
-
-/** Passes one stream: what the caller sends to `request`, the answer to `stream`, resets both ways. */
-function join(stream: ServerHttp2Stream, request: ClientHttp2Stream, ended: boolean): void {
-  let requestTrailers: IncomingHttpHeaders = {}
-  let answerTrailers: IncomingHttpHeaders = {}
-  stream.on('trailers', (trailers) => {
-    requestTrailers = trailers
-  })
-  request.on('wantTrailers', () => request.sendTrailers(requestTrailers))
-  request.on('headers', (headers) => {
-    if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders(headers)
-  })
-  request.on('response', (headers, flags) => {
-    if (stream.destroyed) return
-    if ((flags & NGHTTP2_FLAG_END_STREAM) !== 0) {
-      stream.respond(headers, { endStream: true, sendDate: false } as object)
-      return
-    }
-    stream.respond(headers, { waitForTrailers: true, sendDate: false } as object)
-    request.pipe(stream)
-  })
-  request.on('trailers', (trailers) => {
-    answerTrailers = trailers
-  })
-  stream.on('wantTrailers', () => stream.sendTrailers(answerTrailers))
-  request.on('error', () => {})
-  request.on('close', () => {
-    // An answer that has been passed on whole ends by itself.
-    if (stream.destroyed || (request.rstCode === NGHTTP2_NO_ERROR && stream.headersSent)) return
-    if (request.rstCode === NGHTTP2_NO_ERROR) answerRefusal(stream, {}, 'the server gave no answer')
-    else stream.close(request.rstCode)
-  })
-  stream.on('close', () => {
-    if (!request.destroyed) request.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode)
-  })
-  if (!ended) stream.pipe(request)
-}
-
-/** 502, or for gRPC what its libraries make of it: UNAVAILABLE (14). */
-function answerRefusal(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, message: string): void {
-  const text = `kt: ${message}`
-  if (headers['content-type']?.startsWith('application/grpc')) {
-    const status = { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '14' }
-    stream.respond({ ...status, 'grpc-message': encodeURI(text) }, { endStream: true })
-    return
-  }
-  stream.respond({ ':status': 502, 'content-type': 'text/plain; charset=utf-8' })
-  stream.end(`${text}\n`)
 }
