@@ -8,6 +8,7 @@ import { visible } from '../base/visible.ts'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import { Claims } from './claims.ts'
+import { takeUnhandled } from './last-resort.ts'
 import { startPinger } from './ping.ts'
 import { servePorts } from './port-server.ts'
 import { type AgentPort, parsePorts } from './ports.ts'
@@ -18,18 +19,16 @@ const VERSION = '0.1.0'
 /** What is open after this ends with the agent. Less than a pod's usual grace period. */
 const DRAIN_MS = 10_000
 const { env } = process
+const log = (line: string) => console.log(`${new Date().toISOString()} ${visible(line)}`)
 const folder = env.KT_AGENT_DIR ?? '/kt'
 const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
 const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
-const log = (line: string) => console.log(`${new Date().toISOString()} ${visible(line)}`)
 
 /** Ends connections that the agent serves for the cluster; set once it does. */
 let drain = () => Promise.resolve()
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void drain().then(() => end(signal)))
-process.on('uncaughtException', (error) => {
-  log(`internal error: ${error.stack ?? error.message}`)
-  process.exit(1)
-})
+let serving = false
+takeUnhandled(log, () => !serving)
 
 // No top-level await: the bundle is CommonJS, which Node 20 runs without a package.json beside it.
 void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async (helper) => {
@@ -62,10 +61,11 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   const second = await listen('::1', bound, agent.serve)
   if (!first && !second) end(`cannot listen on port ${port}`, 1)
   // Last, so that who sees the pod's ports open can be sure that it can be reached.
-  const served = await servePorts({ claims, relays, now: () => performance.now() }).catch((error: Error) =>
+  const served = await servePorts({ claims, relays, now: () => performance.now(), log }).catch((error: Error) =>
     end(error.message, 1),
   )
   drain = () => served.drain(DRAIN_MS)
+  serving = true
   for (const { port, protocol, original } of claims.ports)
     log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)

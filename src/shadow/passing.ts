@@ -59,16 +59,23 @@ export class Passing {
   }
 }
 
-/** A connection of its own to `original`. Rejects with what the kernel said, or when there is none. */
-export function dialOriginal(original: Endpoint | undefined): Promise<Socket> {
+/**
+ * A connection of its own to `original`, given up when `gone` is aborted. Rejects with what the kernel said, or when there is
+ * none.
+ */
+export function dialOriginal(original: Endpoint | undefined, gone?: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (!original) {
       reject(new Error('there is no original'))
       return
     }
     const socket = connect(options(original))
+    const giveUp = () => socket.destroy(new Error('the caller is gone'))
+    if (gone?.aborted) giveUp()
+    gone?.addEventListener('abort', giveUp, { once: true })
     socket.once('error', reject)
     socket.once('connect', () => {
+      gone?.removeEventListener('abort', giveUp)
       socket.off('error', reject)
       resolve(socket)
     })
@@ -96,6 +103,8 @@ class Pair {
     }
     follow(caller, onward, closed)
     follow(onward, caller, closed)
+    // Nothing is taken of the caller before there is somebody to give it to; but to read ahead is how its reset is noticed.
+    caller.read(0)
     onward.on('connect', () => {
       caller.on('data', () => {
         this.#waiting = true

@@ -1,22 +1,31 @@
 // The agent's side towards the cluster: listens on its ports, and brings each connection to who has claimed it or to the original.
 import { setMaxListeners } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import type { Endpoint } from '../wire/address.ts'
+import { type Endpoint, formatEndpoint } from '../wire/address.ts'
+import { Admission } from './admission.ts'
 import type { Claim, Claims } from './claims.ts'
 import { dialClaimant } from './duplex.ts'
+import { HeadMemory } from './http/head-memory.ts'
 import { matches, type Route } from './http/route.ts'
 import { serveHttp } from './http/serve.ts'
+import { inCourseOf } from './last-resort.ts'
 import { dialOriginal, Passing } from './passing.ts'
 import { type AgentPort, listenTcp, plainEndpoint } from './ports.ts'
 import type { RelaySet } from './relay.ts'
 import { UdpPort } from './udp-port.ts'
 
 const SWEEP_MS = 30_000
+/** For the head of a request of HTTP/1, from its first byte; a browser on a bad line takes less. */
+const HEAD_MS = 10_000
+/** 512 of the longest heads at a time. */
+const HEAD_MEMORY = 32 * 1024 * 1024
 
 export interface PortServerOptions {
   claims: Claims
   relays: RelaySet
   now: () => number
+  log: (line: string) => void
+  admission?: Admission
 }
 
 export interface PortServer {
@@ -26,15 +35,25 @@ export interface PortServer {
 }
 
 /** Listens on all ports of `claims`. Rejects with Error that names the port when it cannot on one of them. */
-export async function servePorts({ claims, relays, now }: PortServerOptions): Promise<PortServer> {
+export async function servePorts({
+  claims,
+  relays,
+  now,
+  log,
+  admission = new Admission(),
+}: PortServerOptions): Promise<PortServer> {
   const servers: Server[] = []
   const udp: UdpPort[] = []
   const passing = new Passing(now)
   const ending = new AbortController()
   // One listener a connection.
   setMaxListeners(0, ending.signal)
+  const heads = new HeadMemory(HEAD_MEMORY)
+  let told = 0
   const sweeper = setInterval(() => {
     for (const port of udp) port.sweep()
+    if (admission.refused > told) log(`too many connections: ${admission.refused - told} were refused`)
+    told = admission.refused
   }, SWEEP_MS)
   sweeper.unref()
   const close = () => {
@@ -48,7 +67,7 @@ export async function servePorts({ claims, relays, now }: PortServerOptions): Pr
       else
         servers.push(
           await listenTcp(port.port, (socket) =>
-            bring(socket, port, { claims, relays, passing, ending: ending.signal, now }),
+            admit(socket, port, { claims, relays, passing, admission, heads, ending: ending.signal, now }),
           ),
         )
     } catch (error) {
@@ -67,21 +86,43 @@ interface Ways {
   claims: Claims
   relays: RelaySet
   passing: Passing
+  admission: Admission
+  heads: HeadMemory
   ending: AbortSignal
   now: () => number
 }
 
-/** `socket` is paused: nothing is read of it before somebody has taken it. */
-function bring(socket: Socket, port: AgentPort, ways: Ways): void {
+/** Serves a connection if there is room for it. Whatever goes wrong in its course costs this connection. */
+function admit(socket: Socket, port: AgentPort, ways: Ways): void {
+  const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
+  const leave = ways.admission.admit(origin.address)
+  if (!leave) {
+    socket.resetAndDestroy()
+    return
+  }
+  inCourseOf(
+    `the connection of ${formatEndpoint(origin)}`,
+    () => socket.resetAndDestroy(),
+    () => bring(socket, port, leave, ways),
+  )
+}
+
+/** `socket` is paused: nothing is read of it before somebody has taken it. `leave` is called when it is over. */
+function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways): void {
   const { claims, relays, passing } = ways
   if (port.http) {
     socket.once('close', passing.count())
+    socket.once('close', leave)
     void route(socket, port, ways)
     return
   }
+  const pass = () => {
+    socket.once('close', leave)
+    passing.join(socket, port.original)
+  }
   const claimant = claims.holder(port)
   if (!claimant) {
-    passing.join(socket, port.original)
+    pass()
     return
   }
   // Until it has an owner.
@@ -90,15 +131,22 @@ function bring(socket: Socket, port: AgentPort, ways: Ways): void {
   const here: Endpoint = plainEndpoint(socket.localAddress, port.port)
   claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), {
     taken(channel) {
-      return relays.join(socket, channel, passing.count())
+      const counted = passing.count()
+      return relays.join(socket, channel, () => {
+        counted()
+        leave()
+      })
     },
-    refused: () => socket.resetAndDestroy(),
-    absent: () => passing.join(socket, port.original),
+    refused() {
+      socket.resetAndDestroy()
+      leave()
+    },
+    absent: pass,
   })
 }
 
 /** Each request on its own to who has claimed what it says. */
-function route(socket: Socket, port: AgentPort, { claims, ending, now }: Ways): Promise<void> {
+function route(socket: Socket, port: AgentPort, { claims, heads, ending, now }: Ways): Promise<void> {
   const here = plainEndpoint(socket.localAddress, port.port)
   const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
   // One object for each claim, since the router uses a connection again only for the same one.
@@ -119,7 +167,9 @@ function route(socket: Socket, port: AgentPort, { claims, ending, now }: Ways): 
       for (const claim of claims.of(port)) if (matches(claim.match!, header)) return routeOf(claim)
       return undefined
     },
-    original: () => dialOriginal(port.original),
+    original: (gone) => dialOriginal(port.original, gone),
+    headMs: HEAD_MS,
+    heads,
     origin,
     ending,
     now,

@@ -388,6 +388,81 @@ describe('requests over HTTP/1.1', () => {
     assert.ok(!requests.includes('/hidden'))
   })
 
+  it('whose heads do not end are refused after a while, and give back what they held', async () => {
+    const { port } = await serveRequests(echo('x'))
+    const between = await router(dialPort(port))
+    between.headMs = 50
+    for (let round = 0; round < 20; round++) {
+      const begun = `GET / HTTP/1.1\r\nHost: a\r\nA: ${'x'.repeat(60_000)}`
+      const got = await Promise.all([1, 2].map(() => exchange(between.port, [begun], false)))
+      for (const one of got) assert.match(one, /^HTTP\/1.1 408 Request Timeout\r\n/)
+    }
+    await holds(() => between.serving === 0)
+    between.headMs = 10_000
+    assert.equal((await ask(between.port, {})).status, 200)
+  })
+
+  it('whose heads would hold too much memory together are refused, and the others are served', async () => {
+    const { port } = await serveRequests(echo('x'))
+    const between = await router(dialPort(port))
+    const sockets = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const socket = connect(between.port, '127.0.0.1')
+        await once(socket, 'connect')
+        socket.write(`GET / HTTP/1.1\r\nHost: a\r\nA: ${'x'.repeat(60_000)}`)
+        let got = ''
+        socket.on('data', (chunk) => (got += chunk))
+        return { socket, got: () => got }
+      }),
+    )
+    const refused = () => sockets.filter(({ got }) => got().startsWith('HTTP/1.1 503 Service Unavailable'))
+    await holds(() => refused().length === 4)
+    const waiting = sockets.filter((one) => !refused().includes(one))
+    for (const { socket, got } of waiting) {
+      socket.write('\r\n\r\n')
+      // Node's server takes no head of that size, so it is the one that answers.
+      await holds(() => got().startsWith('HTTP/1.1 431 '))
+    }
+    for (const { socket } of sockets) socket.destroy()
+  })
+
+  it('a caller that resets while its connection is dialled ends the dialling', async () => {
+    const between = await router(
+      (gone?: AbortSignal) =>
+        new Promise((_, reject) => gone!.addEventListener('abort', () => reject(new Error('given up')))),
+    )
+    const socket = connect(between.port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await holds(() => between.serving === 1)
+    socket.resetAndDestroy()
+    await holds(() => between.serving === 0)
+  })
+
+  it('a caller that resets while its version is dialled is not asked for there', async () => {
+    let asked = 0
+    const { port } = await serveRequests((_req, res) => res.end(`${asked++}`))
+    let dial = () => {}
+    let dialling = false
+    const between = await router(dialPort(port), {
+      version: 'abc',
+      async dial() {
+        dialling = true
+        await new Promise<void>((resolve) => (dial = resolve))
+        return dialPort(port)()
+      },
+    })
+    const socket = connect(between.port, '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: a\r\nkt-version: abc\r\n\r\n')
+    await holds(() => dialling)
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    socket.resetAndDestroy()
+    await closed
+    await new Promise((resolve) => setImmediate(resolve))
+    dial()
+    await holds(() => between.serving === 0)
+    assert.equal(asked, 0)
+  })
+
   it('the server that talks nonsense is a 502', async () => {
     const port = await serveBytes(
       createTcpServer((socket) => socket.on('error', () => {}).end('220 mail ready\r\n\r\n')),

@@ -112,7 +112,18 @@ describe('heads of requests', () => {
       forwardedHead(parseRequestHead(offer), '1.2.3.4'),
       'GET / HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n',
     )
-    assert.match(forwardedHead(parseRequestHead('GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n'), 'a'), /websocket/)
+    for (const [offered, passed] of [
+      ['Upgrade: h2c,', ''],
+      ['upgrade: h2c, x', 'Upgrade: x'],
+      ['Upgrade: x,H2C', 'Upgrade: x'],
+      ['Upgrade: , ,h2c/1', ''],
+      ['Upgrade: a\r\nUpgrade: h2c, b/2', 'Upgrade: a\r\nUpgrade: b/2'],
+      ['Upgrade: websocket,', 'Upgrade: websocket,'],
+      ['Upgrade: h2conly', 'Upgrade: h2conly'],
+    ]) {
+      const head = forwardedHead(parseRequestHead(`GET / HTTP/1.1\r\n${offered}\r\n\r\n`), 'a')
+      assert.equal(head, `GET / HTTP/1.1\r\n${passed && `${passed}\r\n`}X-Forwarded-For: a\r\n\r\n`, offered)
+    }
   })
 })
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { HeadMemory } from '../../src/shadow/http/head-memory.ts'
 import type { Dial, HttpRouting, Route } from '../../src/shadow/http/route.ts'
 import { matches } from '../../src/shadow/http/route.ts'
 import { serveHttp } from '../../src/shadow/http/serve.ts'
@@ -58,6 +59,8 @@ export interface TestRouter {
   routes: TestRoute[]
   /** Connections being served. */
   serving: number
+  /** How long a request's head may take, for connections from now on. */
+  headMs: number
   /** Lets `ms` pass for the router. */
   pass(ms: number): void
   /** The agent is to end. */
@@ -65,9 +68,10 @@ export interface TestRouter {
   close(): void
 }
 
-export async function startRouter(original: Dial, ...routes: TestRoute[]): Promise<TestRouter> {
+export async function startRouter(original: HttpRouting['original'], ...routes: TestRoute[]): Promise<TestRouter> {
   const made = new WeakMap<TestRoute, Route>()
   const sockets = new Set<Socket>()
+  const heads = new HeadMemory(256 * 1024)
   const ending = new AbortController()
   let later = 0
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, async (socket) => {
@@ -82,6 +86,8 @@ export async function startRouter(original: Dial, ...routes: TestRoute[]): Promi
         return made.get(found)
       },
       original,
+      headMs: router.headMs,
+      heads,
       origin: { address: IpAddress.parse('10.1.2.3'), port: 4567 },
       ending: ending.signal,
       now: () => performance.now() + later,
@@ -95,6 +101,7 @@ export async function startRouter(original: Dial, ...routes: TestRoute[]): Promi
     port: await listen(server),
     routes,
     serving: 0,
+    headMs: 10_000,
     pass(ms) {
       later += ms
     },

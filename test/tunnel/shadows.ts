@@ -44,7 +44,7 @@ export async function startAgent(
     onSessions: () => {},
     ...options,
   })
-  const served: PortServer = await servePorts({ claims, relays, now: () => performance.now() })
+  const served: PortServer = await servePorts({ claims, relays, now: () => performance.now(), log: () => {} })
   const server = createServer({ pauseOnConnect: true, noDelay: true }, agent.serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

@@ -7,10 +7,12 @@ export const MAX_REQUEST_HEAD = 64 * 1024
 /** Servers may be more talkative. */
 export const MAX_RESPONSE_HEAD = 256 * 1024
 
-/** A message that breaks RFC 9112, with the status to refuse it with. */
+type RefusalStatus = 400 | 408 | 431 | 501 | 503
+
+/** A message that breaks RFC 9112 or does not come, with the status to refuse it with. */
 export class HttpError extends Error {
-  readonly status: 400 | 431 | 501
-  constructor(status: 400 | 431 | 501, message: string) {
+  readonly status: RefusalStatus
+  constructor(status: RefusalStatus, message: string) {
     super(message)
     this.status = status
   }
@@ -112,12 +114,29 @@ export function forwardedHead(head: RequestHead, address: string): string {
   const forwarded = head.fields.findLast((f) => f.name === 'x-forwarded-for')
   // With `Upgrade: h2c` taken, all later requests of the connection would go where this one goes. Who offers it (Java's
   // HttpClient does by default) is as content with an answer in HTTP/1.1.
-  const offer = head.header('upgrade')?.trim().toLowerCase() === 'h2c'
-  const lines = head.fields
-    .filter((f) => !(offer && (f.name === 'upgrade' || f.name === 'http2-settings')))
-    .map((f) => (f === forwarded ? `${f.line.trimEnd()}${f.value === '' ? ' ' : ', '}${address}` : f.line))
+  const offer = head.fields.some((f) => f.name === 'upgrade' && protocols(f.value).some(isHttp2))
+  const fields = offer ? head.fields.filter((f) => f.name !== 'http2-settings').flatMap(withoutHttp2) : head.fields
+  const lines = fields.map((f) =>
+    f === forwarded ? `${f.line.trimEnd()}${f.value === '' ? ' ' : ', '}${address}` : f.line,
+  )
   if (!forwarded) lines.push(`X-Forwarded-For: ${address}`)
   return `${[head.startLine, ...lines].join('\r\n')}\r\n\r\n`
+}
+
+/** RFC 9110 7.8: a list of `name` or `name/version`. */
+function protocols(upgrade: string): string[] {
+  return upgrade.split(',').map((protocol) => protocol.trim())
+}
+
+function isHttp2(protocol: string): boolean {
+  return /^h2c?(\/|$)/i.test(protocol)
+}
+
+/** The header without HTTP/2 among what it offers to go on with; none when it offers nothing else. */
+function withoutHttp2(field: Field): Field[] {
+  if (field.name !== 'upgrade') return [field]
+  const others = protocols(field.value).filter((protocol) => protocol !== '' && !isHttp2(protocol))
+  return others.length === 0 ? [] : [{ ...field, line: `Upgrade: ${others.join(', ')}` }]
 }
 
 /** The head of an answer after which the connection ends. */

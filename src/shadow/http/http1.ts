@@ -6,12 +6,11 @@ import {
   forwardedHead,
   HttpError,
   MAX_REQUEST_HEAD,
-  MAX_RESPONSE_HEAD,
   parseRequestHead,
-  parseResponseHead,
   type RequestHead,
   type ResponseHead,
 } from './head.ts'
+import { BadGateway, readAnswerHead, readHeadWithin } from './read-head.ts'
 import type { HttpRouting } from './route.ts'
 import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'
 import { CutOff, splice, Wire } from './wire.ts'
@@ -24,13 +23,12 @@ const IDLE_MS = 1000
 
 const REASONS = {
   400: 'Bad Request',
+  408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
   502: 'Bad Gateway',
+  503: 'Service Unavailable',
 }
-
-/** The server said something that is not HTTP/1.x. */
-class BadGateway extends Error {}
 
 /** `open` is a connection to the original that is there already. Never rejects. */
 export async function serveHttp1(client: Wire, routing: HttpRouting, open: Wire | undefined): Promise<void> {
@@ -94,7 +92,8 @@ class Http1Connection {
     if (!first) return false
     this.#idle = false
     this.#client.unread(first)
-    const text = await readHead(this.#client, MAX_REQUEST_HEAD)
+    const { headMs, heads } = this.#routing
+    const text = await readHeadWithin(headMs, this.#client, MAX_REQUEST_HEAD, heads)
     if (text === undefined) return false
     const head = parseRequestHead(text)
     const body = bodyEnd(head.framing)
@@ -131,6 +130,11 @@ class Http1Connection {
       if (typeof dialled === 'string') return dialled
       if (dialled) {
         const wire = new Wire(dialled)
+        if (this.#client.closed) {
+          // The request of a caller who has gone is not begun.
+          wire.reset()
+          throw new CutOff('the caller is gone')
+        }
         this.#keep(side, wire)
         return { side, wire, fresh: true }
       }
@@ -207,9 +211,9 @@ class Http1Connection {
   /** Passes the answer on. */
   async #download(head: RequestHead, server: Wire): Promise<ResponseHead | 'switched' | 'nothing'> {
     for (;;) {
-      const text = await readAnswerHead(server)
-      if (text === undefined) return 'nothing'
-      const answer = answerHead(text, head.method)
+      const read = await readAnswerHead(server, head.method, this.#routing.heads)
+      if (!read) return 'nothing'
+      const { text, answer } = read
       const tunnel = answer.status === 101 || (head.method === 'CONNECT' && answer.status >= 200 && answer.status < 300)
       const last = answer.status >= 200 && !tunnel && this.#routing.ending.aborted
       await this.#client.write(last ? closingHead(answer) : text)
@@ -252,45 +256,5 @@ class Http1Connection {
     ].join('\r\n')
     await this.#client.write(Buffer.from(method === 'HEAD' ? head : head + body)).catch(() => {})
     if (!more) this.#client.end()
-  }
-}
-
-/** A message's head as latin1, with its empty line. Undefined when the stream ends before it. Throws HttpError. */
-async function readHead(wire: Wire, most: number): Promise<string | undefined> {
-  let text = ''
-  for (;;) {
-    const chunk = await wire.read()
-    if (!chunk) {
-      if (text === '') return undefined
-      throw new CutOff('a message ends in its head')
-    }
-    const before = text.length
-    text += chunk.toString('latin1', 0, most + 4)
-    // RFC 9112 2.2: empty lines before a request are skipped.
-    const lead = /^(?:\r\n)*/.exec(text)![0].length
-    text = text.slice(lead)
-    const end = text.indexOf('\r\n\r\n', Math.max(0, before - lead - 3))
-    if (end > most || (end < 0 && text.length > most)) throw new HttpError(431, `a head of more than ${most} bytes`)
-    if (end < 0) continue
-    wire.unread(chunk.subarray(lead + end + 4 - before))
-    return text.slice(0, end + 4)
-  }
-}
-
-/** Undefined when the server is gone before it has said so much. */
-async function readAnswerHead(server: Wire): Promise<string | undefined> {
-  try {
-    return await readHead(server, MAX_RESPONSE_HEAD)
-  } catch (error) {
-    if (error instanceof HttpError) throw new BadGateway(`the server sent ${error.message}`)
-    return undefined
-  }
-}
-
-function answerHead(text: string, method: string): ResponseHead {
-  try {
-    return parseResponseHead(text, method)
-  } catch (error) {
-    throw new BadGateway((error as Error).message)
   }
 }

@@ -1,6 +1,7 @@
 // Where a request goes: what the router needs to know of those who have claimed a version, and nothing of how they did.
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../../wire/address.ts'
+import type { HeadMemory } from './head-memory.ts'
 
 /**
  * Opens a connection to one side; the stream ends and is ended half by half (`allowHalfOpen`), and `destroy(error)` on it
@@ -22,7 +23,11 @@ export type HeaderLookup = (name: string) => string | undefined
 export interface HttpRouting {
   /** Asked anew for each request. */
   match(header: HeaderLookup): Route | undefined
-  original: Dial
+  /** Given up when `gone` is aborted. */
+  original: (gone?: AbortSignal) => Promise<Duplex>
+  /** How long the head of a request may take from its first byte, and what the heads under way may hold. */
+  headMs: number
+  heads: HeadMemory
   /** The caller, as the pod saw it. */
   origin: Endpoint
   /** Aborted when the agent is to end: connections end where nobody waits for an answer. */

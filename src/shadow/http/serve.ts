@@ -13,7 +13,11 @@ const SILENT_MS = 300
 const UNDECIDED_MS = 3000
 
 /** Owns `socket` (`allowHalfOpen`). Resolves when it is done with it; never rejects. */
-export async function serveHttp(socket: Duplex, routing: HttpRouting): Promise<void> {
+export async function serveHttp(socket: Duplex, served: HttpRouting): Promise<void> {
+  const gone = new AbortController()
+  socket.once('close', () => gone.abort())
+  // Nobody waits for a connection that is dialled for a caller who has gone.
+  const routing: HttpRouting = { ...served, original: () => served.original(gone.signal) }
   const client = new Wire(socket)
   try {
     const first = await firstBytes(client, routing)
@@ -44,8 +48,12 @@ async function firstBytes(
       if (open.readable || open.ended) return give('other')
     }
     let text = ''
+    let decideUntil = 0
     for (;;) {
-      if (held.length > 0 && (await within(client.arrival(), UNDECIDED_MS)) === 'late') return give('other')
+      if (held.length > 0) {
+        decideUntil ||= routing.now() + UNDECIDED_MS
+        if ((await within(client.arrival(), decideUntil - routing.now())) === 'late') return give('other')
+      }
       const chunk = await client.read()
       if (!chunk) return give('other')
       held.push(chunk)

@@ -39,6 +39,8 @@ export interface SshServer {
 
 /** Connections at a time; port-forward brings one a client. */
 const MAX_CONNECTIONS = 64
+/** For the key exchange and the proof of the key: who takes longer leaves the place to others. */
+const LOGIN_MS = 60_000
 
 /** Throws Error when a key cannot be read. */
 export function createSshServer(options: SshServerOptions): SshServer {
@@ -53,8 +55,10 @@ export function createSshServer(options: SshServerOptions): SshServer {
     const improve = () => {
       if (mux) socket.copyInput = !mux.improveCiphers()
     }
+    const login = setTimeout(() => transports.get(socket)?.destroy(), LOGIN_MS).unref()
     connection.on('authentication', (context) => authenticate(context, authorized))
     connection.on('ready', () => {
+      clearTimeout(login)
       const budget = new WindowBudget(options.now)
       budget.slackMs = OWN_SLACK_MS
       mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
@@ -64,6 +68,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     connection.on('rekey', () => improve())
     connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
     connection.on('close', () => {
+      clearTimeout(login)
       mux?.lose()
       session?.lost()
       session = undefined
