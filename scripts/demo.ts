@@ -3,10 +3,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Lab, LabError, startLab, topology } from '../test/lab/lab.ts'
-import { checkout, type Finished, killGroup, type LaptopUser } from '../test/lab/laptop.ts'
+import { type Finished, killGroup, type LaptopUser } from '../test/lab/laptop.ts'
 import { checkPrerequisites, findProgram } from '../test/lab/namespaces.ts'
 import { labMachine, type Machine } from '../test/support/machine.ts'
 import { type NetworkState, stateDifferences } from '../test/support/network-state.ts'
+import { checkout } from '../test/support/readable.ts'
 
 const colour = Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']
 const paint = (code: number) => (text: string) => (colour ? `\x1b[${code}m${text}\x1b[0m` : text)

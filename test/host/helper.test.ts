@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { showCheckout, shownAt } from '../support/readable.ts'
 import { cannotRun } from '../tun/namespace.ts'
 
 const scenarios = {
@@ -23,7 +24,10 @@ const scenarios = {
   'no-tun': 'no /dev/net/tun is its own error, nothing is left',
 }
 
-const namespace = `mount -t tmpfs t /run && mount -t tmpfs t /var/lib && mkdir /var/lib/kt /run/etc &&
+// The engine runs as another user, who may not enter every folder that a checkout lies in.
+const place = '/run/checkout'
+const namespace = `mount -t tmpfs t /run && mount -t tmpfs t /var/lib && mkdir /var/lib/kt /run/etc ${place} &&
+  ${showCheckout(place)} &&
   cp -a /etc/. /run/etc/ && mount --rbind /run/etc /etc && rm -f /etc/resolv.conf &&
   printf 'nameserver 192.0.2.53\\nsearch corp.test\\noptions timeout:1\\n' >/etc/resolv.conf &&
   echo 'ktdev:x:4711:4711::/tmp:/bin/sh' >>/etc/passwd && echo 'ktdev:x:4711:' >>/etc/group && echo 'ktextra:x:4712:ktdev' >>/etc/group &&
@@ -42,8 +46,8 @@ for (const [scenario, proves] of Object.entries(scenarios)) {
       '-ec',
       namespace,
       'sh',
-      process.execPath,
-      script,
+      shownAt(place, process.execPath),
+      shownAt(place, script),
       scenario,
     ]
     await promisify(execFile)('unshare', args, { timeout: 40_000 })

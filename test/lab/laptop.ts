@@ -3,8 +3,8 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process'
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { showCheckout, shownAt } from '../support/readable.ts'
 import { findProgram, LabError } from './namespaces.ts'
 
 export type LaptopUser = 'root' | 'dev'
@@ -31,14 +31,10 @@ export interface Finished {
   heldOpen: boolean
 }
 
-/** The checkout this file is in. */
-export const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-
-// $1 the laptop's folder, $2 the checkout.
-const holder = `set -e
+// $1 the laptop's folder.
+const holder = (place: string) => `set -e
 mount --bind "$1/etc" /etc
-mount --bind "$2" "$1/kt"
-mount -o remount,bind,ro "$1/kt"
+${showCheckout(place)}
 mount --bind "$1/var-lib-kt" /var/lib/kt
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t sysfs sysfs /sys || true
@@ -61,8 +57,7 @@ export class Laptop {
     this.home = join(folder, 'home')
     this.checkout = join(folder, 'kt')
     this.kt = join(this.checkout, 'bin/kt')
-    const inside = relative(checkout, process.execPath)
-    this.node = inside.startsWith('..') ? process.execPath : join(this.checkout, inside)
+    this.node = shownAt(this.checkout, process.execPath)
     this.#netns = netns
     this.#process = process_
   }
@@ -77,7 +72,7 @@ export class Laptop {
     chownSync(join(folder, 'home/.kube'), devUid, devUid)
     const child = spawn('nsenter', [
       ...[`--net=/run/netns/${netns}`, 'unshare', '--mount', '--propagation', 'private'],
-      ...['sh', '-c', holder, 'laptop', folder, checkout],
+      ...['sh', '-c', holder(join(folder, 'kt')), 'laptop', folder],
     ])
     let said = ''
     child.stderr.on('data', (text) => (said += text))

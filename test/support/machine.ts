@@ -2,13 +2,11 @@
 // test of kt does not care where it runs.
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, resolve } from 'node:path'
 import type { Laptop } from '../lab/laptop.ts'
 import { type NetworkState, networkState } from './network-state.ts'
 import type { ProbeName, Probes } from './probe.ts'
-
-const checkout = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+import { checkout } from './readable.ts'
 
 export interface RunOptions {
   /** Default `dev`, an ordinary user who may sudo. */

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { nativeFile } from '../../src/tun/binary.ts'
+import { showCheckout, shownAt } from '../support/readable.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -21,9 +22,16 @@ export function cannotRun(): string | false {
   return false
 }
 
-/** Runs `node SCRIPT SCENARIO` in a new network namespace; rejects with its output unless it exits 0 within 20 s. */
+const place = '/run/checkout'
+const enter = `mount -t tmpfs tmpfs /run && mkdir ${place} && ${showCheckout(place)} && exec "$@"`
+
+/**
+ * Runs `node SCRIPT SCENARIO` in a new network namespace, from a place that every user may read; rejects with its output
+ * unless it exits 0 within 20 s.
+ */
 export async function inNamespace(script: string, scenario: string): Promise<string> {
-  const args = ['-n', process.execPath, join(here, script), scenario]
+  const command = [shownAt(place, process.execPath), shownAt(place, join(here, script)), scenario]
+  const args = ['-n', '-m', '--propagation', 'private', 'sh', '-ec', enter, 'sh', ...command]
   const { stdout } = await promisify(execFile)('unshare', args, { timeout: 20_000 })
   return stdout
 }

@@ -61,28 +61,32 @@ function turnRound(frame: Uint8Array): void {
   }
 }
 
-/** A SYN-ACK without options for a SYN. The kernel takes packets whose checksum is still to be made as good. */
+/**
+ * A SYN-ACK for a SYN. Its one option is the MSS, so that two segments are more than the MTU: the kernel puts no more
+ * than two together where the handshake was slow. The kernel takes packets whose checksum is still to be made as good.
+ */
 function synAck(syn: Uint8Array): Uint8Array {
   const v6 = syn[VNET_HDR_LEN] >> 4 === 6
   const header = v6 ? 40 : 20
-  const frame = syn.slice(0, VNET_HDR_LEN + header + 20)
+  const frame = syn.slice(0, VNET_HDR_LEN + header + 24)
   turnRound(frame)
   frame.fill(0, 0, VNET_HDR_LEN)
   frame[0] = VNET_F_NEEDS_CSUM
   frame[VNET_CSUM_START] = header
   frame[VNET_CSUM_OFFSET] = 16
   const packet = new DataView(frame.buffer, VNET_HDR_LEN)
-  if (v6) packet.setUint16(4, 20)
+  if (v6) packet.setUint16(4, 24)
   else {
-    packet.setUint16(2, 40)
+    packet.setUint16(2, 44)
     packet.setUint16(10, 0)
     packet.setUint16(10, ipChecksum(packet))
   }
   packet.setUint32(header + 8, packet.getUint32(header + 4) + 1)
   packet.setUint32(header + 4, 12345)
-  packet.setUint8(header + 12, 5 << 4)
+  packet.setUint8(header + 12, 6 << 4)
   packet.setUint8(header + 13, 0x12)
   packet.setUint16(header + 14, 65535)
+  packet.setUint32(header + 20, 0x0204_0000 | 1400) // RFC 9293 3.7.1
   return frame
 }
 

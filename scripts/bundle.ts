@@ -1,0 +1,88 @@
+// The bundles that run outside development: kt's programs, the agent for the pod, the dashboard's page.
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+
+const cjsInterop = "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);"
+
+/** Programs of their own. Shared code goes into chunks; packages with addons stay in node_modules. */
+const programs = Object.fromEntries(
+  [
+    'cli',
+    'daemon/helper',
+    'daemon/engine',
+    'daemon/holder',
+    'daemon/list',
+    'daemon/check',
+    'cluster/worker',
+    'dashboard',
+  ]
+    .map((name) => [name.split('/').at(-1)!, `src/${name}${name === 'cli' || name === 'dashboard' ? '/main' : ''}.ts`])
+    .filter(([, path]) => existsSync(path)),
+)
+
+/** Writes all bundles into the folder `out`. The current folder is the checkout. */
+export async function bundle(out: string): Promise<void> {
+  await build({
+    entryPoints: programs,
+    outdir: out,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    external: ['ssh2', 'cpu-features', '*.node', 'bufferutil', 'utf-8-validate'],
+    banner: { js: cjsInterop },
+    sourcemap: false,
+    minifySyntax: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  })
+
+  // The agent is one file, small enough for a Secret, and finds nothing but Node where it runs.
+  if (existsSync('src/shadow/agent.ts')) {
+    await build({
+      entryPoints: { agent: 'src/shadow/agent.ts' },
+      outdir: out,
+      outExtension: { '.js': '.cjs' },
+      bundle: true,
+      format: 'cjs',
+      platform: 'node',
+      target: 'node20',
+      external: ['cpu-features', '*.node'],
+      minify: true,
+      legalComments: 'none',
+      logLevel: 'warning',
+    })
+  }
+
+  // The dashboard's page, with all it needs: it works without a network.
+  await build({
+    entryPoints: { page: 'src/dashboard/page/main.tsx' },
+    outdir: join(out, 'dashboard'),
+    bundle: true,
+    format: 'iife',
+    platform: 'browser',
+    target: ['chrome123', 'firefox120', 'safari17.5'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    minify: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  })
+  await build({
+    entryPoints: ['src/dashboard/page/page.css'],
+    outdir: join(out, 'dashboard'),
+    bundle: true,
+    minify: true,
+    target: ['chrome123', 'firefox120', 'safari17.5'],
+    logLevel: 'warning',
+  })
+  for (const file of ['index.html', 'icon.svg'])
+    copyFileSync(`src/dashboard/page/${file}`, join(out, 'dashboard', file))
+  // The terms of what is in the bundle go along with it.
+  writeFileSync(
+    join(out, 'dashboard/LICENSES.txt'),
+    ['preact', 'uplot'].map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8')}`).join('\n'),
+  )
+}
