@@ -169,7 +169,13 @@ export class NameService {
   }
 
   setLocalUpstreams(upstreams: string[]): void {
+    if (upstreams.join() !== this.#upstreams.join()) this.networkChanged(upstreams)
+  }
+
+  /** This machine is in another network: what its resolvers said there does not count here, even where they are called alike. */
+  networkChanged(upstreams: string[] = this.#upstreams): void {
     this.#upstreams = upstreams
+    this.#server.networkChanged()
     this.#local.setServers(upstreams)
   }
 

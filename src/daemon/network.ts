@@ -75,7 +75,7 @@ export function capturedRoutes(
 }
 
 /** The machine's resolvers and gateways, with what they are. Reads /etc/resolv.conf, systemd-resolved's list, /proc/net. */
-export function localInfrastructure(read: (path: string) => string = readOrEmpty): Map<string, string> {
+export function localInfrastructure(read: Read = readOrEmpty): Map<string, string> {
   const found = new Map<string, string>()
   for (const path of ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']) {
     for (const server of parseResolvConf(read(path)).nameservers)
@@ -95,7 +95,7 @@ export function localInfrastructure(read: (path: string) => string = readOrEmpty
 }
 
 /** The resolvers and search list programs of this machine use now, from /etc/resolv.conf. */
-export function localResolvers(read: (path: string) => string = readOrEmpty): {
+export function localResolvers(read: Read = readOrEmpty): {
   upstreams: string[]
   search: string[]
 } {
@@ -108,7 +108,10 @@ function littleEndian4(hex: string): string {
   return Buffer.from(hex, 'hex').reverse().join('.')
 }
 
-function readOrEmpty(path: string): string {
+/** The text of a file, or '' where there is none. */
+export type Read = (path: string) => string
+
+export function readOrEmpty(path: string): string {
   try {
     return readSmallFile(path, MOST_READ)?.toString() ?? ''
   } catch {

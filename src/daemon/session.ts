@@ -22,6 +22,7 @@ import type { Log } from './log.ts'
 import { metricsText } from './metrics.ts'
 import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
+import { NetworkWatch, seeNetwork } from './network-watch.ts'
 import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
@@ -60,6 +61,7 @@ export class Session {
   #link: Link | undefined
   #shadow: ShadowHandle | undefined
   #prolong: NodeJS.Timeout | undefined
+  #network: NetworkWatch | undefined
 
   constructor(config: UpConfig, deps: SessionDeps) {
     this.#config = config
@@ -132,6 +134,7 @@ export class Session {
       const applied = await this.#deps.host.apply(this.#desired)
       this.#applied = applied
       names.applied(applied.dnsMode, applied.upstreams)
+      this.#watchNetwork(applied.dnsMode)
       for (const note of applied.notes) this.#note('machine', note)
       return [
         undefined,
@@ -151,6 +154,7 @@ export class Session {
     this.#setState('disconnecting')
     this.#closing.abort()
     clearInterval(this.#prolong)
+    this.#network?.close()
     const began = performance.now()
     const machine = this.#deps.host.undo().then(
       () =>
@@ -317,6 +321,22 @@ export class Session {
   resolvConfChanged(upstreams: string[]): void {
     this.#deps.log(`resolv.conf was rewritten by another program; its resolvers: ${upstreams.join(', ')}`)
     this.#names?.setLocalUpstreams(upstreams)
+    this.#network?.look()
+  }
+
+  #watchNetwork(mode: AppliedState['dnsMode']): void {
+    this.#network?.close()
+    this.#network = new NetworkWatch({
+      see: () => seeNetwork(mode),
+      after: (ms, call) => {
+        const timer = setTimeout(call, ms)
+        return () => clearTimeout(timer)
+      },
+      onChange: (upstreams) => {
+        this.#deps.log(`another network${upstreams ? `; its resolvers: ${upstreams.join(', ')}` : ''}`)
+        this.#names?.networkChanged(upstreams)
+      },
+    })
   }
 
   #routes(): string[] {

@@ -23,6 +23,8 @@ export interface CacheEntry {
   readonly rcode: number
   /** The row of the decision table that led to it. */
   readonly rule: string
+  /** The network whose resolvers were asked: `DnsCache.network` then. Undefined if only the cluster was. */
+  readonly network: number | undefined
   /** When the TTLs were as they stand in the message; Clock time. */
   readonly storedAt: number
   readonly freshUntil: number
@@ -65,6 +67,11 @@ export class CacheKey {
 }
 
 export class DnsCache {
+  /**
+   * Counts this machine's networks. What the resolvers of an earlier one said is not told any more, fresh or stale: another
+   * network's may give the same name another address.
+   */
+  network = 1
   readonly #maxEntries: number
   readonly #maxBytes: number
   // By hash; entries whose hashes collide are chained. The Map's order is the order of a clock hand: the oldest goes
@@ -89,11 +96,16 @@ export class DnsCache {
     return this.#bytes
   }
 
-  /** Fresh or stale, as `freshUntil` says; undefined also when it is older than stale answers may be. */
+  /** Of the network this machine is in, or of the cluster. */
+  isCurrent({ network }: CacheEntry): boolean {
+    return network === undefined || network === this.network
+  }
+
+  /** Fresh or stale, as `freshUntil` says; undefined also when it is older than stale answers may be, or another network's. */
   get(key: CacheKey, now: number): CacheEntry | undefined {
     let entry = this.#chains.get(key.hash)
     while (entry && !key.matches(entry.key)) entry = entry.next
-    if (!entry || now >= entry.freshUntil + STALE_MS) return undefined
+    if (!entry || !this.isCurrent(entry) || now >= entry.freshUntil + STALE_MS) return undefined
     entry.used = true
     return entry
   }
@@ -159,6 +171,7 @@ export function newEntry(
   now: number,
   seconds: number,
   rule = '',
+  network?: number,
 ): CacheEntry {
   return {
     hash,
@@ -167,6 +180,7 @@ export function newEntry(
     ttlOffsets: scan.ttlOffsets,
     rcode: scan.rcode,
     rule,
+    network,
     storedAt: now,
     freshUntil: now + Math.min(seconds, MAX_TTL) * 1000,
     retryAt: 0,

@@ -10,7 +10,7 @@ import { frame, TcpFramer } from './tcp.ts'
 import { isTruncated, OutstandingQueries, UpstreamError, withId } from './upstream.ts'
 
 export interface LocalUpstream extends DnsUpstream {
-  /** Other resolvers from now on (the machine changed networks). */
+  /** Other resolvers from now on (the machine changed networks). What the earlier ones are being asked rejects. */
   setServers(servers: string[]): void
 }
 
@@ -37,6 +37,11 @@ const ROUNDS = 2
 const TCP_MS = 3000
 // How long one that is unreachable, or silent twice in a row, is asked last.
 const DEAD_MS = 30_000
+// Each query has sockets of its own. A flood of names must leave descriptors for the rest of the program.
+const MOST_SOCKETS = 1024
+
+/** Why a query ends that is not to be answered any more. */
+const OVER = 'this resolver is not asked any more'
 
 /** Undefined for a server that is no address. */
 export function parseServer(text: string): { host: string; port: number } | undefined {
@@ -56,6 +61,7 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
     })
   let list = parse(servers)
   let closed = false
+  let sockets = 0
   const open = new Set<() => void>()
 
   const one = (message: Uint8Array): Promise<Uint8Array> => {
@@ -79,9 +85,12 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
         for (const close of cleanup) close()
         const answered = answer ?? refusals
         if (answered) resolve(answered)
-        else reject(new UpstreamError(closed ? 'lost' : 'timeout', why))
+        else reject(new UpstreamError(why === OVER ? 'lost' : 'timeout', why))
       }
-      const abort = () => settle(undefined, 'closed')
+      const abort = () => {
+        refusals = undefined
+        settle(undefined, OVER)
+      }
       const cancelTotal = clock.after(TOTAL_MS, () =>
         settle(undefined, `no answer from ${order.map((s) => s.text).join(', ')}`),
       )
@@ -93,8 +102,10 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
       }
       const next = () => {
         if (settled) return
-        if (turn >= turns.length) {
-          if (waiting === 0) settle(undefined, `no answer from ${order.map((s) => s.text).join(', ')}`)
+        const full = sockets >= MOST_SOCKETS
+        if (full || turn >= turns.length) {
+          const who = order.map((s) => s.text).join(', ')
+          if (waiting === 0) settle(undefined, full ? `too many questions to ${who} at once` : `no answer from ${who}`)
           return
         }
         const server = turns[turn++]
@@ -104,8 +115,10 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
           if (++server.timeouts >= 2) server.deadUntil = clock.now() + DEAD_MS
           next()
         })
+        sockets++
         cleanup.push(
           overUdp(server, message, random, (answer) => {
+            sockets--
             if (settled) return
             if (!answer) {
               server.deadUntil = clock.now() + DEAD_MS
@@ -144,6 +157,7 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
     },
     setServers(next) {
       list = parse(next)
+      for (const abort of [...open]) abort()
     },
     close() {
       closed = true
@@ -152,7 +166,7 @@ export function localUpstream({ servers, clock, random }: LocalUpstreamOptions):
   }
 }
 
-/** Calls `done` at most once: with an answer, or undefined when the resolver cannot be reached. The result ends it. */
+/** Calls `done` once: with an answer, or undefined when the resolver cannot be reached or the result has ended it. */
 function overUdp(
   server: Server,
   message: Uint8Array,
@@ -161,13 +175,10 @@ function overUdp(
 ): () => void {
   const outstanding = new OutstandingQueries(random)
   let over = false
-  const end = () => {
-    over = true
-    socket.close()
-  }
   const finish = (answer: Uint8Array | undefined) => {
     if (over) return
-    end()
+    over = true
+    socket.close()
     done(answer)
   }
   const query = outstanding.add(new Uint8Array(message), finish)
@@ -177,9 +188,7 @@ function overUdp(
     onError: () => finish(undefined),
   })
   socket.send(query.message)
-  return () => {
-    if (!over) end()
-  }
+  return () => finish(undefined)
 }
 
 /** As `overUdp`, over a connection of its own. */

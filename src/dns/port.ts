@@ -91,6 +91,11 @@ export interface DnsServer {
    * upstream before it is closed.
    */
   setClusterUpstream(upstream: DnsUpstream | undefined): void
+  /**
+   * This machine is in another network, or has other resolvers: what the earlier ones said is forgotten, and what they are being
+   * asked is asked again. To be called before the local upstream is given its new servers.
+   */
+  networkChanged(): void
   /** Routing domains for systemd-resolved; `onDomains` is called when a namespace was learned or went. */
   domains(): string[]
   /** What systemd-resolved may append to names of one label; for no other mode. */

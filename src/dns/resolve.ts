@@ -20,6 +20,9 @@ const SHORT_NAME_NEGATIVE_S = 10
 const SHORT_NAME_LOCAL_S = 60
 // RFC 2308 5 allows hours; minutes are kinder to somebody who has just added a record.
 const NEGATIVE_S = 300
+// A machine whose network changes that often during one question has none.
+const MOST_NETWORKS = 3
+
 export interface QueryFlags {
   dnssecOk: boolean
   checkingDisabled: boolean
@@ -31,6 +34,7 @@ export class Resolver {
   readonly #clock: Clock
   readonly #counters: DnsCounters
   readonly #local: DnsUpstream | undefined
+  readonly #network: () => number
   #cluster: DnsUpstream | undefined
   #closed = false
   readonly #zone: string
@@ -44,6 +48,7 @@ export class Resolver {
     counters: DnsCounters
     local: DnsUpstream | undefined
     cluster: DnsUpstream | undefined
+    network: () => number
   }) {
     const { knowledge, labels } = options
     this.#knowledge = {
@@ -61,6 +66,7 @@ export class Resolver {
     this.#clock = options.clock
     this.#counters = options.counters
     this.#local = options.local
+    this.#network = options.network
     this.#cluster = options.cluster
   }
 
@@ -133,12 +139,12 @@ export class Resolver {
       missing ??= resolved
     }
     if (missing && (plan.local === 'never' || !this.#local)) return missing
-    const { message, scan } = await this.#askLocal(question, name, flags, tries)
+    const { message, scan, network } = await this.#askLocal(question, name, flags, tries)
     const seconds =
       plan.local === 'after'
         ? Math.min(lifetime(scan, SHORT_NAME_NEGATIVE_S), SHORT_NAME_LOCAL_S)
         : lifetime(scan, NEGATIVE_S)
-    return { message, scan, seconds, rule }
+    return { message, scan, seconds, rule, network }
   }
 
   async #askCluster(
@@ -170,11 +176,21 @@ export class Resolver {
     name: string,
     flags: QueryFlags,
     tries: DnsDecision['tries'],
-  ): Promise<Exchange> {
+  ): Promise<Exchange & { network: number }> {
     if (!this.#local)
       throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'this machine has no resolver of its own' })
-    this.#counters.toLocal++
-    return this.#exchange(this.#local, question, name, flags, tries)
+    for (let left = MOST_NETWORKS; ; left--) {
+      const network = this.#network()
+      // What an earlier network said, or did not say, is no answer in this one.
+      const isOver = () => network !== this.#network() && left > 1 && !this.#closed
+      this.#counters.toLocal++
+      try {
+        const answer = await this.#exchange(this.#local, question, name, flags, tries)
+        if (!isOver()) return { ...answer, network }
+      } catch (error) {
+        if (!isOver()) throw error
+      }
+    }
   }
 
   async #exchange(
@@ -249,14 +265,8 @@ export class Resolver {
     // Always A: CoreDNS answers NXDOMAIN to a TXT question about a namespace that exists.
     const question = questionWire(wire, TYPE.A)
     this.#counters.toCluster++
-    const asked = this.#exchange(
-      this.#cluster,
-      question,
-      name,
-      { dnssecOk: false, checkingDisabled: false },
-      tries,
-      true,
-    ).then(
+    const flags = { dnssecOk: false, checkingDisabled: false }
+    const asked = this.#exchange(this.#cluster, question, name, flags, tries, true).then(
       ({ scan: { rcode } }) => {
         if (rcode === RCODE.NOERROR || rcode === RCODE.NXDOMAIN)
           this.#labels.learn(kind, label, rcode === RCODE.NOERROR)

@@ -19,6 +19,8 @@ export interface Resolved {
   seconds: number
   /** The row of the decision table. */
   rule: string
+  /** As that of a CacheEntry. */
+  network?: number
 }
 
 /** Nobody could answer. */

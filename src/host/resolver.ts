@@ -24,7 +24,7 @@ const RESOLVED_STUB = '/run/systemd/resolve/stub-resolv.conf'
 const RESOLVED_UPLINK = '/run/systemd/resolve/resolv.conf'
 const RESOLVED_STATIC = '/usr/lib/systemd/resolv.conf'
 // resolved.conf(5), DNSStubListener: the stub, and the one for proxies.
-const stubs = ['127.0.0.53', '127.0.0.54']
+export const stubs = ['127.0.0.53', '127.0.0.54']
 
 /** What `mode` becomes here. Throws HostError when resolved was asked for and does not answer. */
 export function decideResolver(mode: DesiredState['dns']['mode'], facts: ResolverFacts): ResolverDecision {

@@ -243,6 +243,135 @@ test('a slow upstream with a stale answer at hand: the stale one after 1.8 s, th
   assert.equal(replies.length, 1)
 })
 
+test('who asks for a stale name after the first client has had it waits for nobody', async () => {
+  const { get, send, clock, cluster } = setUp()
+  await get(query('web.shop'))
+  await clock.advance(40_000)
+  let release = () => {}
+  cluster.before = () => new Promise((resolve) => (release = resolve))
+  const first = send(query('web.shop'))
+  await clock.advance(1000)
+  const second = send(query('web.shop'))
+  await clock.advance(700)
+  assert.deepEqual([first.length, second.length], [0, 0])
+  await clock.advance(200)
+  assert.deepEqual([first.length, second.length], [1, 1])
+  for (let i = 0; i < 3; i++) {
+    const later = send(query('web.shop'))
+    assert.deepEqual([addresses(parse(later[0])), parse(later[0]).answers[0].ttl], [['10.96.0.10'], 30])
+  }
+  assert.equal(cluster.asked.filter((question) => question === 'web.shop.svc.cluster.local A').length, 2)
+  release()
+  for (let i = 0; i < 10; i++) await settle()
+  assert.equal(parse(send(query('web.shop'))[0]).answers[1].ttl, 30)
+  assert.deepEqual([first.length, second.length], [1, 1])
+})
+
+test('another network: what its resolvers said is forgotten, fresh or stale, and what the cluster said is not', async () => {
+  const { ask, server, clock, cluster, local, send } = setUp()
+  await ask('www.example.com')
+  await ask('go.dev')
+  await ask('web.shop')
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+  const before = [cluster.asked.length, local.asked.length]
+  server.networkChanged()
+  await ask('web.shop')
+  await ask('www.example.com')
+  await ask('www.example.com')
+  assert.deepEqual([cluster.asked.length - before[0], local.asked.length - before[1]], [0, 1])
+  // A stale answer of the earlier network is not better than none.
+  await clock.advance(400_000)
+  server.networkChanged()
+  local.before = () => Promise.reject(new UpstreamError('timeout', 'nobody there'))
+  assert.equal((await ask('www.example.com')).header.rcode, 2)
+  local.before = () => undefined
+  await ask('www.example.com')
+  await clock.advance(400_000)
+  local.before = () => new Promise(() => {})
+  const waiting = send(query('www.example.com'))
+  server.networkChanged()
+  await clock.advance(2000)
+  assert.deepEqual(waiting, [])
+})
+
+test('another network while a question is under way: its answer is nobody’s, and the new resolvers are asked', async () => {
+  const { send, server, local, ask } = setUp()
+  const releases: (() => void)[] = []
+  local.before = () => new Promise((resolve) => releases.push(resolve))
+  const first = send(query('www.example.com'))
+  await settle()
+  server.networkChanged()
+  const second = send(query('www.example.com'))
+  local.before = () => undefined
+  releases[0]()
+  for (let i = 0; i < 10; i++) await settle()
+  assert.deepEqual([first.length, second.length, local.asked.length], [1, 1, 2])
+  await ask('www.example.com')
+  assert.equal(local.asked.length, 2)
+
+  // The same when the earlier one fails, and for `kt dns query`.
+  let fail = (_: Error) => {}
+  local.before = () => new Promise((_, reject) => (fail = reject))
+  const asked = server.ask('nas', 'A')
+  await settle()
+  server.networkChanged()
+  local.before = () => undefined
+  fail(new UpstreamError('lost', 'not asked any more'))
+  assert.deepEqual(addresses(parse((await asked).answer)), ['192.0.2.9'])
+})
+
+test('a network that changes all the time ends in an answer', async () => {
+  const { ask, server, local } = setUp()
+  local.before = async () => server.networkChanged()
+  assert.deepEqual(addresses(await ask('www.example.com')), ['203.0.113.80'])
+  assert.equal(local.asked.length, 3)
+})
+
+test('a short name that the cluster does not have is asked again after ten seconds, whatever its SOA says', async () => {
+  const { ask, clock, cluster, local } = setUp()
+  // The SOA of both tables says 30 s.
+  for (const [name, who] of [
+    ['none.shop', local],
+    ['none.shop.svc', cluster],
+    ['none', local],
+  ] as const) {
+    assert.equal((await ask(name)).header.rcode, 3, name)
+    const before = who.asked.length
+    await clock.advance(9900)
+    await ask(name)
+    assert.equal(who.asked.length, before, `${name} comes from the cache`)
+    await clock.advance(200)
+    await ask(name)
+    assert.ok(who.asked.length > before, `${name} is asked again`)
+  }
+  // A name that only the machine's resolvers know has their time.
+  await ask('none.example.com')
+  const before = local.asked.length
+  await clock.advance(29_000)
+  await ask('none.example.com')
+  assert.equal(local.asked.length, before)
+})
+
+test('a flood of names, and one of the same name, take a bounded room and harm nobody after them', async () => {
+  const limits = { cacheEntries: 100, cacheBytes: 1 << 20, inFlight: 50, waiting: 80 }
+  const { send, local, clock, server, get } = setUp({ limits })
+  const releases: (() => void)[] = []
+  local.before = () => new Promise((resolve) => releases.push(resolve))
+  const names = Array.from({ length: 60 }, (_, i) => send(query(`x${i}.example.com`)))
+  const refused = names.filter(([answer]) => answer && parse(answer).header.rcode === 2)
+  assert.equal(refused.length, 10)
+  const same = Array.from({ length: 40 }, () => send(query('x0.example.com')))
+  assert.equal(same.filter(([answer]) => answer && parse(answer).header.rcode === 2).length, 10)
+  await settle()
+  local.before = () => undefined
+  for (const release of releases) release()
+  for (let i = 0; i < 10; i++) await settle()
+  assert.ok([...names, ...same].every((replies) => replies.length === 1))
+  for (let i = 0; i < 500; i++) await get(query(`y${i}.example.com`))
+  assert.equal(server.history.since(0).length, 500)
+  assert.deepEqual([parse(await get(query('web.shop'))).header.rcode, clock.pending], [0, 0])
+})
+
 test('an upstream that fails: SERVFAIL once, nothing is kept', async () => {
   const { ask, local } = setUp()
   local.before = () => Promise.reject(new UpstreamError('timeout', 'nobody there'))

@@ -323,8 +323,85 @@ test('local: SERVFAIL and REFUSED make it ask the next one, NXDOMAIN does not', 
   }
   assert.equal(await ask(failing, refusing, good), 0)
   assert.equal(await ask(failing, knowing, good), 3)
+  const before = [failing.asked, refusing.asked]
   assert.equal(await ask(failing), 2)
   assert.equal(await ask(failing, refusing), 5)
+  // The second round is for those that were silent, not for those that have answered.
+  assert.deepEqual([failing.asked - before[0], refusing.asked - before[1]], [2, 1])
+})
+
+test('local: new servers end what the earlier ones are asked, and are asked themselves', async () => {
+  const refusing = await resolver((message) => answerTo(message, { rcode: 5 }))
+  const silent = await resolver(() => undefined)
+  const good = await resolver(answerTo)
+  const upstream = localUpstream({ servers: [refusing.text, silent.text], clock: realClock, random: seeded(1) })
+  const old = assert.rejects(upstream.query(query('www.example.com'), 'udp'), lost)
+  while (silent.asked === 0) await settle()
+  upstream.setServers([good.text])
+  await old
+  assert.equal(parse(await upstream.query(query('www.example.com'), 'udp')).header.rcode, 0)
+  assert.equal(upstream.name, good.text)
+})
+
+test('local: a flood takes a bounded number of sockets, and what comes after it is answered', async () => {
+  const silent = await resolver(() => undefined)
+  const clock = new VirtualClock()
+  const upstream = localUpstream({ servers: [silent.text], clock, random: seeded(1) })
+  const outcomes = Array.from({ length: 3000 }, (_, i) =>
+    upstream.query(query(`x${i}.example`), 'udp').then(
+      () => 'answered',
+      (error: Error) => error.message.replace(silent.text, 'it'),
+    ),
+  )
+  const refused = await Promise.all(outcomes.slice(1024))
+  assert.deepEqual([...new Set(refused)], ['too many questions to it at once'])
+  await clock.advance(5000)
+  assert.deepEqual([...new Set(await Promise.all(outcomes.slice(0, 1024)))], ['no answer from it'])
+  const good = await resolver(answerTo)
+  upstream.setServers([good.text])
+  await upstream.query(query('www.example.com'), 'udp')
+  upstream.close()
+})
+
+test('ids come from the random source, each upstream alike', async () => {
+  const next = seeded(9)
+  const expected = Array.from({ length: 3 }, () => next() & 0xffff)
+  assert.equal(new Set([...expected, 0]).size, 4)
+
+  const seen: number[] = []
+  const far = await resolver((message) => {
+    seen.push(u16(message, 0))
+    return answerTo(message)
+  })
+  const local = localUpstream({ servers: [far.text], clock: realClock, random: seeded(9) })
+  for (let i = 0; i < 3; i++) await local.query(query('www.example.com'), 'udp')
+  assert.deepEqual(seen, expected)
+
+  const sent: number[] = []
+  const through = datagramUpstream({
+    name: 'dns',
+    open: () => ({ send: (payload) => void sent.push(u16(payload, 0)), close() {} }),
+    tcp: local,
+    clock: new VirtualClock(),
+    random: seeded(9),
+  })
+  for (let i = 0; i < 3; i++) through.query(query(`web${i}`), 'udp').catch(() => {})
+  assert.deepEqual(sent, expected)
+  through.close()
+})
+
+test('an id that is taken is not given again', async () => {
+  const sent: number[] = []
+  const upstream = datagramUpstream({
+    name: 'dns',
+    open: () => ({ send: (payload) => void sent.push(u16(payload, 0)), close() {} }),
+    tcp: { name: 'tcp', query: () => assert.fail(), close() {} },
+    clock: new VirtualClock(),
+    random: () => 0xabcdffff,
+  })
+  for (let i = 0; i < 3; i++) upstream.query(query(`web${i}`), 'udp').catch(() => {})
+  assert.deepEqual(sent, [0xffff, 0, 1])
+  upstream.close()
 })
 
 test('local: a truncated answer is asked for over TCP', async () => {
