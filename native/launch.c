@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define FIRST_CLOSED 5
+// sysexits(3): the user lacks a permission. Node and the engine never end with it.
+#define EX_NOPERM 77
 
 static void fail(const char *what) {
   fprintf(stderr, "kt-launch: %s: %s\n", what, strerror(errno));
@@ -28,6 +30,20 @@ static unsigned parse_id(const char *text) {
     fail(text);
   }
   return (unsigned)id;
+}
+
+// Ends with EX_NOPERM and the first part of the path that the user may not enter, or the path that it may not read.
+static void must_reach(const char *path, int mode) {
+  if (path[0] != '/' || access(path, mode) == 0 || errno != EACCES) return;
+  char *part = strdup(path);
+  if (!part) fail("strdup");
+  for (char *slash = part; (slash = strchr(slash + 1, '/'));) {
+    *slash = 0;
+    if (access(part, X_OK) < 0 && errno == EACCES) break;
+    *slash = '/';
+  }
+  fprintf(stderr, "%s", part);
+  exit(EX_NOPERM);
 }
 
 int main(int argc, char **argv) {
@@ -49,6 +65,8 @@ int main(int argc, char **argv) {
 #ifdef SYS_close_range
   syscall(SYS_close_range, FIRST_CLOSED, ~0U, 0);
 #endif
+  must_reach(argv[4], X_OK);
+  if (argc > 5) must_reach(argv[5], R_OK);
   execv(argv[4], argv + 4);
   fail(argv[4]);
 }

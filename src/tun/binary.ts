@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folder of the package.json above this module. */
-function findPackageRoot(from: string = dirname(fileURLToPath(import.meta.url))): string {
+export function findPackageRoot(from: string = dirname(fileURLToPath(import.meta.url))): string {
   for (let dir = from; ; dir = dirname(dir)) {
     if (existsSync(join(dir, 'package.json'))) return dir
     if (dirname(dir) === dir) throw new Error(`no package.json above ${from}`)

@@ -25,9 +25,10 @@ class Helper {
   #waiting: (() => void)[] = []
   #closed = false
 
-  constructor(commands: object[], more: string[] = []) {
-    const args = [main, 'up', '--uid', '4711', '--gid', '4711', '--user', 'ktdev', ...more]
-    this.child = spawn(process.execPath, args, {
+  /** `program` is Node and the helper's script, where these lie elsewhere than ours. */
+  constructor(commands: object[], more: string[] = [], [node, script] = [process.execPath, main]) {
+    const args = [script, 'up', '--uid', '4711', '--gid', '4711', '--user', 'ktdev', ...more]
+    this.child = spawn(node, args, {
       stdio: ['pipe', 'pipe', 'inherit'],
       detached: true,
       env: { ...process.env, NODE_OPTIONS: '', LANG: 'C.UTF-8', SECRET: 'x', KT_LOG: 'debug' },
@@ -283,6 +284,21 @@ const scenarios: Record<string, () => Promise<void>> = {
     assert.match(sh('ip route get 10.96.0.10'), /dev kt0/)
     first.child.kill('SIGTERM')
     await first.ended
+    assert.equal(machine(), before)
+  },
+
+  async closed() {
+    sh('mkdir -p -m 700 /run/closed && mkdir /run/closed/kt && mount --rbind /run/checkout /run/closed/kt')
+    const elsewhere = (path: string) => path.replace('/run/checkout', '/run/closed/kt')
+    const helper = new Helper([ready], [], [elsewhere(process.execPath), elsewhere(main)])
+    const { code, message, hint } = await helper.type('failed')
+    assert.equal(code, 'closed-to-user')
+    assert.equal(
+      message,
+      'kt runs as ktdev, who may not read it in /run/closed/kt: /run/closed is closed to other users',
+    )
+    assert.match(hint as string, /`sudo cp -aT \/run\/closed\/kt \/opt\/kt && sudo chmod -R go\+rX \/opt\/kt`/)
+    assert.equal(await helper.ended, 1)
     assert.equal(machine(), before)
   },
 

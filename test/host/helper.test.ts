@@ -21,6 +21,7 @@ const scenarios = {
   rewritten: 'resolv.conf rewritten by another program: its resolvers are told, ours is put back, theirs restored',
   'mount-point': 'a resolv.conf that is a mount point is replaced in place and restored',
   'two-at-once': 'a second helper of the same user is refused',
+  closed: 'kt in a folder that its user may not enter is an error that says where to put it',
   'no-tun': 'no /dev/net/tun is its own error, nothing is left',
 }
 

@@ -8,9 +8,20 @@ export interface EngineProcess {
   readonly pid: number
   send(message: HelperAnswer | HelperEvent): void
   kill(): void
-  /** How it ended, in words, with the last of what it wrote to standard error. */
-  readonly ended: Promise<{ how: string; lastWords: string }>
+  readonly ended: Promise<EngineEnd>
 }
+
+export interface EngineEnd {
+  /** How it ended, in words. */
+  how: string
+  /** The last of what it wrote to standard error. */
+  lastWords: string
+  /** The file or folder that kept it from starting, since the user may not read or enter it. */
+  closed?: string
+}
+
+/** The exit code of kt-launch for a path that is closed to the user; it writes that path. EX_NOPERM of sysexits(3). */
+const CLOSED = 77
 
 const LAST_WORDS = 2000
 
@@ -39,10 +50,14 @@ export function startEngine(
     lastWords = (lastWords + text).slice(-LAST_WORDS)
   })
   child.on('message', onMessage)
-  const ended = new Promise<{ how: string; lastWords: string }>((resolve) => {
+  const ended = new Promise<EngineEnd>((resolve) => {
     child.on('error', (error) => resolve({ how: `it cannot be started: ${error.message}`, lastWords }))
     child.on('close', (code, signal) =>
-      resolve({ how: signal ? `it was ended by ${signal}` : `it ended with code ${code}`, lastWords }),
+      resolve({
+        how: signal ? `it was ended by ${signal}` : `it ended with code ${code}`,
+        lastWords,
+        ...(code === CLOSED && { closed: lastWords }),
+      }),
     )
   })
   return {

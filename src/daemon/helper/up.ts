@@ -7,11 +7,12 @@ import { Host } from '../../host/host.ts'
 import { ipQuery } from '../../host/ip.ts'
 import { Journal } from '../../host/journal.ts'
 import { type Clock, ResolvConfGuard, watchResolvConf } from '../../host/watch.ts'
+import { findPackageRoot } from '../../tun/binary.ts'
 import { type NativeTunDevice, openTun, TunError } from '../../tun/native.ts'
 import { lookUpAccount } from './account.ts'
 import type { CallerLink } from './caller.ts'
 import { type EngineProcess, startEngine } from './engine-process.ts'
-import { HelperError, toFailure } from './errors.ts'
+import { closedToUser, HelperError, toFailure } from './errors.ts'
 import type { HelperOptions } from './options.ts'
 import { CallerLine, HelperRequest, LONGEST_LINE } from './protocol.ts'
 
@@ -62,10 +63,11 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
     const session = new EngineSession(engine, host, options.foreground, deps)
     log(`engine ${engine.pid} started as ${account.name} on ${device.name}`)
     engine.send({ event: 'config', line: config })
-    const { how, lastWords } = await engine.ended
+    const { how, lastWords, closed } = await engine.ended
     log(`the engine is gone: ${how}${lastWords ? `\n${lastWords}` : ''}`)
     await session.finish()
     told = session.lastLine !== undefined
+    if (closed !== undefined) throw closedToUser(account.name, closed, findPackageRoot())
     const why =
       lastWords
         .trim()
