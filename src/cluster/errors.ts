@@ -55,6 +55,9 @@ export function fromStatus(httpStatus: number, body: unknown, doing: string): Cl
       return clusterError('gone', `${doing}: ${message}`)
     case 400:
     case 409:
+      // Somebody else's object has the name that was to be given.
+      if (status.reason === 'AlreadyExists') return clusterError('name-taken', `${doing}: ${message}`)
+      return clusterError('admission', `${doing}: ${message}`)
     case 422:
       return clusterError('admission', `${doing}: ${message}`)
     case 429:

@@ -33,7 +33,8 @@ import type {
 } from './port.ts'
 import { discoverRanges } from './ranges.ts'
 import { listServices, listTeam } from './services.ts'
-import { createShadow, prolongShadow, removeShadow, shadowState } from './shadow.ts'
+import { createShadow, prolongShadow, shadowState } from './shadow.ts'
+import { removeShadow } from './shadow-removal.ts'
 
 // Each becomes a routing domain of systemd-resolved.
 const MOST_NAMESPACES = 1000

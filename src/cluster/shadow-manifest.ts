@@ -19,6 +19,9 @@ export const OWNER_ANNOTATION = 'kt/owner'
 /** The host key's public half, for those who find a shadow that somebody else made. */
 export const HOST_KEY_ANNOTATION = 'kt/host-key'
 
+/** The client's public key: a Job with it was made by the client that has this key. */
+export const CLIENT_KEY_ANNOTATION = 'kt/client-key'
+
 /** An sshd cannot see that its client is gone; the client keeps moving this ahead (decision 4). */
 export const SSHD_DEADLINE_S = 1800
 /** The agent ends by itself when no client has been there for this long. */
@@ -173,9 +176,4 @@ export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
       ]),
     ),
   }
-}
-
-/** True for a Job that kt made as a shadow. */
-export function isShadowJob(job: V1Job): boolean {
-  return Object.entries(labels).every(([key, value]) => job.metadata?.labels?.[key] === value)
 }

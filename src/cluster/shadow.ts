@@ -1,6 +1,6 @@
 // Makes, watches and removes shadows (decision 4 of the design): a suspended Job, its Secret, then the release. Whoever
 // gives up or fails here leaves nothing behind in the cluster.
-import type { CoreV1Event, V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
+import type { CoreV1Event, V1Job, V1Pod, V1Secret } from '@kubernetes/client-node'
 import { aborted } from './api.ts'
 import type { Serving } from './back-port.ts'
 import { clusterError } from './errors.ts'
@@ -8,14 +8,15 @@ import { type ApiPort, follow, MERGE } from './follow.ts'
 import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './port.ts'
 import { checkPortForward } from './rights.ts'
 import {
+  CLIENT_KEY_ANNOTATION,
   HOST_KEY_ANNOTATION,
-  isShadowJob,
   jobManifest,
   type ShadowFiles,
   SSHD_DEADLINE_S,
   secretManifest,
   shadowLogin,
 } from './shadow-manifest.ts'
+import { jobPath, undoJob } from './shadow-removal.ts'
 import { isHopeless, judgeEvent, judgePod, type PodVerdict } from './shadow-state.ts'
 import { generateSshKeyPair } from './ssh-key.ts'
 
@@ -38,7 +39,6 @@ export interface ShadowDependencies {
 
 // The scheduler may be ahead of its node cache; the cluster-autoscaler looks every 10 s (--scan-interval).
 const PATIENCE_MS: [number, number] = [3_000, 15_000]
-const GONE_MS = 5_000
 
 export async function createShadow(
   dependencies: ShadowDependencies,
@@ -50,6 +50,7 @@ export async function createShadow(
   const { api, namespace } = dependencies
   const name = `kt-shadow-${dependencies.suffix()}`
   const client = generateSshKeyPair('kt')
+  const key = client.publicLine.trim()
   const host = options.kind === 'agent' ? generateSshKeyPair('kt-shadow') : undefined
   const cipher = host && (await dependencies.agentCipher?.())
   const files: ShadowFiles =
@@ -69,12 +70,15 @@ export async function createShadow(
   const stop = () => watching.abort()
   hooks.signal?.addEventListener('abort', stop)
   let job: V1Job | undefined
+  let secretUid: string | undefined
   try {
     throwIfAborted(hooks.signal)
     const right = checkPortForward(api, namespace)
     right.catch(() => {}) // looked at below; until then it must not count as unhandled
     // What changes the cluster is never cut off in the middle: half done, nobody could know what to undo.
-    const request = { body: jobManifest(name, namespace, options, named), doing: `creating the Job ${name}` }
+    const annotations = { ...options.annotations, [CLIENT_KEY_ANNOTATION]: key }
+    const manifest = jobManifest(name, namespace, { ...options, annotations }, named)
+    const request = { body: manifest, doing: `creating the Job ${name}` }
     job = (await api.send<V1Job>('POST', jobPath(namespace), request)).body
     throwIfAborted(hooks.signal)
     await dependencies.onJob?.(job)
@@ -89,10 +93,13 @@ export async function createShadow(
       hostKey: host?.publicKey,
     }
     const running = waitForPod(dependencies, job, options.readyTimeoutMs, watching.signal, progress, (pod) =>
-      hooks.dialable?.({ ...handle, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }),
+      hooks.dialable?.({ ...handle, secretUid, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }),
     )
     running.catch(() => {})
-    await Promise.race([release(api, job, files), running])
+    const released = release(api, job, files, (uid) => {
+      secretUid = uid
+    })
+    await Promise.race([released, running])
     await right
     const pod = await running
     dependencies.onRunning?.(pod)
@@ -100,11 +107,12 @@ export async function createShadow(
       const forEver = { spec: { activeDeadlineSeconds: null } }
       await api.send('PATCH', jobPath(namespace, name), { body: forEver, contentType: MERGE })
     }
-    return { ...handle, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }
+    return { ...handle, secretUid, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }
   } catch (error) {
     stop()
     // A refused Job does not exist; one whose answer was lost may.
-    if (job || (error as ClusterError).code === 'unreachable') await undo(api, namespace, name, job?.metadata?.uid)
+    if (job || (error as ClusterError).code === 'unreachable')
+      await undoJob(api, namespace, name, job?.metadata?.uid, key)
     throw hooks.signal?.aborted ? aborted() : error
   } finally {
     stop()
@@ -112,10 +120,16 @@ export async function createShadow(
   }
 }
 
-async function release(api: ApiPort, job: V1Job, files: ShadowFiles): Promise<never> {
+async function release(
+  api: ApiPort,
+  job: V1Job,
+  files: ShadowFiles,
+  onSecret: (uid: string | undefined) => void,
+): Promise<never> {
   const { name, namespace } = job.metadata!
   const secret = { body: secretManifest(job, files), doing: `creating the Secret ${name}` }
-  await api.send('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)
+  const made = await api.send<V1Secret>('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)
+  onSecret(made.body.metadata?.uid)
   const go = { body: { spec: { suspend: false } }, contentType: MERGE, doing: `releasing the Job ${name}` }
   await api.send('PATCH', jobPath(namespace!, name), go)
   return new Promise<never>(() => {}) // from here on the pod decides
@@ -250,80 +264,6 @@ export async function prolongShadow(api: ApiPort, shadow: ShadowHandle): Promise
   const passed = Number.isFinite(serverTime - start) ? Math.max(0, Math.ceil((serverTime - start) / 1000)) : 0
   const body = { spec: { activeDeadlineSeconds: passed + SSHD_DEADLINE_S } }
   await api.send('PATCH', path, { body, contentType: MERGE, doing: `prolonging the Job ${shadow.job}` })
-}
-
-/**
- * `pod` undefined: there is none. Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
- * to a Job of this name that is another one.
- */
-export async function removeShadow(
-  api: ApiPort,
-  shadow: Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid'> & { pod: string | undefined },
-): Promise<void> {
-  const { namespace, job, jobUid, pod } = shadow
-  if (!(await removeJob(api, namespace, job, jobUid))) return
-  // The garbage collector does these too, a little later and without our rights: so a refusal is no error.
-  // The pod goes gracefully: forced out with a grace of 0 it takes some kubelets (1.34.4, cgroupsPerQOS off) down with it.
-  await Promise.all([
-    pod && api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
-    api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`),
-  ])
-  if (pod) await podGone(api, namespace, pod)
-}
-
-async function podGone(api: ApiPort, namespace: string, pod: string): Promise<void> {
-  const over = new AbortController()
-  const timer = setTimeout(() => over.abort(), GONE_MS)
-  try {
-    const path = `/api/v1/namespaces/${namespace}/pods`
-    const one = { fieldSelector: `metadata.name=${pod}` }
-    const { items, metadata } = await api.get<V1PodList>(path, one)
-    if (items.length === 0) return
-    const since = { ...one, resourceVersion: metadata?.resourceVersion ?? '' }
-    for await (const { type } of api.watch<V1Pod>(path, since, over.signal)) if (type === 'DELETED') return
-  } catch {
-    // Time is up, or it may not be watched: it is being deleted, which is all that was promised.
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-// What failed first is what the user hears of; an API server that is away now finds the Job's deadline later.
-async function undo(api: ApiPort, namespace: string, name: string, uid: string | undefined): Promise<void> {
-  for (let tries = 0; tries < 3; tries++) {
-    try {
-      await removeJob(api, namespace, name, uid)
-      return
-    } catch {}
-  }
-}
-
-// False when the Job there is not ours.
-export async function removeJob(
-  api: ApiPort,
-  namespace: string,
-  name: string,
-  uid: string | undefined,
-): Promise<boolean> {
-  if (uid === undefined) {
-    // Its creation was never answered: whether it is there, and ours, must be asked.
-    const { status, body } = await api.ask('GET', jobPath(namespace, name))
-    if (status !== 200 || !isShadowJob(body as V1Job)) return false
-  }
-  const body = { propagationPolicy: 'Background', ...(uid && { preconditions: { uid } }) }
-  const { status, body: answer } = await api.ask('DELETE', jobPath(namespace, name), { body })
-  if (status === 409) return false
-  if (status >= 400 && status !== 404)
-    throw clusterError(
-      'internal',
-      `the Job ${name} in namespace ${namespace} could not be removed: ${answer.message}`,
-      `it ends by itself; or \`kubectl -n ${namespace} delete job ${name}\``,
-    )
-  return true
-}
-
-export function jobPath(namespace: string, name?: string): string {
-  return `/apis/batch/v1/namespaces/${namespace}/jobs${name ? `/${name}` : ''}`
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

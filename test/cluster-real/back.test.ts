@@ -106,12 +106,12 @@ describe('exchange on a real cluster', { skip }, () => {
     await other.close()
     const [leftover, ...more] = await cluster.findLeftovers(silent)
     assert.deepEqual(more, [])
-    assert.match(leftover.reason, /kt-exchange-web was not renewed/)
+    assert.match(leftover.reason, /kt-exchange-web-\w+ was not renewed/)
     assert.deepEqual(leftover.actions, [
       'put back the selector of Service web',
       `delete Job ${handle.shadow.job}`,
-      'delete Service web-kt-original',
-      'delete Lease kt-exchange-web',
+      `delete Service ${handle.original!.name}`,
+      `delete Lease ${handle.lease.name}`,
     ])
     assert.equal(await ask(namespace, 'http://web/'), 'here', 'looking changes nothing')
     const [recovered] = await cluster.removeLeftovers([leftover], 'bob@two/2', silent)

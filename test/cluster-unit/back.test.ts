@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { beginExchange } from '../../src/cluster/back/begin.ts'
 import type { BackContext } from '../../src/cluster/back/context.ts'
+import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
 import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/recover.ts'
 import { switchExchange } from '../../src/cluster/back/switch.ts'
@@ -24,7 +25,10 @@ const options: ShadowOptions = {
 }
 const SERVICE = '/api/v1/namespaces/shop/services/web'
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web'
-const LEASE = '/apis/coordination.k8s.io/v1/namespaces/shop/leases/kt-exchange-web'
+const LEASES = '/apis/coordination.k8s.io/v1/namespaces/shop/leases'
+const LEASE_NAME = leaseName('exchange', 'web')
+const LEASE = `${LEASES}/${LEASE_NAME}`
+const secondPath = (id: string) => `/api/v1/namespaces/shop/services/${secondName('web', id)}`
 const silent = () => {}
 
 function clusterWithWeb(): MemoryCluster {
@@ -236,12 +240,12 @@ test('clean leaves alone what came alive between looking and doing', async () =>
   const other = context(cluster.client())
   const leftovers = await findLeftovers(other, silent)
   assert.equal(leftovers.length, 1)
-  assert.match(leftovers[0].reason, /kt-exchange-web was not renewed in the 12 s/)
+  assert.match(leftovers[0].reason, /kt-exchange-web-\w+ was not renewed in the 12 s/)
   assert.deepEqual(leftovers[0].actions, [
     'put back the selector of Service web',
     `delete Job ${handle.shadow.job}`,
-    'delete Service web-kt-original',
-    'delete Lease kt-exchange-web',
+    `delete Service ${secondName('web', handle.id)}`,
+    `delete Lease ${LEASE_NAME}`,
   ])
   await renewLease(here, handle)
   assert.deepEqual(await removeLeftovers(other, leftovers, 'bob@desk/2', silent), [])
@@ -263,7 +267,8 @@ test('somebody else is refused, and takes over with --force; the first hears of 
   await restoreExchange(ann, annsHandle, silent)
   await removeExchange(ann, annsHandle)
   assert.deepEqual(cluster.objects.get(SERVICE), held)
-  assert.ok(cluster.objects.has(`${SERVICE}-kt-original`))
+  assert.ok(cluster.objects.has(secondPath(handle.id)))
+  assert.ok(!cluster.objects.has(secondPath(annsHandle.id)))
   await restoreExchange(bob, handle, silent)
   await removeExchange(bob, handle)
   assert.deepEqual(cluster.objects.get(SERVICE)!['spec'], was)
@@ -272,10 +277,12 @@ test('somebody else is refused, and takes over with --force; the first hears of 
 
 test('a second Service of that name which is not kt’s is not touched, and nothing is left', async () => {
   const cluster = clusterWithWeb()
-  const theirs = structuredClone(cluster.put(`${SERVICE}-kt-original`, { spec: { selector: { own: 'one' } } }))
-  const begun = beginExchange(context(cluster.client()), request('selector'), options, silent)
+  const path = secondPath('abcde')
+  const theirs = structuredClone(cluster.put(path, { spec: { selector: { own: 'one' } } }))
+  const here = { ...context(cluster.client()), suffix: () => 'abcde' }
+  const begun = beginExchange(here, request('selector'), options, silent)
   await assert.rejects(begun, { code: 'name-taken' })
-  assert.deepEqual(cluster.objects.get(`${SERVICE}-kt-original`), theirs)
+  assert.deepEqual(cluster.objects.get(path), theirs)
   assert.deepEqual(traces(cluster), [])
 })
 

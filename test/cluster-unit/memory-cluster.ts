@@ -115,7 +115,7 @@ export class MemoryCluster {
       }
       case 'POST': {
         const at = `${path}/${change.metadata.name}`
-        if (this.objects.has(at)) return status(409, `${at} already exists`)
+        if (this.objects.has(at)) return status(409, `${at} already exists`, 'AlreadyExists')
         if (path.endsWith('/services')) change.spec = { clusterIP: '10.96.0.77', ...change.spec }
         return [201, this.put(at, change)]
       }
@@ -123,16 +123,18 @@ export class MemoryCluster {
         if (!there) return status(404, `${path} not found`)
         const version = change.metadata?.resourceVersion
         if (version && version !== there.metadata.resourceVersion)
-          return status(409, 'Operation cannot be fulfilled: the object has been modified; please apply your changes')
+          return status(409, 'somebody changed it meanwhile', 'Conflict')
+        const uid = change.metadata?.uid
+        if (uid && uid !== there.metadata.uid) return status(409, 'it is another one', 'Conflict')
         const { resourceVersion: _, ...metadata } = change.metadata ?? {}
         return [200, this.put(path, merge(there, { ...change, ...(change.metadata && { metadata }) }) as Stored)]
       }
       default: {
         if (!there) return status(404, `${path} not found`)
         const { uid, resourceVersion } = change?.preconditions ?? {}
-        if (uid && uid !== there.metadata.uid) return status(409, 'Precondition failed: uid')
+        if (uid && uid !== there.metadata.uid) return status(409, 'Precondition failed: uid', 'Conflict')
         if (resourceVersion && resourceVersion !== there.metadata.resourceVersion)
-          return status(409, 'Precondition failed')
+          return status(409, 'Precondition failed', 'Conflict')
         this.objects.delete(path)
         this.#control()
         return [200, {}]
@@ -165,6 +167,12 @@ export class MemoryCluster {
       const job = pod.metadata.labels?.['job-name']
       if (job && jobs.every(({ metadata }) => metadata.name !== job))
         this.objects.delete(`${pods}/${pod.metadata.name}`)
+    }
+    const uids = new Set(jobs.map(({ metadata }) => metadata.uid))
+    for (const { metadata } of this.list('/api/v1/namespaces/shop/secrets')) {
+      const owners = (metadata['ownerReferences'] ?? []) as { uid: string }[]
+      if (owners.length > 0 && owners.every(({ uid }) => !uids.has(uid)))
+        this.objects.delete(`/api/v1/namespaces/shop/secrets/${metadata.name}`)
     }
     for (const workload of this.list('/apis/apps/v1/namespaces/shop/deployments')) {
       const { replicas } = workload['spec']
@@ -200,8 +208,8 @@ const isCollection = (path: string) =>
     path,
   )
 
-function status(code: number, message: string): [number, unknown] {
-  return [code, { kind: 'Status', code, message }]
+function status(code: number, message: string, reason?: string): [number, unknown] {
+  return [code, { kind: 'Status', code, message, reason }]
 }
 
 // RFC 7386

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { ShadowOptions } from '../../src/cluster/port.ts'
-import { isShadowJob, jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
+import { jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
 
 const options: ShadowOptions = {
   kind: 'agent',
@@ -48,7 +48,8 @@ test('the Secret belongs to the Job, so that it goes with it', () => {
 })
 
 test('what kt made is known by its labels, whatever labels the user gave', () => {
-  const labels = { 'app.kubernetes.io/component': 'mine' }
-  assert.ok(isShadowJob(jobManifest('a', 'b', { ...options, labels })))
-  assert.ok(!isShadowJob({ metadata: { name: 'kt-shadow-abcde', labels } }))
+  const labels = { 'app.kubernetes.io/component': 'mine', 'app.kubernetes.io/managed-by': 'me' }
+  const { metadata } = jobManifest('a', 'b', { ...options, labels })
+  assert.equal(metadata!.labels!['app.kubernetes.io/component'], 'shadow')
+  assert.equal(metadata!.labels!['app.kubernetes.io/managed-by'], 'kt')
 })

@@ -6,7 +6,8 @@ import { clusterError, fromStatus } from '../errors.ts'
 import type { Progress, ShadowHooks, ShadowOptions } from '../port.ts'
 import { createShadow } from '../shadow.ts'
 import { type BackContext, deleteOwn, recordOf, targetOf } from './context.ts'
-import { deleteLease, held, leaseName, ownLease, takeLease } from './lease.ts'
+import { leaseName, secondName } from './derived.ts'
+import { deleteLease, held, leasesByOtherNames, ownLease, type TakenLease, takeLease } from './lease.ts'
 import { agentPorts, type PortPlan, plainPorts, planPorts } from './ports.ts'
 import {
   type BackRecord,
@@ -20,7 +21,7 @@ import {
 } from './record.ts'
 import { endOther, survey } from './remains.ts'
 import { type Found, resolveTarget, servicePath } from './resolve.ts'
-import { makeSecond, secondName } from './second.ts'
+import { makeSecond } from './second.ts'
 import { warningsOf } from './warnings.ts'
 
 /** The agent of a run ends this long after its client has gone; that of an exchange never, since a Service leads to it. */
@@ -38,7 +39,7 @@ export async function beginExchange(
   const { service, workload, target } = found
   const id = context.suffix()
   const plan = service ? planPorts(service, found.pods, request.ports) : plainPorts(request.ports)
-  refuseHeld(found, request)
+  refuseHeld(found, request, namespace)
   const known = readRecord(service?.metadata?.annotations) ?? readRecord(workload?.object.metadata?.annotations)
   const selector = request.mode === 'selector' ? (known?.selector ?? service!.spec!.selector!) : {}
   const record: Omit<BackRecord, 'since'> = {
@@ -52,11 +53,11 @@ export async function beginExchange(
   }
   const undo: (() => Promise<unknown>)[] = []
   try {
-    const lease = await takeLease(api, namespace, record, request.force)
-    undo.push(() => deleteLease(api, namespace, lease.name, request.holder))
-    for (const other of request.force ? await survey(context) : [])
-      if (other.id !== id && (other.target === target || other.record?.lease === record.lease))
-        await endOther(context, other, progress)
+    const lease = await takeLease(context, record, request.force)
+    undo.push(() => deleteLease(context, lease.name, request.holder))
+    const older = await takeOlderLeases(context, record, request.force)
+    if (request.force) await endOthers(context, found, record, progress)
+    for (const { name } of older) await deleteLease(context, name, request.holder)
     const replicas = workload && (known?.replicas ?? workload.object.spec?.replicas ?? 1)
     const draft: Omit<BackHandle, 'shadow'> = {
       kind: request.kind,
@@ -78,7 +79,7 @@ export async function beginExchange(
     }
     let address: string | undefined
     if (request.mode === 'selector') {
-      draft.original = { name: secondName(service!.metadata!.name!) }
+      draft.original = { name: secondName(service!.metadata!.name!, id) }
       const second = await makeSecond(context, service!, recordOf(draft))
       undo.unshift(() => deleteOwn(context, servicePath(namespace, second.name), id, `Service ${second.name}`))
       address = second.address
@@ -118,9 +119,10 @@ export async function beginRun(
   const undo: (() => Promise<unknown>)[] = []
   try {
     const there = await api.ask('GET', servicePath(namespace, name))
-    if (there.status === 200) throw taken(name, there.body as V1Service)
-    const lease = await takeLease(api, namespace, record, false)
-    undo.push(() => deleteLease(api, namespace, lease.name, holder))
+    if (there.status === 200) throw taken(name, namespace, there.body as V1Service)
+    const lease = await takeLease(context, record, false)
+    undo.push(() => deleteLease(context, lease.name, holder))
+    await takeOlderLeases(context, record, false)
     const draft: Omit<BackHandle, 'shadow'> = {
       kind: 'run',
       mode: 'run',
@@ -160,10 +162,10 @@ export async function beginRun(
       const answer = await api.ask('POST', servicePath(namespace), {
         body: { apiVersion: 'v1', kind: 'Service', metadata, spec },
       })
-      if (answer.status === 409) throw taken(name)
+      if (answer.status === 409) throw taken(name, namespace)
       if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `creating the Service ${name}`)
       undo.unshift(() => deleteOwn(context, servicePath(namespace, name), id, `Service ${name}`))
-      await ownLease(api, namespace, lease.name, owners)
+      await ownLease(context, lease, owners)
     }
     const shadow = await createShadow({ ...context, onJob }, options, progress, hooks, draft.serving)
     return { ...draft, shadow }
@@ -193,9 +195,16 @@ function serving(
 }
 
 /** Held by what its annotation says, or by a shadow that stands where its pods were. */
-function refuseHeld({ service, workload, pods, target }: Found, { force, mode }: ExchangeRequest): void {
+function refuseHeld({ service, workload, pods, target }: Found, request: ExchangeRequest, namespace: string): void {
+  const { force, mode } = request
   const there = readRecord(service?.metadata?.annotations) ?? readRecord(workload?.object.metadata?.annotations)
-  if (there && !force) throw held(there, target)
+  if (there?.kind === 'run')
+    throw clusterError(
+      'target-unfit',
+      `Service ${target} is the one that ${personOf(there.holder)} made with \`kt run\`: no original is behind it`,
+      'take another name for a `kt run` of your own, or ask them to end theirs',
+    )
+  if (there && !force) throw held(there, target, namespace)
   const shadow = pods.find(({ metadata }) => metadata?.labels?.[ID_LABEL] !== undefined)
   if (!shadow || there) return
   const by = shadow.metadata?.annotations?.['kt/holder']
@@ -207,14 +216,47 @@ function refuseHeld({ service, workload, pods, target }: Found, { force, mode }:
 }
 
 /** A Service that is in the way of a run. */
-function taken(name: string, there?: V1Service) {
+function taken(name: string, namespace: string, there?: V1Service) {
   const record = readRecord(there?.metadata?.annotations)
-  if (record) return held(record, name)
+  if (record) return held(record, name, namespace)
   return clusterError(
     'name-taken',
     `there is a Service ${name} already`,
-    `take another name, or \`kt exchange ${name}\` to have its requests here`,
+    `take another name, or \`kt exchange ${name} -n ${namespace} --expose LOCAL:REMOTE\` to have its requests here`,
   )
+}
+
+/**
+ * Leases by which a kt of another version holds the same. Throws `held` where there is one, unless `force`: then they are
+ * taken, so that their holders end.
+ */
+async function takeOlderLeases(
+  context: BackContext,
+  record: Omit<BackRecord, 'since'>,
+  force: boolean,
+): Promise<TakenLease[]> {
+  const older = await leasesByOtherNames(context, record)
+  if (older.length > 0 && !force)
+    throw held({ ...record, holder: older[0].holder, since: older[0].since }, record.target, context.namespace)
+  const taken: TakenLease[] = []
+  for (const { lease } of older) taken.push(await takeLease(context, { ...record, lease }, true))
+  return taken
+}
+
+/** Whoever led these requests elsewhere until now: what they changed is put back, and their shadow ends. */
+async function endOthers(
+  context: BackContext,
+  { service, workload }: Found,
+  { id, target, lease }: Omit<BackRecord, 'since'>,
+  progress: Progress,
+): Promise<void> {
+  for (const other of await survey(context)) {
+    const same = other.kind === 'exchange' && (other.target === target || other.record?.lease === lease)
+    const changed =
+      (service && other.service === service.metadata!.name) ||
+      (workload && other.workload?.kind === workload.kind && other.workload.name === workload.object.metadata!.name)
+    if (other.id !== id && other.kind !== 'run' && (same || changed)) await endOther(context, other, progress)
+  }
 }
 
 // What failed first is what the user hears of; what cannot be undone now is found by kt clean.

@@ -2,9 +2,10 @@
 import type { V1ObjectMeta, V1Pod, V1Service } from '@kubernetes/client-node'
 import type { BackHandle } from '../back-port.ts'
 import { clusterError, fromStatus } from '../errors.ts'
-import { type ApiPort, MERGE } from '../follow.ts'
+import { MERGE } from '../follow.ts'
 import type { Progress } from '../port.ts'
 import type { ShadowDependencies } from '../shadow.ts'
+import { AGAIN, attempts, isOutdated } from './attempts.ts'
 import { type BackRecord, ID_LABEL, MANAGED_LABELS, type MergePatch } from './record.ts'
 import { find, servicePath } from './resolve.ts'
 
@@ -42,45 +43,39 @@ export function targetOf(handle: Pick<BackHandle, 'service' | 'workload'>): stri
  * is not there; otherwise what the plan was.
  */
 export async function change<T, P extends { patch: MergePatch | undefined }>(
-  api: ApiPort,
+  { api, sleep }: Pick<BackContext, 'api' | 'sleep'>,
   path: string,
   doing: string,
   plan: (object: T) => P,
 ): Promise<P | undefined> {
-  for (;;) {
+  return await attempts(sleep, doing, async () => {
     const object = await find<T>(api, path)
     if (!object) return undefined
     const planned = plan(object)
     if (!planned.patch) return planned
-    try {
-      await api.send('PATCH', path, { body: planned.patch, contentType: MERGE, doing })
-      return planned
-    } catch (error) {
-      if (!isConflict(error)) throw error
-    }
-  }
-}
-
-/** The resourceVersion that was sent is not the newest. */
-function isConflict(error: unknown): boolean {
-  return /the object has been modified/.test((error as Error).message)
+    const answer = await api.ask('PATCH', path, { body: planned.patch, contentType: MERGE })
+    if (isOutdated(answer.status) || answer.status === 404) return AGAIN
+    if (answer.status >= 400) throw fromStatus(answer.status, answer.body, doing)
+    return planned
+  })
 }
 
 /**
  * Deletes what belongs to the exchange `id` and was made by kt; anything else of that name stays. True when it was deleted.
  */
 export async function deleteOwn(context: BackContext, path: string, id: string, what: string): Promise<boolean> {
-  for (;;) {
-    const object = await find<{ metadata?: V1ObjectMeta }>(context.api, path)
+  const { api, sleep } = context
+  return await attempts(sleep, `deleting ${what}`, async () => {
+    const object = await find<{ metadata?: V1ObjectMeta }>(api, path)
     if (!object?.metadata || !belongsTo(object, id)) return false
     const { uid, resourceVersion } = object.metadata
     const body = { preconditions: { uid, resourceVersion }, propagationPolicy: 'Background' }
-    const answer = await context.api.ask('DELETE', path, { body })
-    if (answer.status === 409) continue
+    const answer = await api.ask('DELETE', path, { body })
+    if (isOutdated(answer.status)) return AGAIN
     if (answer.status === 404) return false
     if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `deleting ${what}`)
     return true
-  }
+  })
 }
 
 /** Made by kt for this exchange. */

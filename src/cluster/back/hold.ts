@@ -3,7 +3,8 @@ import type { V1Deployment, V1Job, V1Pod, V1Service } from '@kubernetes/client-n
 import type { BackEvent, BackHandle, Restored } from '../back-port.ts'
 import { follow } from '../follow.ts'
 import type { Progress, ShadowHandle, ShadowHooks } from '../port.ts'
-import { createShadow, jobPath, removeShadow } from '../shadow.ts'
+import { createShadow } from '../shadow.ts'
+import { jobPath, removeShadow } from '../shadow-removal.ts'
 import { judgePod } from '../shadow-state.ts'
 import { type BackContext, deleteOwn, readService, recordOf, targetOf } from './context.ts'
 import { deleteLease, renew, takeLease } from './lease.ts'
@@ -18,12 +19,11 @@ const LOOK_MS = 250
 
 /** Throws `taken-over`. A lease that was deleted while the Service is ours still is made again. */
 export async function renewLease(context: BackContext, handle: BackHandle): Promise<void> {
-  const { api, namespace } = context
   const { lease, holder } = handle
-  const { lost, by } = { by: undefined, ...(await renew(api, namespace, lease.name, holder)) }
+  const { lost, by } = { by: undefined, ...(await renew(context, lease.name, holder)) }
   if (!lost) return
   if (by || !(await isStillOurs(context, handle))) throw takenOver(targetOf(handle), by)
-  await takeLease(api, namespace, recordOf(handle), false)
+  await takeLease(context, recordOf(handle), false)
 }
 
 async function isStillOurs(context: BackContext, handle: BackHandle): Promise<boolean> {
@@ -53,7 +53,7 @@ export async function removeExchange(context: BackContext, handle: BackHandle): 
   await removeShadow(api, handle.shadow)
   if (handle.original)
     await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
-  await deleteLease(api, namespace, handle.lease.name, handle.holder)
+  await deleteLease(context, handle.lease.name, handle.holder)
 }
 
 async function restoreIfNeeded(context: BackContext, handle: BackHandle): Promise<void> {

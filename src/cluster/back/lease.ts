@@ -1,10 +1,12 @@
 // The lease that says who holds an exchange, mesh or run. Whether a holder lives is judged by whether its lease changes
 // while one watches: clocks of two machines are never compared.
 import type { V1Lease } from '@kubernetes/client-node'
-import type { BackKind, HeldLease } from '../back-port.ts'
+import type { HeldLease } from '../back-port.ts'
 import { clusterError, fromStatus } from '../errors.ts'
 import { type ApiPort, MERGE } from '../follow.ts'
 import type { ClusterError } from '../port.ts'
+import { AGAIN, attempts, isOutdated } from './attempts.ts'
+import type { BackContext } from './context.ts'
 import {
   type BackRecord,
   ID_LABEL,
@@ -21,13 +23,10 @@ const RENEW_S = 5
 export const WATCH_MS = 12_000
 const LOOK_MS = 1_000
 
+type LeaseContext = Pick<BackContext, 'api' | 'namespace' | 'sleep'>
+
 const path = (namespace: string, name?: string) =>
   `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases${name ? `/${name}` : ''}`
-
-/** `web` or `deployment/web` to a name; `suffix` for several of one target. */
-export function leaseName(kind: BackKind, target: string, suffix?: string): string {
-  return ['kt', kind, target.replace('/', '-'), ...(suffix ? [suffix] : [])].join('-')
-}
 
 export interface TakenLease {
   name: string
@@ -38,17 +37,17 @@ export interface TakenLease {
 
 /**
  * Throws `held` when somebody has it, unless `force`: then it is theirs no longer from this moment on, which their next
- * renewal finds out. `expected`: only while it is at this resourceVersion.
+ * renewal finds out. `expected`: only while it is at this resourceVersion. Throws `name-taken` where a Lease of that name
+ * is about something else: that is not touched, whatever `force` says.
  */
 export async function takeLease(
-  api: ApiPort,
-  namespace: string,
+  { api, namespace, sleep }: LeaseContext,
   record: Omit<BackRecord, 'since'>,
   force: boolean,
   expected?: string,
 ): Promise<TakenLease> {
   const since = (serverTime: number) => new Date(Number.isNaN(serverTime) ? Date.now() : serverTime).toISOString()
-  for (;;) {
+  return await attempts(sleep, `taking the Lease ${record.lease}`, async () => {
     // What it says of time is for people; it is what the API server's clock says.
     const { status, body, serverTime } = await getLease(api, namespace, record.lease)
     const now = since(serverTime)
@@ -68,68 +67,105 @@ export async function takeLease(
         spec,
       }
       const answer = await api.ask('POST', path(namespace), { body: lease })
-      if (answer.status === 409) continue // somebody was faster
+      if (isOutdated(answer.status)) return AGAIN
       if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `creating the Lease ${record.lease}`)
       return { name: record.lease, uid: (answer.body as V1Lease).metadata!.uid!, since: now }
     }
     const from = readRecord(body.metadata?.annotations)
-    if (!force && body.spec?.holderIdentity !== record.holder) throw held(from, record.target)
+    if (!from || !sameMeaning(from, record))
+      throw clusterError(
+        'name-taken',
+        `there is a Lease ${record.lease} which is not about ${record.target}`,
+        `rename or delete it: kt needs that name for ${record.target}`,
+      )
+    if (!force && body.spec?.holderIdentity !== record.holder) throw held(from, record.target, namespace)
     const { uid, resourceVersion } = body.metadata!
-    if (expected && resourceVersion !== expected) throw held(from, record.target)
+    if (expected && resourceVersion !== expected) throw held(from, record.target, namespace)
     const change = { metadata: { uid, resourceVersion, labels, annotations }, spec }
     const answer = await api.ask('PATCH', path(namespace, record.lease), { body: change, contentType: MERGE })
-    if (answer.status === 409 || answer.status === 404) continue
+    if (isOutdated(answer.status) || answer.status === 404) return AGAIN
     if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `taking over the Lease ${record.lease}`)
     return { name: record.lease, uid: uid!, since: now }
+  })
+}
+
+/** Both are about the same exchange, run or version of a mesh, whoever holds them and by whatever name. */
+export function sameMeaning(one: Meaning, other: Meaning): boolean {
+  return one.kind === other.kind && one.target === other.target && plainMark(one.mark) === plainMark(other.mark)
+}
+
+type Meaning = Pick<BackRecord, 'kind' | 'target' | 'mark'>
+
+/** Names of headers are compared without case (RFC 9110 5.1). */
+function plainMark(mark: string | undefined): string | undefined {
+  return mark?.replace(/^[^:]*/, (header) => header.toLowerCase())
+}
+
+/**
+ * Leases by other names that are about the same: an older kt named them in another way. None where leases may not be
+ * listed.
+ */
+export async function leasesByOtherNames(
+  { api, namespace }: LeaseContext,
+  record: Omit<BackRecord, 'since'>,
+): Promise<HeldLease[]> {
+  try {
+    const all = await listLeases(api, namespace)
+    return all.filter((each) => each.lease !== record.lease && sameMeaning(each, record))
+  } catch (error) {
+    if ((error as ClusterError).code !== 'forbidden') throw error
+    return []
   }
 }
 
 /** 'lost' when it is gone, or somebody else's: then who. */
 export async function renew(
-  api: ApiPort,
-  namespace: string,
+  { api, namespace, sleep }: LeaseContext,
   name: string,
   holder: string,
 ): Promise<{ lost: false } | { lost: true; by: BackRecord | undefined }> {
-  for (;;) {
+  return await attempts(sleep, `renewing the Lease ${name}`, async () => {
     const { status, body, serverTime } = await getLease(api, namespace, name)
-    if (status === 404) return { lost: true, by: undefined }
+    if (status === 404) return { lost: true as const, by: undefined }
     const { resourceVersion } = body.metadata!
-    if (body.spec?.holderIdentity !== holder) return { lost: true, by: readRecord(body.metadata?.annotations) }
+    if (body.spec?.holderIdentity !== holder) return { lost: true as const, by: readRecord(body.metadata?.annotations) }
     const change = {
       metadata: { resourceVersion },
       spec: { renewTime: microTime(new Date(Number.isNaN(serverTime) ? Date.now() : serverTime).toISOString()) },
     }
     const answer = await api.ask('PATCH', path(namespace, name), { body: change, contentType: MERGE })
-    if (answer.status === 409 || answer.status === 404) continue
+    if (isOutdated(answer.status) || answer.status === 404) return AGAIN
     if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `renewing the Lease ${name}`)
-    return { lost: false }
-  }
+    return { lost: false as const }
+  })
 }
 
 /** Deletes it if it is still this holder's. */
-export async function deleteLease(api: ApiPort, namespace: string, name: string, holder: string): Promise<void> {
-  for (;;) {
+export async function deleteLease(
+  { api, namespace, sleep }: LeaseContext,
+  name: string,
+  holder: string,
+): Promise<void> {
+  await attempts(sleep, `deleting the Lease ${name}`, async () => {
     const { status, body } = await getLease(api, namespace, name)
     if (status === 404 || body.spec?.holderIdentity !== holder) return
     const { uid, resourceVersion } = body.metadata!
     const preconditions = { uid, resourceVersion }
     const answer = await api.ask('DELETE', path(namespace, name), { body: { preconditions } })
-    if (answer.status === 409) continue
+    if (isOutdated(answer.status)) return AGAIN
     if (answer.status >= 400 && answer.status !== 404)
       throw fromStatus(answer.status, answer.body, `deleting the Lease ${name}`)
     return
-  }
+  })
 }
 
 /** Makes it go with another object. */
 export async function ownLease(
-  api: ApiPort,
-  namespace: string,
-  name: string,
+  { api, namespace }: LeaseContext,
+  { name, uid }: Pick<TakenLease, 'name' | 'uid'>,
   ownerReferences: object[],
 ): Promise<void> {
-  const change = { metadata: { ownerReferences } }
+  const change = { metadata: { uid, ownerReferences } }
   await api.send('PATCH', path(namespace, name), {
     body: change,
     contentType: MERGE,
@@ -198,12 +234,12 @@ export async function getLease(
 }
 
 /** The error of whoever comes second. */
-export function held(by: BackRecord | undefined, target: string): ClusterError {
+export function held(by: BackRecord | undefined, target: string, namespace: string): ClusterError {
   const verb = by?.kind === 'mesh' ? 'meshed' : by?.kind === 'run' ? 'run' : 'exchanged'
   return clusterError(
     'held',
     `${target} is ${verb} by ${personOf(by?.holder)}${by ? ` since ${by.since}` : ''}`,
-    `ask them, or take it over with --force; if they are gone: \`kt recover ${target}\``,
+    `ask them, or take it over with --force; if they are gone: \`kt recover ${target} -n ${namespace}\``,
   )
 }
 

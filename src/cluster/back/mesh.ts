@@ -4,14 +4,16 @@
 import type { V1Service } from '@kubernetes/client-node'
 import type { BackHandle, MeshRequest, Restored } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
-import type { ClusterError, Progress, ShadowHooks, ShadowOptions } from '../port.ts'
-import { createShadow, removeShadow } from '../shadow.ts'
+import type { Progress, ShadowHooks, ShadowOptions } from '../port.ts'
+import { createShadow } from '../shadow.ts'
+import { removeShadow } from '../shadow-removal.ts'
+import { AGAIN, attempts } from './attempts.ts'
 import { undoAll } from './begin.ts'
 import { type BackContext, change, deleteOwn, recordOf } from './context.ts'
-import { deleteLease, getLease, held, leaseName, listLeases, takeLease, unchanged } from './lease.ts'
+import { secondName } from './derived.ts'
+import { deleteLease, held, listLeases } from './lease.ts'
 import { agentPorts, type PortPlan, planPorts } from './ports.ts'
 import {
-  type BackRecord,
   ID_LABEL,
   type Labels,
   type MergePatch,
@@ -24,7 +26,8 @@ import {
 import { type Found, resolveTarget, servicePath } from './resolve.ts'
 import { leaveEndpoints, restoreService } from './restore.ts'
 import { ensureRouter, removeRouter } from './router.ts'
-import { makeSecond, secondName } from './second.ts'
+import { makeSecond } from './second.ts'
+import { takeVersion } from './version-lease.ts'
 import { warningsOf } from './warnings.ts'
 
 /** The shadow of `manual` ends this long after its client has gone, since nobody else would take its share of the requests. */
@@ -39,6 +42,17 @@ export async function beginMesh(
   progress: Progress,
   hooks: ShadowHooks = {},
 ): Promise<BackHandle> {
+  const begin = () => beginOnce(context, request, options, progress, hooks)
+  return await attempts(context.sleep, `beginning the mesh of ${request.target}`, begin)
+}
+
+async function beginOnce(
+  context: BackContext,
+  request: MeshRequest,
+  options: ShadowOptions,
+  progress: Progress,
+  hooks: ShadowHooks,
+): Promise<BackHandle | typeof AGAIN> {
   const found = await resolveTarget(context.api, context.namespace, request.target, 'selector')
   const plan = planPorts(found.service!, found.pods, request.ports)
   for (const { port, protocol } of plan.ports.filter(({ exposed }) => exposed))
@@ -49,7 +63,7 @@ export async function beginMesh(
         'use `kt exchange` for it',
       )
   const begin = request.mode === 'auto' ? beginAuto : beginManual
-  return begin(context, request, found, plan, options, progress, hooks)
+  return await begin(context, request, found, plan, options, progress, hooks)
 }
 
 type Begin = (
@@ -60,14 +74,14 @@ type Begin = (
   options: ShadowOptions,
   progress: Progress,
   hooks: ShadowHooks,
-) => Promise<BackHandle>
+) => Promise<BackHandle | typeof AGAIN>
 
 const beginAuto: Begin = async (context, request, found, plan, options, progress, hooks) => {
-  const { api, namespace } = context
+  const { namespace } = context
   const service = found.service!
   const name = service.metadata!.name!
   const known = readRecord(service.metadata?.annotations)
-  if (known && known.kind !== 'mesh') throw held(known, name)
+  if (known && known.kind !== 'mesh') throw held(known, name, namespace)
   const id = known?.id ?? context.suffix()
   const selector = known?.selector ?? service.spec!.selector!
   const lease = await takeVersion(context, request, name, id, progress)
@@ -75,16 +89,14 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
   draft.selector = selector
   draft.written = writtenSelector(selector, id)
   draft.warnings = [...plan.warnings, ...(await warningsOf(context, found, 'selector'))]
-  draft.original = { name: secondName(name) }
+  draft.original = { name: known?.original ?? secondName(name, id) }
   const undo = [() => leave(context, draft, () => {})]
   try {
-    const other = await mark(context, draft)
-    if (other) {
-      // Somebody else's router was begun at the same moment: join that one.
-      await deleteLease(api, namespace, lease.name, request.holder)
+    if (!(await mark(context, draft, known !== undefined))) {
+      // Somebody else began a router at the same moment, or the one that was to be joined has just ended.
+      await deleteLease(context, lease.name, request.holder)
       undo.length = 0
-      const now = { ...service, metadata: { ...service.metadata, annotations: annotated(other) } }
-      return await beginAuto(context, request, { ...found, service: now }, plan, options, progress, hooks)
+      return AGAIN
     }
     const second = await makeSecond(context, service, recordOf(draft))
     // All ports, since others may expose other ones later.
@@ -110,10 +122,10 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
 }
 
 const beginManual: Begin = async (context, request, found, plan, options, progress, hooks) => {
-  const { api, namespace } = context
+  const { namespace } = context
   const name = found.service!.metadata!.name!
   const known = readRecord(found.service!.metadata?.annotations)
-  if (known) throw held(known, name)
+  if (known) throw held(known, name, namespace)
   const id = context.suffix()
   const selector = found.service!.spec!.selector!
   const value = request.value ?? `${name.slice(0, LONGEST_LABEL - 9)}-kt-${id}`
@@ -129,7 +141,7 @@ const beginManual: Begin = async (context, request, found, plan, options, progre
   draft.mode = 'run'
   draft.ports = plan.ports.filter(({ exposed }) => exposed)
   draft.warnings = plan.warnings
-  const undo = [() => deleteLease(api, namespace, lease.name, request.holder)]
+  const undo = [() => deleteLease(context, lease.name, request.holder)]
   try {
     draft.serving = {
       id,
@@ -197,89 +209,36 @@ function otherVersions({ pods }: Found): string[] {
   return [...new Set(own.flatMap(({ metadata }) => metadata?.labels?.['version'] ?? []))]
 }
 
-/** A lease for this version. One whose holder is dead is taken over, which takes a while to find out. */
-async function takeVersion(
-  context: BackContext,
-  { header, value, prefix, holder, force }: MeshRequest,
-  target: string,
-  id: string,
-  progress: Progress,
-): Promise<{ name: string; uid: string; since: string }> {
-  const { api, namespace, sleep, now } = context
-  const words = `${header}: ${value}${prefix ? '*' : ''}`
-  const record: Omit<BackRecord, 'since'> = {
-    version: 1,
-    kind: 'mesh',
-    mode: 'selector',
-    id,
-    target,
-    holder,
-    mark: words,
-    lease: versionLease(target, value!, prefix),
-  }
-  try {
-    return await takeLease(api, namespace, record, force)
-  } catch (error) {
-    if ((error as ClusterError).code !== 'held') throw error
-  }
-  const { status, body } = await getLease(api, namespace, record.lease)
-  if (status === 404) return takeLease(api, namespace, record, force)
-  const by = readRecord(body.metadata?.annotations)
-  const person = personOf(body.spec?.holderIdentity)
-  progress('lease', `${words} is ${person}'s; is anybody there? (12 s)`)
-  const { uid, resourceVersion } = body.metadata!
-  const seen = { lease: record.lease, leaseUid: uid!, resourceVersion: resourceVersion! }
-  if (!(await unchanged(api, namespace, [seen], sleep, now)).has(record.lease))
-    throw clusterError(
-      'held',
-      `requests of ${target} with "${words}" go to ${person}${by ? ` since ${by.since}` : ''}`,
-      'take another version with --version-mark, or theirs with --force',
-    )
-  return takeLease(api, namespace, record, true, resourceVersion)
-}
-
-/** A name that a lease can have, another one for each version. */
-export function versionLease(target: string, value: string, prefix: boolean): string {
-  const plain = value
-    .toLowerCase()
-    .replace(/[^a-z0-9-]/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 40)
-  // Told apart from what looks the same in lower case.
-  const hash = [...`${value}${prefix ? '*' : ''}`].reduce((sum, c) => (sum * 31 + c.codePointAt(0)!) >>> 0, 7)
-  const suffix = plain === value && !prefix ? plain : `${plain}-${hash.toString(36)}`
-  return leaseName('mesh', target, suffix.replace(/^-+/, ''))
-}
-
-/** Says on the Service which router is its own, before that is made. Returns the record of another one that was faster. */
-async function mark(context: BackContext, draft: BackHandle): Promise<BackRecord | undefined> {
-  const { api, namespace } = context
+/**
+ * Says on the Service which router is its own, before that is made. False when the Service does not say any more what it said
+ * when it was read. `joins`: it named this router then.
+ */
+async function mark(context: BackContext, draft: BackHandle, joins: boolean): Promise<boolean> {
+  const { namespace } = context
   const name = draft.service!
   interface Marked {
     patch: MergePatch | undefined
-    other?: BackRecord
+    done: boolean
   }
   const marked = await change(
-    api,
+    context,
     servicePath(namespace, name),
     `marking the Service ${name}`,
     (service: V1Service): Marked => {
       const there = readRecord(service.metadata?.annotations)
       if (there && there.id !== draft.id) {
-        if (there.kind !== 'mesh') throw held(there, name)
-        return { patch: undefined, other: there }
+        if (there.kind !== 'mesh') throw held(there, name, namespace)
+        return { patch: undefined, done: false }
       }
-      if (there) return { patch: undefined }
+      if (there) return { patch: undefined, done: true }
+      if (joins) return { patch: undefined, done: false }
       const { resourceVersion } = service.metadata!
-      return { patch: { metadata: { resourceVersion, annotations: annotated(recordOf(draft)) } } }
+      const annotations = { [RECORD_ANNOTATION]: JSON.stringify(recordOf(draft)) }
+      return { patch: { metadata: { resourceVersion, annotations } }, done: true }
     },
   )
   if (!marked) throw clusterError('target-unknown', `the Service ${name} is not there any more`)
-  return marked.other
-}
-
-function annotated(record: BackRecord): Record<string, string> {
-  return { [RECORD_ANNOTATION]: JSON.stringify(record) }
+  return marked.done
 }
 
 /** Puts the Service back if nobody else meshes it. */
@@ -296,29 +255,35 @@ export async function restoreMesh(context: BackContext, handle: BackHandle, prog
 }
 
 export async function removeMesh(context: BackContext, handle: BackHandle): Promise<void> {
-  const { api, namespace } = context
   if (handle.mesh!.mode === 'manual') {
-    await removeShadow(api, handle.shadow)
-    await deleteLease(api, namespace, handle.lease.name, handle.holder)
+    await removeShadow(context.api, handle.shadow)
+    await deleteLease(context, handle.lease.name, handle.holder)
   } else await leave(context, handle, () => {})
 }
 
 /** Gives up the own version; with the last one goes the router. Of two that leave at once, the later one does that. */
 async function leave(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
-  const { api, namespace } = context
-  await deleteLease(api, namespace, handle.lease.name, handle.holder)
-  if ((await othersOf(context, handle)).length > 0) return leadAgain(context, handle)
-  await restoreService(context, handle.service!, recordOf(handle), progress)
-  if ((await othersOf(context, handle)).length > 0) return leadAgain(context, handle)
+  const { namespace } = context
+  await deleteLease(context, handle.lease.name, handle.holder)
+  const isLast = await attempts(context.sleep, `leaving the mesh of ${handle.service}`, async () => {
+    if ((await othersOf(context, handle)).length > 0) {
+      await leadAgain(context, handle)
+      // Whoever was about to join may have given up meanwhile, and then nobody else would put the Service back.
+      return (await othersOf(context, handle)).length > 0 ? false : AGAIN
+    }
+    await restoreService(context, handle.service!, recordOf(handle), progress)
+    return (await othersOf(context, handle)).length > 0 ? AGAIN : true
+  })
+  if (!isLast) return
   await removeRouter(context, handle.id)
   if (handle.original)
     await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
 }
 
 /** For somebody who joined while the last one was putting the Service back. */
-async function leadAgain({ api, namespace }: BackContext, handle: BackHandle): Promise<void> {
+async function leadAgain(context: BackContext, handle: BackHandle): Promise<void> {
   const doing = `leading the Service ${handle.service} to the router`
-  await change(api, servicePath(namespace, handle.service!), doing, (service: V1Service) => ({
+  await change(context, servicePath(context.namespace, handle.service!), doing, (service: V1Service) => ({
     patch: readRecord(service.metadata?.annotations) ? undefined : switchPatch(service, recordOf(handle)),
   }))
 }

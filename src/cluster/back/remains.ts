@@ -3,10 +3,18 @@
 import type { V1Deployment, V1Job, V1JobList, V1Service } from '@kubernetes/client-node'
 import type { BackKind, HeldLease, Recovered, Restored } from '../back-port.ts'
 import type { ClusterError, Progress } from '../port.ts'
-import { jobPath, removeJob } from '../shadow.ts'
+import { jobPath, removeJob } from '../shadow-removal.ts'
 import { type BackContext, belongsTo, deleteOwn, isOurs } from './context.ts'
-import { deleteLease, listLeases, takeLease } from './lease.ts'
-import { type BackRecord, ID_LABEL, leadsToShadow, MANAGED_SELECTOR, personOf, readRecord } from './record.ts'
+import { deleteLease, listLeases, sameMeaning, takeLease } from './lease.ts'
+import {
+  type BackRecord,
+  ID_LABEL,
+  leadsToShadow,
+  MANAGED_SELECTOR,
+  personOf,
+  RECORD_ANNOTATION,
+  readRecord,
+} from './record.ts'
 import { servicePath, type Workload, workloadPath } from './resolve.ts'
 import { restoreService, restoreWorkload } from './restore.ts'
 
@@ -57,7 +65,7 @@ export async function survey(context: BackContext): Promise<Remains[]> {
   }
   const { items: services } = await api.get<{ items: V1Service[] }>(servicePath(namespace))
   for (const service of services) {
-    const record = readRecord(service.metadata?.annotations)
+    const record = recordOn(service)
     const { name, labels } = service.metadata!
     if (record) learn(of(record.id), record)
     if (!isOurs(service)) {
@@ -65,7 +73,8 @@ export async function survey(context: BackContext): Promise<Remains[]> {
       continue
     }
     const id = labels?.[ID_LABEL]
-    if (id) of(id).services.push(name!)
+    // One whose record names another Service is somebody's copy.
+    if (id && (record || !service.metadata?.annotations?.[RECORD_ANNOTATION])) of(id).services.push(name!)
   }
   // Its annotation was removed, and it leads to the shadow all the same: the second Service knows.
   for (const remains of found.values()) {
@@ -76,7 +85,7 @@ export async function survey(context: BackContext): Promise<Remains[]> {
   for (const kind of ['Deployment', 'StatefulSet'] as const)
     for (const object of await listIfAllowed<V1Deployment>(context, workloadPath(namespace, kind))) {
       const record = readRecord(object.metadata?.annotations)
-      if (!record) continue
+      if (record?.workload?.kind !== kind || record.workload.name !== object.metadata?.name) continue
       learn(of(record.id), record)
       of(record.id).workload = { kind, name: object.metadata!.name! }
     }
@@ -99,8 +108,20 @@ export async function survey(context: BackContext): Promise<Remains[]> {
     remains.holder ??= lease.holder
   }
   for (const remains of found.values())
-    remains.leases = leases.filter(({ lease, id }) => id === remains.id || lease === remains.record?.lease)
+    remains.leases = leases.filter((each) => {
+      const { record, id } = remains
+      return each.id === id || (record && each.lease === record.lease && sameMeaning(each, record))
+    })
   return [...found.values()]
+}
+
+/**
+ * What a Service says of an exchange that changed it, or made it. Undefined where the record is about another Service:
+ * whoever copies a Service copies its annotations.
+ */
+function recordOn({ metadata }: V1Service): BackRecord | undefined {
+  const record = readRecord(metadata?.annotations)
+  return record && (record.target === metadata?.name || record.original === metadata?.name) ? record : undefined
 }
 
 async function listIfAllowed<T>({ api }: BackContext, path: string): Promise<T[]> {
@@ -134,15 +155,24 @@ export async function removeRemains(
   holder: string,
   progress: Progress,
 ): Promise<Recovered> {
-  const { api, namespace } = context
+  const { namespace } = context
   const { id, kind, target, leases, record } = remains
   // Without a lease, one is made, under which nobody can begin anew before this is done.
   const names = leases.length > 0 ? leases.map(({ lease }) => lease) : record ? [record.lease] : []
   for (const name of names) {
     const seen = leases.find(({ lease }) => lease === name)
     const mode = record?.mode ?? 'selector'
-    const mine: Omit<BackRecord, 'since'> = { version: 1, kind, mode, id, target, holder, lease: name }
-    await takeLease(api, namespace, mine, seen !== undefined, seen?.resourceVersion)
+    const mark = seen?.mark ?? record?.mark
+    const mine: Omit<BackRecord, 'since'> = {
+      ...{ version: 1, kind, mode, id, target, holder, lease: name },
+      ...(mark && { mark }),
+    }
+    try {
+      await takeLease(context, mine, seen !== undefined, seen?.resourceVersion || undefined)
+    } catch (error) {
+      // An older kt gave the same name to leases of different targets; that one is somebody else's.
+      if (seen || (error as ClusterError).code !== 'name-taken') throw error
+    }
   }
   const { restored, kept } = await putBack(context, remains, progress)
   const removed: string[] = []
@@ -151,7 +181,7 @@ export async function removeRemains(
     if (await deleteOwn(context, servicePath(namespace, service), id, `Service ${service}`))
       removed.push(`Service ${service}`)
   for (const name of names) {
-    await deleteLease(api, namespace, name, holder)
+    await deleteLease(context, name, holder)
     removed.push(`Lease ${name}`)
   }
   progress('clean', `${target || id}: ${[...restored, ...removed].join(', ') || 'nothing was left'}`)
@@ -174,6 +204,8 @@ export async function endOther(context: BackContext, remains: Remains, progress:
   // Nodes follow the endpoints a moment later.
   await context.sleep(NODES_FOLLOW_MS)
   for (const job of remains.jobs) await deleteJob(context, job, remains.id)
+  for (const service of remains.services)
+    await deleteOwn(context, servicePath(context.namespace, service), remains.id, `Service ${service}`)
 }
 
 const NODES_FOLLOW_MS = 1_000
@@ -182,7 +214,7 @@ async function deleteJob(context: BackContext, name: string, id: string): Promis
   const { api, namespace } = context
   const { status, body } = await api.ask('GET', jobPath(namespace, name))
   if (status !== 200 || !belongsTo(body as V1Job, id)) return false
-  return await removeJob(api, namespace, name, (body as V1Job).metadata!.uid)
+  return await removeJob(api, namespace, name, (body as V1Job).metadata!.uid!)
 }
 
 function serviceOf({ target }: BackRecord): string | undefined {

@@ -30,10 +30,10 @@ export async function restoreService(
   record: BackRecord,
   progress: Progress,
 ): Promise<Restored> {
-  const { api, namespace } = context
+  const { namespace } = context
   const doing = `putting back the Service ${name}`
   const planned = await change(
-    api,
+    context,
     servicePath(namespace, name),
     doing,
     (service: Parameters<typeof restorePlan>[0]): RestorePlan => {
@@ -57,10 +57,10 @@ export async function restoreWorkload(
   record: BackRecord,
   progress: Progress,
 ): Promise<Restored> {
-  const { api, namespace } = context
+  const { namespace } = context
   const { kind, name } = workload
   const path = workloadPath(namespace, kind, name)
-  const planned = await change(api, path, `scaling ${kind} ${name} back`, (object: V1Deployment) =>
+  const planned = await change(context, path, `scaling ${kind} ${name} back`, (object: V1Deployment) =>
     scaleBackPlan(`${kind} ${name}`, object, record),
   )
   if (!planned) return { restored: [], kept: [`${kind} ${name} is not there any more`] }

@@ -5,9 +5,10 @@ import type { V1Job, V1Pod } from '@kubernetes/client-node'
 import { aborted } from '../api.ts'
 import type { BackHandle } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
-import type { Progress, ShadowHandle, ShadowHooks } from '../port.ts'
-import { createShadow, jobPath, removeShadow } from '../shadow.ts'
+import type { ClusterError, Progress, ShadowHandle, ShadowHooks } from '../port.ts'
+import { createShadow } from '../shadow.ts'
 import { HOST_KEY_ANNOTATION, shadowLogin } from '../shadow-manifest.ts'
+import { jobPath, removeShadow } from '../shadow-removal.ts'
 import { judgePod } from '../shadow-state.ts'
 import { generateSshKeyPair } from '../ssh-key.ts'
 import { type BackContext, belongsTo } from './context.ts'
@@ -37,10 +38,12 @@ export async function ensureRouter(
         return await createShadow({ ...context, suffix: () => id }, options, progress, hooks, serving)
       } catch (error) {
         // Somebody else was faster; or what is left of the one before is on its way out.
-        if (!/already exists/.test((error as Error).message)) throw error
+        if ((error as ClusterError).code !== 'name-taken') throw error
         continue
       }
     }
+    if (!belongsTo(job, id))
+      throw clusterError('name-taken', `there is a Job ${name} which does not belong to this mesh`, 'delete it')
     if (job.metadata?.deletionTimestamp) continue
     const pod = await livingPod(context, name)
     const ended = job.status?.conditions?.some(
@@ -49,7 +52,7 @@ export async function ensureRouter(
     // Its Job would make another pod, but only after its back-off.
     const stale = pod === undefined && job.metadata?.uid === gone?.jobUid
     if (ended || stale) {
-      if (belongsTo(job, id)) await removeShadow(api, removable(job, undefined))
+      await removeShadow(api, removable(job, undefined))
       continue
     }
     if (pod === undefined || judgePod(pod).state !== 'running') continue

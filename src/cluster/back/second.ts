@@ -1,27 +1,20 @@
-// The second Service, NAME-kt-original: it keeps the selector that the exchanged one had, and is what the agent dials for
+// The second Service, NAME-kt-original-HASH: it keeps the selector that the exchanged one had, and is what the agent dials for
 // everything that nobody takes here.
 import type { V1Service } from '@kubernetes/client-node'
 import { clusterError, fromStatus } from '../errors.ts'
 import { MERGE } from '../follow.ts'
-import { type BackContext, isOurs } from './context.ts'
-import { type BackRecord, ID_LABEL, MANAGED_LABELS, RECORD_ANNOTATION } from './record.ts'
+import { type BackContext, belongsTo } from './context.ts'
+import { type BackRecord, ID_LABEL, MANAGED_LABELS, RECORD_ANNOTATION, readRecord } from './record.ts'
 import { find, servicePath } from './resolve.ts'
 
-const SUFFIX = '-kt-original'
-const LONGEST_NAME = 63 // RFC 1035 label
-
-export function secondName(service: string): string {
-  return service.slice(0, LONGEST_NAME - SUFFIX.length) + SUFFIX
-}
-
-/** Makes it, or takes over what a dead client left of that name. Throws `name-taken` where it is not kt's. */
+/** Makes it, or finds the one that others of the same mesh use. Throws `name-taken` where that name is something else's. */
 export async function makeSecond(
   context: BackContext,
   service: V1Service,
   record: BackRecord,
 ): Promise<{ name: string; address: string }> {
   const { api, namespace } = context
-  const name = secondName(service.metadata!.name!)
+  const name = record.original!
   const { selector = {} } = record
   const labels = { ...MANAGED_LABELS, [ID_LABEL]: record.id }
   // Once more, for whoever finds the exchanged Service without it.
@@ -46,10 +39,10 @@ export async function makeSecond(
   if (answer.status < 400) return found(answer.body as V1Service)
   if (answer.status !== 409) throw fromStatus(answer.status, answer.body, doing)
   const there = await find<V1Service>(api, servicePath(namespace, name))
-  if (!there || !isOurs(there))
+  if (!there || !belongsTo(there, record.id) || readRecord(there.metadata?.annotations)?.target !== record.target)
     throw clusterError(
       'name-taken',
-      `there is a Service ${name} which is not kt's`,
+      `there is a Service ${name} which does not belong to this ${record.kind} of ${record.target}`,
       'rename or delete it: kt needs that name',
     )
   // A merge patch would keep keys of the old selector.

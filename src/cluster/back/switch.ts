@@ -3,11 +3,21 @@ import type { V1Deployment, V1Service } from '@kubernetes/client-node'
 import type { BackHandle } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
 import type { Progress } from '../port.ts'
+import { AGAIN, attempts } from './attempts.ts'
 import { type BackContext, change, recordOf, waitForReady } from './context.ts'
 import { waitForEndpoints, waitOrBelieve } from './endpoints.ts'
-import { held } from './lease.ts'
-import { labelText, type MergePatch, RECORD_ANNOTATION, readRecord, sameLabels, switchPatch } from './record.ts'
+import { getLease, held } from './lease.ts'
+import {
+  type BackRecord,
+  labelText,
+  type MergePatch,
+  RECORD_ANNOTATION,
+  readRecord,
+  sameLabels,
+  switchPatch,
+} from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
+import { restoreService } from './restore.ts'
 
 const READY_MS = 30_000
 const ENDPOINTS_MS = 30_000
@@ -29,27 +39,49 @@ export async function switchExchange(context: BackContext, handle: BackHandle, p
 }
 
 async function switchService(context: BackContext, handle: BackHandle): Promise<void> {
-  const { api, namespace } = context
+  const { namespace } = context
   const name = handle.service!
-  const planned = await change(
-    api,
-    servicePath(namespace, name),
-    `leading the Service ${name} here`,
-    (service: V1Service) => {
-      const there = readRecord(service.metadata?.annotations)
-      if (there && there.id !== handle.id) throw held(there, name)
-      const now = service.spec?.selector ?? {}
-      // Somebody changed it since: the second Service, and so the shadow, would lead elsewhere than it does now.
-      if (!sameLabels(now, handle.selector) && !sameLabels(now, handle.written))
-        throw clusterError(
-          'admission',
-          `the selector of Service ${name} is ${labelText(now)} now, and was ${labelText(handle.selector)} when kt looked`,
-          'run the command again',
-        )
-      return { patch: switchPatch(service, recordOf(handle)) }
-    },
-  )
-  if (!planned) throw clusterError('target-unknown', `the Service ${name} is not there any more`)
+  await attempts(context.sleep, `leading the Service ${name} here`, async () => {
+    const planned = await writeSelector(context, handle)
+    if (!planned) throw clusterError('target-unknown', `the Service ${name} is not there any more`)
+    const { rival } = planned
+    if (!rival) return
+    if (!(await hasLostTo(context, rival, handle))) throw held(rival, name, namespace)
+    // It led the Service to its own shadow at the moment when its lease was taken over.
+    await restoreService(context, name, rival, () => {})
+    return AGAIN
+  })
+}
+
+interface SwitchPlan {
+  patch: MergePatch | undefined
+  /** Somebody else's exchange, which the Service leads to. */
+  rival?: BackRecord
+}
+
+function writeSelector(context: BackContext, handle: BackHandle): Promise<SwitchPlan | undefined> {
+  const name = handle.service!
+  const path = servicePath(context.namespace, name)
+  return change(context, path, `leading the Service ${name} here`, (service: V1Service): SwitchPlan => {
+    const there = readRecord(service.metadata?.annotations)
+    if (there && there.id !== handle.id) return { patch: undefined, rival: there }
+    const now = service.spec?.selector ?? {}
+    // Somebody changed it since: the second Service, and so the shadow, would lead elsewhere than it does now.
+    if (!sameLabels(now, handle.selector) && !sameLabels(now, handle.written))
+      throw clusterError(
+        'admission',
+        `the selector of Service ${name} is ${labelText(now)} now, and was ${labelText(handle.selector)} when kt looked`,
+        'run the command again',
+      )
+    return { patch: switchPatch(service, recordOf(handle)) }
+  })
+}
+
+/** The rival held the lease that is ours now. */
+async function hasLostTo({ api, namespace }: BackContext, rival: BackRecord, { lease, holder }: BackHandle) {
+  if (rival.lease !== lease.name) return false
+  const { body } = await getLease(api, namespace, lease.name)
+  return body.spec?.holderIdentity === holder
 }
 
 async function scaleDown(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
@@ -57,12 +89,12 @@ async function scaleDown(context: BackContext, handle: BackHandle, progress: Pro
   const { kind, name } = handle.workload!
   const path = workloadPath(namespace, kind, name)
   const planned = await change(
-    api,
+    context,
     path,
     `scaling ${kind} ${name} to 0`,
     (object: V1Deployment): { patch: MergePatch | undefined } => {
       const there = readRecord(object.metadata?.annotations)
-      if (there && there.id !== handle.id) throw held(there, name)
+      if (there && there.id !== handle.id) throw held(there, name, namespace)
       const now = object.spec?.replicas ?? 1
       if (there && now === 0) return { patch: undefined }
       // The number it has now, which somebody may have changed since the beginning, is the one to go back to.
