@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test'
 import fc, { type Scheduler } from 'fast-check'
 import type { RequestExtras } from '../../src/cluster/api.ts'
 import { beginExchange } from '../../src/cluster/back/begin.ts'
+import type { BackContext } from '../../src/cluster/back/context.ts'
 import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
 import { beginMesh } from '../../src/cluster/back/mesh.ts'
 import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
@@ -39,6 +40,11 @@ function racing(cluster: MemoryCluster, scheduler: Scheduler) {
     watch,
   }
   return clientOf(api, turn)
+}
+
+/** Lets others have this many turns first. */
+async function ahead({ sleep }: BackContext, turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await sleep(0)
 }
 
 type Through = <T>(all: Promise<T>) => Promise<T>
@@ -129,31 +135,33 @@ test('a take-over at any moment of an exchange succeeds, the first hears of it, 
   })
 })
 
-test('a mesh that is joined while its last member leaves goes on for whoever joined', async (t) => {
-  await race(t, async (scheduler, through) => {
-    const cluster = namespaceWith('web')
-    const before = contents(cluster)
-    const alone = clientOf(cluster.client())
-    const first = await beginMesh(alone, meshOf('web', 'ann'), options, silent)
-    await switchExchange(alone, first, silent)
-    const ann = racing(cluster, scheduler)
-    const ben = racing(cluster, scheduler)
-    const leaving = restoreExchange(ann, first, silent).then(() => removeExchange(ann, first))
-    const joining = beginMesh(ben, meshOf('web', 'ben'), options, silent).then(async (handle) => {
-      await switchExchange(ben, handle, silent)
-      return handle
+for (const headStart of [0, 3, 6, 9])
+  test(`a mesh that is joined while its last member leaves, ${headStart} requests later, goes on for whoever joined`, async (t) => {
+    await race(t, async (scheduler, through) => {
+      const cluster = namespaceWith('web')
+      const before = contents(cluster)
+      const alone = clientOf(cluster.client())
+      const first = await beginMesh(alone, meshOf('web', 'ann'), options, silent)
+      await switchExchange(alone, first, silent)
+      const ann = racing(cluster, scheduler)
+      const ben = racing(cluster, scheduler)
+      // Without putting back first: leaving does that too, in fewer requests, so that more of the orders meet in it.
+      const leaving = ahead(ann, headStart).then(() => removeExchange(ann, first))
+      const joining = beginMesh(ben, meshOf('web', 'ben'), options, silent).then(async (handle) => {
+        await switchExchange(ben, handle, silent)
+        return handle
+      })
+      const [, second] = await through(Promise.all([leaving, joining]))
+      const { written, original, shadow } = second
+      assert.deepEqual(cluster.objects.get(`${core}/services/web`)!['spec'].selector, written)
+      assert.deepEqual(cluster.objects.get(`${core}/services/${original!.name}`)?.['spec'].selector, { app: 'web' })
+      assert.equal(cluster.objects.get(`${jobs}/${shadow.job}`)?.metadata.uid, shadow.jobUid)
+      assert.equal(cluster.list(leases).length, 1)
+      assert.equal(cluster.list(jobs).length, 1)
+      await through(restoreExchange(ben, second, silent).then(() => removeExchange(ben, second)))
+      assert.deepEqual(contents(cluster), before)
     })
-    const [, second] = await through(Promise.all([leaving, joining]))
-    const { written, original, shadow } = second
-    assert.deepEqual(cluster.objects.get(`${core}/services/web`)!['spec'].selector, written)
-    assert.deepEqual(cluster.objects.get(`${core}/services/${original!.name}`)?.['spec'].selector, { app: 'web' })
-    assert.equal(cluster.objects.get(`${jobs}/${shadow.job}`)?.metadata.uid, shadow.jobUid)
-    assert.equal(cluster.list(leases).length, 1)
-    assert.equal(cluster.list(jobs).length, 1)
-    await through(restoreExchange(ben, second, silent).then(() => removeExchange(ben, second)))
-    assert.deepEqual(contents(cluster), before)
   })
-})
 
 test('two who leave a mesh in any order of their requests leave nothing', async (t) => {
   await race(t, async (scheduler, through) => {
@@ -193,4 +201,41 @@ test('clean beside a holder that wakes up: either it is put back or it goes on, 
       assert.ok(cluster.objects.has(`${jobs}/${handle.shadow.job}`))
     } else assert.deepEqual(contents(cluster), before)
   })
+})
+
+test('whoever read of a mesh that has ended since begins one of its own, not the one that is being removed', async () => {
+  const cluster = namespaceWith('web')
+  const alone = clientOf(cluster.client())
+  const first = await beginMesh(alone, meshOf('web', 'ann'), options, silent)
+  await switchExchange(alone, first, silent)
+  const removing = Promise.withResolvers<void>()
+  const joined = Promise.withResolvers<unknown>()
+  const slow = cluster.client()
+  const ann = clientOf({
+    ...slow,
+    // What is last removed waits until somebody else has joined.
+    ask: async (method, path, extras) => {
+      if (method === 'DELETE' && path.startsWith(jobs)) {
+        removing.resolve()
+        await joined.promise
+      }
+      return slow.ask(method, path, extras)
+    },
+  })
+  const late = cluster.client()
+  const ben = clientOf({
+    ...late,
+    // The Service has been read, and the lease is not taken yet.
+    ask: async (method, path, extras) => {
+      if (method === 'POST' && path === leases) await removing.promise
+      return late.ask(method, path, extras)
+    },
+  })
+  const leaving = removeExchange(ann, first)
+  const joining = beginMesh(ben, meshOf('web', 'ben'), options, silent)
+  joining.then(joined.resolve, joined.reject)
+  const [second] = await Promise.all([joining, leaving])
+  assert.notEqual(second.id, first.id)
+  assert.ok(cluster.objects.has(`${core}/services/${second.original!.name}`))
+  assert.ok(cluster.objects.has(`${jobs}/${second.shadow.job}`))
 })
