@@ -1,6 +1,7 @@
 // Who has claimed which port of the agent. A port has one claimant, one with HTTP routing one for each match; a claimant that
 // does not answer any more loses its claim to the next who asks.
-import { FrameType, type ListenRequest } from '../tunnel/control.ts'
+import { type ListenRequest, readListen } from '../tunnel/bodies.ts'
+import { FrameType } from '../tunnel/control.ts'
 import type { Claimant } from './claimant.ts'
 import type { AgentPort } from './ports.ts'
 
@@ -97,30 +98,20 @@ export class Claims {
   }
 
   #read(body: Buffer): Wanted | string {
-    let request: Partial<ListenRequest>
-    try {
-      request = JSON.parse(body.toString()) as Partial<ListenRequest>
-    } catch {
-      return 'EINVAL: this is not JSON'
-    }
-    const port = this.ports.find((one) => one.port === request.port && one.protocol === request.protocol)
-    if (!port) return `EADDRNOTAVAIL: the agent does not serve ${request.protocol} ${request.port}`
-    const { match } = request
+    const read = readListen(body)
+    if ('wrong' in read) return `EINVAL: ${read.wrong}`
+    const { match } = read.body
+    const port = this.ports.find((one) => one.port === read.body.port && one.protocol === read.body.protocol)
+    if (!port) return `EADDRNOTAVAIL: the agent does not serve ${read.body.protocol} ${read.body.port}`
     if (port.http !== (match !== undefined))
       return port.http
         ? `EINVAL: ${port.protocol} ${port.port} is claimed by a header`
         : `EINVAL: ${port.protocol} ${port.port} cannot be claimed by a header`
-    if (match && !(isText(match.header) && isText(match.value) && typeof match.prefix === 'boolean'))
-      return 'EINVAL: match needs header, value and prefix'
     return { port, match }
   }
 }
 
 type Wanted = Pick<Claim, 'port' | 'match'>
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length < 1024
-}
 
 function same(a: ListenRequest['match'], b: ListenRequest['match']): boolean {
   return (

@@ -2,15 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { readSmallFile } from '../base/small-file.ts'
-import {
-  AGENT_ID,
-  type AgentHello,
-  CONTROL_CHANNEL,
-  decodeAddress,
-  FrameType,
-  PROTOCOL_VERSION,
-  uint32,
-} from '../tunnel/control.ts'
+import { type AgentHello, readClientHello } from '../tunnel/bodies.ts'
+import { AGENT_ID, CONTROL_CHANNEL, decodeAddress, FrameType, PROTOCOL_VERSION, uint32 } from '../tunnel/control.ts'
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
 import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
@@ -116,14 +109,9 @@ export class AgentSession {
         break
       case FrameType.udpOpen: {
         const target = decodeAddress(body, 0)
-        if (!target || target.end + 2 > body.length) return
-        this.#udp.open(
-          id,
-          target.address,
-          body.readUInt16BE(target.end),
-          body.subarray(target.end + 2),
-          this.#mux.heard,
-        )
+        const port = target && target.end + 2 <= body.length ? body.readUInt16BE(target.end) : 0
+        if (target && port > 0) this.#udp.open(id, target.address, port, body.subarray(target.end + 2), this.#mux.heard)
+        else this.#frames?.send(FrameType.udpError, id, Buffer.from('EINVAL'))
         break
       }
       case FrameType.udpClose:
@@ -145,7 +133,10 @@ export class AgentSession {
         break
       }
       case FrameType.listen:
-        void this.#context.claims.claim(this.#claimant, id, body)
+        this.#context.claims.claim(this.#claimant, id, body).catch((error: Error) => {
+          this.#context.log(`internal error in a claim: ${error.stack}`)
+          this.#frames?.send(FrameType.listenFailed, id, Buffer.from('EIO: the agent could not deal with this'))
+        })
         break
       case FrameType.unlisten:
         this.#context.claims.release(this.#claimant, id)
@@ -157,16 +148,21 @@ export class AgentSession {
   }
 
   #greet(body: Buffer): void {
-    let client = 'unknown'
-    try {
-      const said = JSON.parse(body.toString()) as { client?: unknown; arrivals?: unknown }
-      client = String(said.client).slice(0, 64)
-      if (typeof said.arrivals === 'number')
-        this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
-    } catch {
-      // An answer does no harm.
+    const read = readClientHello(body)
+    if ('wrong' in read) {
+      this.#context.log(`a client whose HELLO is refused: ${read.wrong}`)
+      const refusal = { protocol: PROTOCOL_VERSION, agent: this.#context.version, error: `EINVAL: ${read.wrong}` }
+      this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(refusal)))
+      this.#frames?.end()
+      return
     }
-    this.#context.log(`client is ${JSON.stringify(client)}`)
+    const { protocol, client, arrivals } = read.body
+    if (arrivals !== undefined)
+      this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
+    // The lower of the two is spoken; so far there is one.
+    this.#context.log(
+      `client is ${JSON.stringify(client.slice(0, 64))}, protocol ${Math.min(protocol, PROTOCOL_VERSION)}`,
+    )
     const hello: AgentHello = {
       protocol: PROTOCOL_VERSION,
       agent: this.#context.version,

@@ -1,14 +1,7 @@
 // The tunnel to our agent: docs/agent-protocol.md, the client's side.
 import type { Endpoint, IpAddress } from '../wire/address.ts'
-import {
-  AGENT_ID,
-  type AgentHello,
-  CONTROL_CHANNEL,
-  encodeAddress,
-  FrameType,
-  PROTOCOL_VERSION,
-  uint32,
-} from './control.ts'
+import { type AgentHello, readAgentHello } from './bodies.ts'
+import { AGENT_ID, CONTROL_CHANNEL, encodeAddress, FrameType, PROTOCOL_VERSION, uint32 } from './control.ts'
 import { TunnelError, UnsupportedError } from './errors.ts'
 import { failureOfErrno } from './failure.ts'
 import { CONTROL_WINDOW, FrameChannel } from './frame-channel.ts'
@@ -42,7 +35,7 @@ export class AgentTunnel extends SshTunnel {
   readonly #probes = new Map<number, () => void>()
   readonly #pings = new Map<number, (answered: boolean) => void>()
   #next = 1
-  #greeted: ((hello: AgentHello) => void) | undefined
+  #greeted: ((hello: AgentHello | string) => void) | undefined
 
   constructor(session: Session, transport: Transport, now: () => number) {
     super(session, transport, now)
@@ -73,17 +66,23 @@ export class AgentTunnel extends SshTunnel {
           ),
         )
       }, timeoutMs)
-      this.#greeted = (hello) => {
+      this.#greeted = (said) => {
         clearTimeout(timer)
-        this.measured(this.now() - started, true)
-        this.info = {
-          kind: 'agent',
-          version: String(hello.agent),
-          capabilities: { ...this.info.capabilities, ...hello.capabilities },
-          addresses: hello.addresses ?? [],
-          resolvConf: hello.resolvConf,
+        if (typeof said === 'string') {
+          reject(
+            new TunnelError(
+              'protocol',
+              `the agent in the shadow: ${said}`,
+              '`kt down`, then `kt up` makes a new shadow',
+            ),
+          )
+          this.fail(said)
+          return
         }
-        if (typeof hello.arrivals === 'number')
+        this.measured(this.now() - started, true)
+        const { agent: version, capabilities, addresses, resolvConf, arrivals } = said
+        this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
+        if (arrivals !== undefined)
           this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
         this.#warmUp(WARM_UP_PROBES)
         resolve()
@@ -212,9 +211,16 @@ export class AgentTunnel extends SshTunnel {
         this.#pinged(id, body[0] === 1)
         break
       case FrameType.hello:
-        this.#greeted?.(JSON.parse(body.toString()) as AgentHello)
+        this.#greeted?.(readHello(body))
         this.#greeted = undefined
         break
     }
   }
+}
+
+/** What the agent says of itself, or what is wrong with that. */
+function readHello(bytes: Buffer): AgentHello | string {
+  const read = readAgentHello(bytes)
+  if ('wrong' in read) return `its greeting cannot be read: ${read.wrong}`
+  return read.body.error === undefined ? read.body : `it refused this client: ${read.body.error}`
 }

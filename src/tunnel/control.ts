@@ -30,24 +30,6 @@ export const FRAME_HEADER = 9
 /** An address with its family, a port, and the largest UDP payload (RFC 768 in IPv4: 65,507) fit well. */
 export const MAX_FRAME = 65_600
 
-export interface AgentHello {
-  protocol: number
-  agent: string
-  session: string
-  addresses: string[]
-  resolvConf?: string
-  /** It understands ARRIVED, and sends it at most so many ms after 8 KiB have come. */
-  arrivals?: number
-  capabilities: { udp: boolean; ping: boolean; reset: boolean }
-}
-
-/** The body of LISTEN. */
-export interface ListenRequest {
-  port: number
-  protocol: 'TCP' | 'UDP'
-  match?: { header: string; value: string; prefix: boolean }
-}
-
 /** Ids of flows that the agent begins have this bit, those of the client do not. */
 export const AGENT_ID = 0x8000_0000
 

@@ -45,6 +45,12 @@ export class FrameChannel implements ChannelHandler {
     if (this.#waiting.length > 0 || !this.#channel?.open || !this.#channel.writeUrgent(frame)) this.#waiting.push(frame)
   }
 
+  /** Ends the channel behind what was sent. */
+  end(): void {
+    this.#leave()
+    this.#channel?.end()
+  }
+
   /** Sends a frame in this turn or not at all: false if there is no room. */
   sendNow(type: number, id: number, ...parts: Uint8Array[]): boolean {
     if (!this.#gather(type, id, parts)) return false

@@ -1,7 +1,8 @@
 // Ports of the shadow that this side has claimed: frames 16 to 21 of docs/agent-protocol.md, and the channels and flows of
 // datagrams which the agent opens for them.
 import { type Endpoint, IpAddress } from '../wire/address.ts'
-import { decodeAddress, FrameType, type ListenRequest } from './control.ts'
+import type { ListenRequest } from './bodies.ts'
+import { decodeAddress, FrameType } from './control.ts'
 import { TunnelError } from './errors.ts'
 import { errnoOfFailure } from './failure.ts'
 import type { FrameChannel } from './frame-channel.ts'
@@ -152,7 +153,12 @@ export class Listeners {
     const message = words.replace(/^[A-Z0-9]+: /, '')
     if (claim.active) claim.handler.onLost?.(message)
     else if (words.startsWith('EADDRINUSE')) claim.settle(inUse(message))
-    else claim.settle(new TunnelError('no-port', message, 'the shadow was started for other ports: begin anew'))
+    else {
+      const hint = words.startsWith('EINVAL')
+        ? 'choose another `--version-mark`, or begin anew'
+        : 'the shadow was started for other ports: begin anew'
+      claim.settle(new TunnelError('no-port', message, hint))
+    }
   }
 
   #onOpen(request: OpenRequest): boolean {

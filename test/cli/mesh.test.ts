@@ -28,7 +28,8 @@ it('manual: a label', () => {
 
 it('anything else is refused', () => {
   for (const mark of ['', ':a', 'a:', '*', 'a:*']) assert.throws(() => versionMark(mark), mark)
-  for (const mark of ['a b:c', 'ä:c', 'a:ü', 'a:b\tc']) assert.throws(() => config('auto', mark), mark)
+  for (const mark of ['a b:c', 'ä:c', 'a:ü', 'a:b\tc', 'host:web*', ':path:/', 'User-Agent:Mozilla*', 'te:trailers'])
+    assert.throws(() => config('auto', mark), mark)
   for (const mark of ['a b', '-a', 'a*', 'a/b/c:d', `${'a'.repeat(64)}`])
     assert.throws(() => config('manual', mark), mark)
 })

@@ -88,6 +88,13 @@ describe('WebSocket frames', () => {
     reserved[0] |= 0x40
     assert.throws(() => push(reserved), /reserved/)
     assert.throws(() => push(serverFrame(Opcode.ping, Buffer.alloc(126))), /too long/)
+    assert.throws(() => push(serverFrame(Opcode.close, Buffer.of(3))), /half a status/)
+    // RFC 6455 7.4.1 and 7.4.2: 1005, 1006 and 1015 are never sent, and nothing below 1000 is.
+    for (const code of [0, 999, 1004, 1005, 1006, 1015, 5000])
+      assert.throws(
+        () => push(serverFrame(Opcode.close, Buffer.of(code >> 8, code & 255))),
+        /a close frame with the status/,
+      )
   })
 })
 
@@ -147,6 +154,27 @@ class ForwardServer {
     ws.on('close', () => socket.destroy())
   }
 }
+
+it('a close frame without a status is answered with one without, another with its own', async () => {
+  for (const code of [undefined, 1000, 1011, 4001]) {
+    const http = createHttpServer()
+    const server = new WebSocketServer({ server: http, handleProtocols: () => 'v4.channel.k8s.io' })
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve))
+    const answered = new Promise((resolve, reject) =>
+      server.on('connection', (ws) => {
+        ws.on('error', reject)
+        ws.on('close', resolve)
+        ws.close(code)
+      }),
+    )
+    const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/`
+    const transport = pathTransport(await openWebSocketForward({ url, headers: {}, tls: { rejectUnauthorized: true } }))
+    assert.equal(await answered, code ?? 1005)
+    transport.destroy()
+    server.close()
+    http.close()
+  }
+})
 
 describe('port-forward', () => {
   let shadow: Shadow

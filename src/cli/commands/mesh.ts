@@ -1,6 +1,7 @@
 // `kt mesh`: the requests of one version come here, all others stay where they are, until Ctrl-C or `kt leave`.
 import { randomInt } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { unfitHeader } from '../../base/version-header.ts'
 import type { MeshConfig } from '../../control/holder.ts'
 import { oneOf } from './common.ts'
 import { type BackFlags, start, withBackOptions } from './exchange.ts'
@@ -72,10 +73,9 @@ export function meshConfig(mode: MeshConfig['mode'], mark: VersionMark | undefin
   }
   const header = mark?.key ?? HEADER
   const value = mark?.value ?? randomVersion()
-  // RFC 9110 5.1, 5.5.
-  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(header)) throw new Error(`${JSON.stringify(header)} cannot be a header`)
-  if (!/^[\x20-\x7e]{1,1000}$/.test(value)) throw new Error(`${JSON.stringify(value)} cannot be a header's value`)
   const prefix = value.endsWith('*')
+  const wrong = unfitHeader(header, prefix ? value.slice(0, -1) : value, prefix)
+  if (wrong !== undefined) throw new Error(wrong)
   return { mode, header, value: prefix ? value.slice(0, -1) : value, prefix }
 }
 

@@ -47,6 +47,19 @@ export interface FrameEvents {
   onClose(code: number, reason: string): void
 }
 
+/** RFC 6455 7.4.1: says within a program that a close frame had no status, and is never sent. */
+const NO_STATUS = 1005
+
+/** RFC 6455 7.4: which status a close frame may carry. */
+function mayBeSent(code: number): boolean {
+  return code >= 1000 && code < 5000 && code !== 1004 && code !== NO_STATUS && code !== 1006 && code !== 1015
+}
+
+/** The body that answers a close frame with this status: RFC 6455 5.5.1. */
+export function closeAnswer(code: number): Uint8Array {
+  return code === NO_STATUS ? new Uint8Array() : Uint8Array.of(code >>> 8, code & 255)
+}
+
 /** Reads frames of a server from a byte stream cut anywhere. Throws Error on a violation of RFC 6455. */
 export class FrameDecoder {
   readonly #events: FrameEvents
@@ -125,7 +138,9 @@ export class FrameDecoder {
     if (this.#opcode === Opcode.ping) this.#events.onPing(this.#control)
     else if (this.#opcode === Opcode.close) {
       const body = this.#control
-      const code = body.length >= 2 ? body.readUInt16BE(0) : 1005
+      if (body.length === 1) throw new Error('WebSocket: a close frame with half a status')
+      const code = body.length >= 2 ? body.readUInt16BE(0) : NO_STATUS
+      if (body.length >= 2 && !mayBeSent(code)) throw new Error(`WebSocket: a close frame with the status ${code}`)
       this.#events.onClose(code, body.subarray(2).toString())
     }
   }

@@ -6,7 +6,7 @@ import type { WebSocketTarget } from '../dial.ts'
 import { ForwardPath } from '../forward-path.ts'
 import type { Path } from '../path.ts'
 import type { Framing } from '../transport.ts'
-import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
+import { closeAnswer, FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
 import { openWebSocket } from './handshake.ts'
 
 const PROTOCOL = 'v4.channel.k8s.io'
@@ -59,7 +59,7 @@ export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs 
     onPing: (payload) => control(Opcode.pong, payload),
     onClose(code, reason) {
       // RFC 6455 5.5.1: a close frame is answered with one.
-      control(Opcode.close, Uint8Array.of(code >>> 8, code & 255))
+      control(Opcode.close, closeAnswer(code))
       path.lost(`port-forward: closed by the cluster (${reason || code})`)
       socket.end()
     },
