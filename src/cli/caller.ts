@@ -1,7 +1,6 @@
-// Who calls: the person behind sudo, their home and what of their environment counts.
+// Who calls: the person behind sudo, and their home.
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { resolve } from 'node:path'
 
 export interface Caller {
   uid: number
@@ -37,36 +36,4 @@ export function whoCalls(env: NodeJS.ProcessEnv = process.env): Caller {
 /** `user@machine`, for the cluster's annotations. */
 export function ownerOf(caller: Caller): string {
   return `${caller.name}@${hostname()}`
-}
-
-const passed = [
-  'KUBECONFIG',
-  'KT_LOG',
-  'XDG_STATE_HOME',
-  'HTTP_PROXY',
-  'HTTPS_PROXY',
-  'NO_PROXY',
-  'ALL_PROXY',
-  'http_proxy',
-  'https_proxy',
-  'no_proxy',
-  'all_proxy',
-]
-
-/** The part of the environment that the engine is given; KUBECONFIG's relative parts made absolute. */
-export function passedEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  const result: Record<string, string> = {}
-  for (const name of passed) {
-    const value = env[name]
-    if (value)
-      result[name] =
-        name === 'KUBECONFIG'
-          ? value
-              .split(':')
-              .filter(Boolean)
-              .map((p) => resolve(p))
-              .join(':')
-          : value
-  }
-  return result
 }

@@ -5,6 +5,8 @@ import type { Readable, Writable } from 'node:stream'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { Caller } from './caller.ts'
+import { connectedHere } from './connected.ts'
+import { callersEnvironment } from './environment.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
 import { programFile } from './programs.ts'
 
@@ -20,7 +22,7 @@ export interface HoldWords {
  * when it failed.
  */
 export async function hold(config: HoldConfig, caller: Caller, words: HoldWords): Promise<void> {
-  const holder = start(config, caller)
+  const holder = start({ ...config, connected: await connectedHere(caller) }, caller)
   let interrupted = 0
   let ready = false
   let told = false
@@ -71,7 +73,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
 
 /** A task of the holder's: resolves to the line with its result. Rejects with CliError. */
 export async function runTask(config: TaskConfig, caller: Caller): Promise<HolderLine> {
-  const holder = start(config, caller)
+  const holder = start({ ...config, connected: await connectedHere(caller) }, caller)
   let result: HolderLine | undefined
   holder.onLine((line) => {
     if (line.type === 'progress') printProgress(line)
@@ -98,7 +100,7 @@ function start(config: HolderConfig, caller: Caller): Holder {
     detached: true,
     // Under sudo it is still the person's kubeconfig, and nothing here needs root.
     ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
-    env: caller.sudo ? { ...process.env, HOME: caller.home, USER: caller.name, LOGNAME: caller.name } : process.env,
+    env: callersEnvironment(process.env, caller),
   })
   child.stdin.on('error', () => {}) // its end is seen on its output
   child.stdin.write(`${JSON.stringify(config)}\n`)

@@ -28,6 +28,9 @@ import { guardStream } from './terminal.ts'
 const program = new Command('kt')
   .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
   .version(VERSION, '-V, --version')
+  .option('-n, --namespace <name>', 'namespace that short names are looked up in')
+  .option('--context <name>', 'context of the kubeconfig')
+  .option('--kubeconfig <file>', 'kubeconfig to use')
   .option('--profile <name>', 'profile of `kt config` whose defaults to use')
   .exitOverride()
   .configureOutput({

@@ -1,23 +1,18 @@
-// Requests to the API server: JSON in and out, watches, errors as ClusterError. Plain node:https with what
-// client-node's KubeConfig says of credentials and proxies; its generated classes cost four times the start-up.
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+// Requests to the API server: JSON in and out, watches, errors as ClusterError. Plain node:https, since the classes of
+// @kubernetes/client-node cost four times the start-up.
+import type { IncomingMessage } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
-import type { TLSSocket } from 'node:tls'
-import { type Credentials, credentialsOf, explainUnauthorized } from './credentials.ts'
-import { clusterError, fromStatus, fromTransport, type Status } from './errors.ts'
+import { Agents } from './agents.ts'
+import { CredentialSource, type Credentials, type PluginMemory } from './credentials.ts'
+import { fromStatus, fromTransport, type Status } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
+import type { PluginSetting } from './plugin.ts'
 import { ClusterError } from './port.ts'
+import { unfitAnswer } from './refusal.ts'
+import { aborted, Cut, type RequestExtras, readBody, requestOnce } from './request.ts'
+import { nextTry } from './retry.ts'
 
-export interface RequestExtras {
-  query?: Record<string, string>
-  body?: unknown
-  /** For PATCH. */
-  contentType?: string
-  signal?: AbortSignal
-  /** Completes an error's sentence: `creating Job kt-shadow-x`. */
-  doing?: string
-}
+export { aborted, type RequestExtras }
 
 export interface ApiAnswer<T> {
   body: T
@@ -30,18 +25,34 @@ export interface WatchEvent<T> {
   object: T
 }
 
-const CONNECT_TIMEOUT_MS = 5_000
-// A webhook may hold a request for 30 s at most (admissionregistration.k8s.io/v1, timeoutSeconds).
-const ANSWER_TIMEOUT_MS = 35_000
+export interface ApiOptions {
+  /** How a person takes part when a credential plugin runs. Default: not at all. */
+  plugin?: PluginSetting
+  /** Default: this process's. */
+  memory?: PluginMemory
+  /** Resolves after so many ms, or when the signal aborts. */
+  sleep?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
+}
+
+interface Answer {
+  response: IncomingMessage
+  status: number
+  /** Undefined while it has not been read, which is so for a success only. */
+  body: unknown
+}
 
 export class Api {
   readonly #load: () => Kubeconfig
-  readonly #agents = new Set<Credentials['agent']>()
+  readonly #source: CredentialSource
+  readonly #sleep: NonNullable<ApiOptions['sleep']>
+  readonly #agents = new Agents()
   #current: Kubeconfig
 
   /** `load` is called again when credentials were refused: the files may have changed since. Throws as `load` does. */
-  constructor(load: () => Kubeconfig) {
+  constructor(load: () => Kubeconfig, { plugin, memory, sleep = wait }: ApiOptions = {}) {
     this.#load = load
+    this.#source = new CredentialSource(plugin ?? { terminal: () => undefined, said: () => {} }, memory)
+    this.#sleep = sleep
     this.#current = load()
   }
 
@@ -55,18 +66,15 @@ export class Api {
 
   /** Throws ClusterError for every answer that is not 2xx and for every failure to get one. */
   async send<T>(method: string, path: string, extras: RequestExtras = {}): Promise<ApiAnswer<T>> {
-    const response = await this.#open(method, path, extras)
-    const text = await readAll(response, this.#server(), this.#current.proxy)
-    const body = parseJson(text)
-    if (!isOk(response)) throw fromStatus(response.statusCode!, body, extras.doing ?? `${method} ${path}`)
+    const { response, status, body } = await this.#whole(method, path, extras)
+    if (!isOk(status)) throw fromStatus(status, body, extras.doing ?? `${method} ${path}`)
     return { body: body as T, serverTime: serverTime(response) }
   }
 
   /** As `send`, but a refusal is a value: for questions whose answer is the error (see ranges.ts). */
   async ask(method: string, path: string, extras: RequestExtras = {}): Promise<{ status: number; body: Status }> {
-    const response = await this.#open(method, path, extras)
-    const text = await readAll(response, this.#server(), this.#current.proxy)
-    return { status: response.statusCode!, body: parseJson(text) as Status }
+    const { status, body } = await this.#whole(method, path, extras)
+    return { status, body: body as Status }
   }
 
   /**
@@ -74,11 +82,9 @@ export class Api {
    * ERROR event (410: too old) is thrown.
    */
   async *watch<T>(path: string, query: Record<string, string>, signal: AbortSignal): AsyncGenerator<WatchEvent<T>> {
-    const response = await this.#open('GET', path, { query: { ...query, watch: 'true' }, signal })
-    if (!isOk(response)) {
-      const text = await readAll(response, this.#server(), this.#current.proxy)
-      throw fromStatus(response.statusCode!, parseJson(text), `watching ${path}`)
-    }
+    const asked = { query: { ...query, watch: 'true' }, signal }
+    const { response, status, body } = await this.#patiently('GET', signal, () => this.#accepted('GET', path, asked))
+    if (!isOk(status)) throw fromStatus(status, body, `watching ${path}`)
     try {
       for await (const line of lines(response)) {
         const event = JSON.parse(line) as WatchEvent<T>
@@ -90,7 +96,7 @@ export class Api {
       }
     } catch (error) {
       if (signal.aborted) throw aborted()
-      throw error instanceof ClusterError ? error : fromTransport(error as Error, this.#server(), this.#current.proxy)
+      throw this.#failed(error)
     } finally {
       response.destroy()
     }
@@ -98,145 +104,91 @@ export class Api {
 
   /** Fresh credentials for somebody else's connection. */
   credentials(): Promise<Credentials> {
-    return credentialsOf(this.#current)
+    return this.#source.get(this.#current)
   }
 
   /** Closes all connections, watches among them. */
   close(): void {
-    for (const agent of this.#agents) agent.destroy()
-    this.#agents.clear()
+    this.#agents.close()
   }
 
-  #server(): string {
-    return this.#current.identity.server
-  }
-
-  // One answer, its head read. A 401 gets a second try with the kubeconfig read anew (a rotated token, a plugin whose
-  // cached answer was revoked); so does what a connection that is closed cannot have done: reading, and what was not sent.
-  async #open(method: string, path: string, extras: RequestExtras): Promise<IncomingMessage> {
+  #whole(method: string, path: string, extras: RequestExtras): Promise<Answer> {
     // Without a name it would be all objects there are, which kt never means.
     if (method === 'DELETE' && /\/$|\/undefined$/.test(path)) throw new Error(`DELETE ${path} names no object`)
-    let credentials = await credentialsOf(this.#current)
-    let response = await this.#twice(method, path, extras, credentials)
-    if (response.statusCode !== 401) return response
-    response.resume()
-    this.#current = this.#load()
-    credentials = await credentialsOf(this.#current)
-    response = await this.#twice(method, path, extras, credentials)
-    if (response.statusCode !== 401) return response
-    const status = parseJson(await readAll(response, this.#server(), this.#current.proxy)) as Status
-    throw explainUnauthorized(this.#current, credentials, serverTime(response), status?.message ?? 'Unauthorized')
+    return this.#patiently(method, extras.signal, async () => {
+      const answer = await this.#accepted(method, path, extras)
+      return { ...answer, body: answer.body ?? (await readBody(answer.response)) }
+    })
   }
 
-  async #twice(
-    method: string,
-    path: string,
-    extras: RequestExtras,
-    credentials: Credentials,
-  ): Promise<IncomingMessage> {
-    let failure: Error | undefined
-    for (let tries = 0; tries < 2; tries++) {
-      try {
-        return await this.#once(method, path, extras, credentials)
-      } catch (error) {
-        if (!(error instanceof NothingDone)) throw error
-        failure = error.reason
+  /** Tries again where nothing has been changed yet: see retry.ts. */
+  async #patiently(method: string, signal: AbortSignal | undefined, ask: () => Promise<Answer>): Promise<Answer> {
+    for (let tries = 1, waitedMs = 0; ; tries++) {
+      const result = await ask().catch((error: unknown) => {
+        // An answer to a GET that did not come whole can be asked for again.
+        if (error instanceof Cut && (method === 'GET' || !error.sent)) return error
+        throw this.#failed(error)
+      })
+      const outcome =
+        result instanceof Cut ? 'cut' : { status: result.status, retryAfter: result.response.headers['retry-after'] }
+      const ms = nextTry(outcome, method, tries, waitedMs)
+      if (ms === undefined) {
+        if (result instanceof Cut) throw this.#failed(result)
+        return result
       }
+      waitedMs += ms
+      if (ms > 0) await this.#sleep(ms, signal)
+      if (signal?.aborted) throw aborted()
     }
-    throw failure
   }
 
-  #once(method: string, path: string, extras: RequestExtras, credentials: Credentials): Promise<IncomingMessage> {
-    const { query, body, signal } = extras
-    const { proxy } = this.#current
-    const server = this.#server()
-    const url = new URL(server)
-    url.pathname = url.pathname.replace(/\/$/, '') + path // a server may have a path (Rancher)
-    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
-    this.#agents.add(credentials.agent)
-    const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-    if (signal?.aborted) {
-      reject(aborted())
-      return promise
+  // A 401 gets a second try with the kubeconfig read anew (a rotated token), and with another answer of the plugin (its
+  // last one may have been revoked).
+  async #accepted(method: string, path: string, extras: RequestExtras): Promise<Answer> {
+    for (let first = true; ; first = false) {
+      const credentials = await this.#source.get(this.#current)
+      const { server } = this.#current.identity
+      const agent = this.#agents.get(server, this.#current.proxy, credentials.tls)
+      const response = await requestOnce({ ...credentials, server, agent }, method, path, extras)
+      const status = response.statusCode!
+      const body = isOk(status) ? undefined : await readBody(response)
+      if (status === 401 && first) {
+        await this.#source.refused(credentials)
+        this.#current = this.#load()
+        continue
+      }
+      const unfit = isOk(status) ? undefined : unfitAnswer(this.#current, credentials, response, body)
+      if (unfit) throw unfit
+      return { response, status, body }
     }
-    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-      ...credentials.tls,
-      method,
-      agent: credentials.agent,
-      headers: {
-        ...credentials.headers,
-        accept: 'application/json',
-        'user-agent': 'kt',
-        ...(payload && { 'content-type': extras.contentType ?? 'application/json', 'content-length': payload.length }),
-      },
-    })
-    let timer = setTimeout(() => request.destroy(late('ETIMEDOUT')), CONNECT_TIMEOUT_MS)
-    let sent = false
-    const connected = () => {
-      sent = true
-      clearTimeout(timer)
-      timer = setTimeout(() => request.destroy(late('ETIMEDOUT')), ANSWER_TIMEOUT_MS)
-    }
-    const abort = () => request.destroy(aborted())
-    signal?.addEventListener('abort', abort)
-    request.on('socket', (socket) => {
-      // A proxy's agent hands over sockets on which TLS is up already.
-      const waiting = socket.connecting || (socket as TLSSocket & { secureConnecting?: boolean }).secureConnecting
-      if (!waiting) connected()
-      else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', connected)
-    })
-    request.on('response', (response) => {
-      clearTimeout(timer)
-      response.once('close', () => signal?.removeEventListener('abort', abort))
-      resolve(response)
-    })
-    request.on('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-      if (error instanceof ClusterError) return reject(error)
-      const closed = error.code === 'ECONNRESET' || error.code === 'EPIPE'
-      const reason = fromTransport(error, server, proxy)
-      reject(closed && (method === 'GET' || !sent) ? new NothingDone(reason) : reason)
-    })
-    request.end(payload)
-    return promise
+  }
+
+  /** Whatever went wrong on the way, as a ClusterError. */
+  #failed(error: unknown): ClusterError {
+    if (error instanceof ClusterError) return error
+    const reason = error instanceof Cut ? error.reason : (error as Error)
+    return fromTransport(reason, this.#current)
   }
 }
 
-/** The connection was closed, and the request changed nothing. */
-class NothingDone extends Error {
-  readonly reason: Error
-
-  constructor(reason: Error) {
-    super(reason.message)
-    this.reason = reason
-  }
-}
-
-/** The error of what was given up on purpose. */
-export function aborted(): ClusterError {
-  return clusterError('gone', 'given up, since kt is ending', 'nothing to do')
-}
-
-function late(code: string): Error {
-  return Object.assign(new Error('no answer in time'), { code })
-}
-
-function isOk(response: IncomingMessage): boolean {
-  return response.statusCode! >= 200 && response.statusCode! < 300
+function isOk(status: number): boolean {
+  return status >= 200 && status < 300
 }
 
 function serverTime(response: IncomingMessage): number {
   return Date.parse(response.headers.date ?? '')
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text // a proxy's page, say
-  }
+function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done)
+  })
 }
 
 async function* lines(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
@@ -247,14 +199,4 @@ async function* lines(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {
     rest = parts.pop()!
     for (const part of parts) if (part !== '') yield part
   }
-}
-
-async function readAll(response: IncomingMessage, server: string, proxy: string | undefined): Promise<string> {
-  const chunks: Buffer[] = []
-  try {
-    for await (const chunk of response) chunks.push(chunk as Buffer)
-  } catch (error) {
-    throw error instanceof ClusterError ? error : fromTransport(error as Error, server, proxy)
-  }
-  return Buffer.concat(chunks).toString()
 }

@@ -15,6 +15,7 @@ import type {
   RunRequest,
 } from './back-port.ts'
 import { type Method, making, type Reply, type Request } from './messages.ts'
+import type { PluginAnswer, PluginSetting } from './plugin.ts'
 import {
   type ClusterClient,
   ClusterError,
@@ -41,6 +42,8 @@ export interface ClusterClientOptions {
   prefix?: string[]
   /** File with the agent's program, default dist/agent.cjs. */
   agentBundle?: string
+  /** How a person takes part when a credential plugin runs. Default: not at all. */
+  plugin?: PluginSetting
 }
 
 const IDLE_MS = 10_000
@@ -67,6 +70,8 @@ class WorkerClient implements ClusterClient {
   readonly #selection: ClusterSelection
   readonly #options: ClusterClientOptions
   readonly #calls = new Map<number, Call>()
+  /** What credential plugins answered, for the workers to come. */
+  readonly #kept = new Map<string, PluginAnswer>()
   #worker: ChildProcess | undefined
   #idle: NodeJS.Timeout | undefined
   #lastId = 0
@@ -217,14 +222,15 @@ class WorkerClient implements ClusterClient {
     this.#worker.channel?.ref()
     const abort = () => this.#send({ type: 'abort', id })
     signal?.addEventListener('abort', abort)
-    this.#send({ type: 'call', id, method, argument })
+    this.#send({ type: 'call', id, method, argument, terminal: this.#options.plugin?.terminal() })
     return promise.finally(() => signal?.removeEventListener('abort', abort))
   }
 
   #start(): ChildProcess {
     const { prefix = [], env = process.env, agentBundle = neighbours.agent } = this.#options
     const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
-    const worker = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    const { NODE_OPTIONS: nodeOptions, ...rest } = env
+    const worker = spawn(command, args, { env: rest, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
     let complaint = ''
     worker.stderr!.setEncoding('utf8').on('data', (text) => {
       complaint = (complaint + text).slice(-2000)
@@ -247,7 +253,7 @@ class WorkerClient implements ClusterClient {
     // `close` and not `exit`: what it said on stderr is read by then.
     worker.once('close', (code, signal) => over(signal ?? `exit code ${code}`))
     this.#worker = worker
-    this.#send({ type: 'open', selection: this.#selection, agentBundle })
+    this.#send({ type: 'open', selection: this.#selection, agentBundle, kept: [...this.#kept], nodeOptions })
     return worker
   }
 
@@ -266,6 +272,13 @@ class WorkerClient implements ClusterClient {
         break
       case 'event':
         this.#calls.get(reply.id)?.event?.(reply.event)
+        break
+      case 'said':
+        this.#options.plugin?.said(reply.line)
+        break
+      case 'kept':
+        if (reply.answer) this.#kept.set(reply.id, reply.answer)
+        else this.#kept.delete(reply.id)
         break
       case 'result':
         this.#take(reply.id)?.resolve(reply.value)

@@ -1,124 +1,233 @@
-// What a request needs to be let in: headers, TLS material, agent. @kubernetes/client-node makes it of the kubeconfig
-// (client certificates, tokens, exec plugins, OIDC, proxies); its failures get words here.
-import { X509Certificate } from 'node:crypto'
-import type { Agent, RequestOptions } from 'node:https'
-import { clusterError } from './errors.ts'
+// What a request needs to be let in: headers and TLS material, from the user of the kubeconfig. What is a file is read
+// at each use; what a plugin answered is kept until it expires or is refused.
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { tokenOfProvider } from './auth-provider.ts'
+import { PluginError } from './command.ts'
+import { clusterError, withSudoHint } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
-import type { ClusterError } from './port.ts'
+import type { Impersonation, Material, User } from './kubeconfig-entry.ts'
+import { FileError, readNamedFile } from './named-file.ts'
+import { type PluginAnswer, type PluginSetting, runPlugin } from './plugin.ts'
+import type { PortForwardEndpoint } from './port.ts'
 
-/** For one request; tokens and certificates of plugins expire, so ask again for the next. */
-export interface Credentials {
-  headers: Record<string, string>
-  tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
-  agent: Agent
+/** For one request; tokens and certificates expire, so ask again for the next. */
+export type Credentials = Pick<PortForwardEndpoint, 'headers' | 'tls'>
+
+interface Kept {
+  answer: Promise<PluginAnswer>
+  expires: number
 }
 
-// An exec plugin may ask an identity provider across the world, or wait for a person who is not there.
-const PLUGIN_TIMEOUT_MS = 60_000
+/** Answers of plugins that outlive this process: `undefined` forgets one. */
+export interface PluginMemory {
+  recall(id: string): PluginAnswer | undefined
+  keep(id: string, answer: PluginAnswer | undefined): void
+}
 
-/** Throws ClusterError `credentials` or `kubeconfig-invalid`. */
-export async function credentialsOf(kubeconfig: Kubeconfig): Promise<Credentials> {
-  const options: RequestOptions & { headers: Record<string, string> } = { headers: {} }
+/** Gets credentials. A plugin runs once at a time, whoever waits for it. */
+export class CredentialSource {
+  readonly #setting: PluginSetting
+  readonly #memory: PluginMemory | undefined
+  readonly #now: () => number
+  /** By plugin. */
+  readonly #kept = new Map<string, Kept>()
+
+  constructor(setting: PluginSetting, memory?: PluginMemory, now: () => number = Date.now) {
+    this.#setting = setting
+    this.#memory = memory
+    this.#now = now
+  }
+
+  /** Rejects with ClusterError `credentials` or `kubeconfig-invalid`. */
+  async get(kubeconfig: Kubeconfig): Promise<Credentials> {
+    const { user, cluster } = kubeconfig
+    const ca = pem(cluster.ca, `the certificate-authority of ${cluster.where}`)
+    let cert = pem(user.cert, `the client-certificate of ${user.where}`)
+    let key = pem(user.key, `the client-key of ${user.where}`)
+    let [authorization, whose] = authorizationOf(user)
+    if (authorization === undefined && user.exec) {
+      const answer = await this.#ask(kubeconfig, ca)
+      whose = `the token of the credential plugin ${JSON.stringify(user.exec.command)}`
+      if (answer.token) authorization = `Bearer ${answer.token}`
+      cert = answer.cert ?? cert
+      key = answer.key ?? key
+    } else if (authorization === undefined && user.authProvider) {
+      const token = await this.#provided(kubeconfig)
+      if (token) authorization = `Bearer ${token}`
+      whose = `the token of the auth-provider of ${user.where}`
+    }
+    if (authorization !== undefined) authorization = sendable(authorization, whose)
+    checkPair(cert, key, user)
+    return {
+      headers: {
+        ...(authorization !== undefined && { Authorization: authorization }),
+        ...(user.impersonate && impersonationHeaders(user.impersonate, user.where)),
+      },
+      tls: {
+        ...(ca !== undefined && { ca }),
+        ...(cert !== undefined && { cert }),
+        ...(key !== undefined && { key }),
+        ...(cluster.tlsServerName && { servername: cluster.tlsServerName }),
+        rejectUnauthorized: !cluster.skipTlsVerify,
+      },
+    }
+  }
+
+  /** The API server did not accept these: a plugin is asked again, unless it has been meanwhile. */
+  async refused({ headers, tls }: Credentials): Promise<void> {
+    for (const [plugin, { answer }] of this.#kept) {
+      const { token, cert } = await answer.catch(() => ({ token: undefined, cert: undefined }))
+      const used = token ? headers['Authorization'] === `Bearer ${token}` : cert !== undefined && cert === tls.cert
+      if (used && this.#kept.get(plugin)?.answer === answer) this.#forget(plugin)
+    }
+  }
+
+  async #ask({ user, cluster, env }: Kubeconfig, caText: string | undefined): Promise<PluginAnswer> {
+    const plugin = user.exec!
+    const id = JSON.stringify([plugin, plugin.provideClusterInfo && cluster.server])
+    let kept = this.#kept.get(id) ?? this.#recalled(id)
+    if (!kept || kept.expires <= this.#now()) {
+      kept = {
+        answer: runPlugin(plugin, { ...cluster, caText }, env, this.#setting),
+        expires: Number.POSITIVE_INFINITY,
+      }
+      this.#keep(id, kept)
+    }
+    try {
+      return await kept.answer
+    } catch (error) {
+      if (!(error instanceof PluginError)) throw error
+      const hint = plugin.installHint?.trim().split('\n')[0]
+      const advice = error.notFound ? (hint ?? 'install it, or check its path in the kubeconfig') : undefined
+      const text = `the credential plugin ${JSON.stringify(plugin.command)} of user ${JSON.stringify(user.name)} ${error.message}`
+      throw withSudoHint(clusterError('credentials', text, advice), env)
+    }
+  }
+
+  #keep(id: string, kept: Kept): void {
+    this.#kept.set(id, kept)
+    kept.answer.then(
+      (answer) => {
+        kept.expires = answer.expires ?? Number.POSITIVE_INFINITY
+        this.#memory?.keep(id, answer)
+      },
+      () => {
+        if (this.#kept.get(id) === kept) this.#kept.delete(id)
+      },
+    )
+  }
+
+  #recalled(id: string): Kept | undefined {
+    const answer = this.#memory?.recall(id)
+    if (!answer) return undefined
+    const kept = { answer: Promise.resolve(answer), expires: answer.expires ?? Number.POSITIVE_INFINITY }
+    this.#kept.set(id, kept)
+    return kept
+  }
+
+  #forget(id: string): void {
+    this.#kept.delete(id)
+    this.#memory?.keep(id, undefined)
+  }
+
+  async #provided({ user, env }: Kubeconfig): Promise<string | undefined> {
+    try {
+      return await tokenOfProvider(user.authProvider!, env, this.#setting.said)
+    } catch (error) {
+      const what = error instanceof PluginError ? 'the command of its auth-provider ' : ''
+      const text = `no credentials for user ${JSON.stringify(user.name)}: ${what}${(error as Error).message}`
+      throw withSudoHint(clusterError('credentials', text), env)
+    }
+  }
+}
+
+/** `Authorization` of what the kubeconfig holds itself, and whose it is. Throws ClusterError. */
+function authorizationOf(user: User): [value: string | undefined, whose: string] {
+  const { tokenFile, token, username, password, where } = user
+  if (tokenFile !== undefined) {
+    try {
+      const text = readNamedFile(tokenFile).trim()
+      if (text === '') throw new FileError('is empty')
+      return [`Bearer ${text}`, `the token in ${tokenFile}`]
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error
+      // As client-go: the token beside it is then as good as any.
+      if (token === undefined)
+        throw clusterError('kubeconfig-invalid', `the tokenFile ${tokenFile} of ${where} ${error.message}`)
+    }
+  }
+  if (token !== undefined) return [`Bearer ${token}`, `the token of ${where}`]
+  if (username || password)
+    return [`Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`, `the password of ${where}`]
+  return [undefined, '']
+}
+
+/** Throws ClusterError that names the file. */
+function pem(material: Material | undefined, what: string): string | undefined {
+  if (!material) return undefined
+  const shown = 'file' in material ? `${what}, ${material.file},` : what
+  const invalid = (why: string) => clusterError('kubeconfig-invalid', `${shown} ${why}`)
+  let text: string
   try {
-    await limit(kubeconfig.config.applyToHTTPSOptions(options), PLUGIN_TIMEOUT_MS)
+    text = 'data' in material ? material.data : readNamedFile(material.file)
   } catch (error) {
-    throw refused(error as Error, kubeconfig)
+    if (error instanceof FileError) throw invalid(error.message)
+    throw error
   }
-  const agent = options.agent as Agent & { keepAlive: boolean }
-  agent.keepAlive = true // client-node makes it without, which costs a TLS handshake a request
-  if (options.auth) options.headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`
+  if (!text.includes('-----BEGIN ')) throw invalid('is not in the PEM format')
+  return text
+}
+
+/** What TLS would refuse with the words of a library. */
+function checkPair(cert: string | undefined, key: string | undefined, { where }: User): void {
+  if ((cert === undefined) !== (key === undefined))
+    throw clusterError(
+      'kubeconfig-invalid',
+      `${where} has a client ${cert ? 'certificate without a key' : 'key without a certificate'}`,
+    )
+  if (cert === undefined || key === undefined) return
+  let what = 'certificate'
+  try {
+    const certificate = new X509Certificate(cert)
+    what = 'key'
+    const own = createPrivateKey(key)
+    if (certificate.checkPrivateKey(own)) return
+  } catch (error) {
+    throw clusterError(
+      'kubeconfig-invalid',
+      `the client ${what} of ${where} cannot be read: ${(error as Error).message}`,
+    )
+  }
+  throw clusterError(
+    'kubeconfig-invalid',
+    `the client certificate and the client key of ${where} do not belong together`,
+  )
+}
+
+/** `value` as its bytes go out. RFC 9110 5.5: a line break in it would begin another header. Throws ClusterError. */
+function sendable(value: string, what: string): string {
+  const bad = /[\x00-\x08\x0a-\x1f\x7f]/.exec(value)
+  if (!bad) return Buffer.from(value).toString('latin1')
+  const kind = /[\r\n]/.test(bad[0]) ? 'a line break' : 'a control character'
+  const hint = 'copy it again, without what is around it'
+  throw clusterError('kubeconfig-invalid', `${what} holds ${kind}, which cannot be sent`, hint)
+}
+
+function impersonationHeaders({ user, uid, groups, extra }: Impersonation, where: string): Credentials['headers'] {
+  const checked = (value: string) => sendable(value, `what ${where} is to act as`)
+  // client-go's transport/round_trippers.go: names of extra fields are escaped as in a URL.
+  const escaped = (key: string) =>
+    Buffer.from(key)
+      .toString('latin1')
+      .replace(/[^!#$&'*+.^_`|~0-9A-Za-z-]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
   return {
-    headers: options.headers,
-    tls: {
-      ...pem('ca', options.ca),
-      ...pem('cert', options.cert),
-      ...pem('key', options.key),
-      ...(options.servername && { servername: options.servername }),
-      rejectUnauthorized: options.rejectUnauthorized ?? true,
-    },
-    agent,
-  }
-}
-
-/** Words for a 401: when what was shown had expired at `serverTime` (ms), it says so. */
-export function explainUnauthorized(
-  kubeconfig: Kubeconfig,
-  { headers, tls }: Credentials,
-  serverTime: number,
-  message: string,
-): ClusterError {
-  const { user } = kubeconfig.identity
-  const expired = (what: string, when: Date) =>
-    clusterError('credentials', `the ${what} of user ${JSON.stringify(user)} expired on ${when.toISOString()}`)
-  if (tls.cert) {
-    const validTo = certificateEnd(tls.cert)
-    if (validTo && validTo.getTime() < serverTime) return expired('client certificate', validTo)
-  }
-  const token = /^Bearer (.+)$/.exec(headers['Authorization'] ?? '')?.[1]
-  const end = token && tokenEnd(token)
-  if (end && end.getTime() < serverTime) return expired('token', end)
-  if (!token && !tls.cert && !headers['Authorization'])
-    return clusterError('credentials', `user ${JSON.stringify(user)} of the kubeconfig has no credentials: ${message}`)
-  return clusterError('credentials', `the API server does not accept user ${JSON.stringify(user)}: ${message}`)
-}
-
-function pem(key: 'ca' | 'cert' | 'key', value: RequestOptions['ca'] | RequestOptions['key']) {
-  return value === undefined || value === null ? {} : { [key]: String(value) }
-}
-
-function certificateEnd(cert: string): Date | undefined {
-  try {
-    return new Date(new X509Certificate(cert).validTo)
-  } catch {
-    return undefined // not a certificate: then the API server's own words have to do
-  }
-}
-
-// RFC 7519 4.1.4: `exp`, seconds since 1970.
-function tokenEnd(token: string): Date | undefined {
-  try {
-    const { exp } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { exp?: number }
-    return typeof exp === 'number' ? new Date(exp * 1000) : undefined
-  } catch {
-    return undefined // an opaque token
-  }
-}
-
-function refused(error: NodeJS.ErrnoException, { config, identity }: Kubeconfig): ClusterError {
-  const user = config.getCurrentUser()
-  const name = JSON.stringify(identity.user)
-  if (user?.exec) {
-    const command = JSON.stringify(String(user.exec.command))
-    const hint = typeof user.exec.installHint === 'string' ? user.exec.installHint.trim().split('\n')[0] : undefined
-    if (error.code === 'ENOENT' || error.code === 'EACCES')
-      return clusterError(
-        'credentials',
-        `the credential plugin ${command} of user ${name} cannot be run (${error.code})`,
-        hint ?? 'install it, or check its path in the kubeconfig',
-      )
-    return clusterError('credentials', `the credential plugin ${command} of user ${name} failed: ${lastLine(error)}`)
-  }
-  // Certificates and keys named as files are read at each use.
-  if (error.code === 'ENOENT' || error.code === 'EACCES')
-    return clusterError('kubeconfig-invalid', `user ${name}: ${error.path} cannot be read (${error.code})`)
-  return clusterError('credentials', `no credentials for user ${name}: ${lastLine(error)}`)
-}
-
-function lastLine(error: Error): string {
-  const lines = error.message.split('\n').filter((line) => line.trim() !== '')
-  if (error instanceof SyntaxError) return `its answer is no JSON (${lines.at(-1)})`
-  if (error instanceof TypeError) return 'its answer has no status with a token or certificate'
-  return lines.at(-1)?.trim() ?? 'it said nothing'
-}
-
-async function limit<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms / 1000} s`)), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
+    'Impersonate-User': checked(user),
+    ...(uid && { 'Impersonate-Uid': checked(uid) }),
+    ...(groups.length > 0 && { 'Impersonate-Group': groups.map(checked) }),
+    ...Object.fromEntries(
+      Object.entries(extra)
+        .filter(([, values]) => values.length > 0)
+        .map(([key, values]) => [`Impersonate-Extra-${escaped(key)}`, values.map(checked)]),
+    ),
   }
 }

@@ -1,4 +1,6 @@
 // From what the API server, TLS and the sockets say to the few errors a user can act on.
+import { ToldError } from '../base/told-error.ts'
+import type { Kubeconfig } from './kubeconfig.ts'
 import { ClusterError, type ClusterErrorCode } from './port.ts'
 
 /** A meta/v1 Status, the body of every refused request. */
@@ -39,6 +41,16 @@ export function clusterError(code: ClusterErrorCode, message: string, hint = hin
   return new ClusterError(code, oneLine(message), hint)
 }
 
+/**
+ * Under sudo, what a credential plugin or a proxy needs of the environment is often gone: then that is what to do first.
+ * `env` is what kt was started with.
+ */
+export function withSudoHint(error: ClusterError, env: Record<string, string | undefined>): ClusterError {
+  if (env['SUDO_USER'] === undefined) return error
+  const hint = 'sudo keeps little of the environment: `kt up` without sudo keeps it and asks for root itself'
+  return new ClusterError(error.code, error.message, `${error.hint}; ${hint}`)
+}
+
 /** What a refused request means. `doing` completes "while ...": `creating Job kt-shadow-x`. */
 export function fromStatus(httpStatus: number, body: unknown, doing: string): ClusterError {
   const status: Status = typeof body === 'object' && body !== null ? body : {}
@@ -68,8 +80,14 @@ export function fromStatus(httpStatus: number, body: unknown, doing: string): Cl
       // A webhook that does not answer is a refusal of this request; the rest is the API server's own trouble.
       if (/webhook/.test(message)) return clusterError('admission', message)
       return clusterError('unreachable', `the API server cannot serve this now (${httpStatus}): ${message}`)
+    case 410:
+      return clusterError('gone', `${doing}: ${message}`)
     default:
-      return clusterError('internal', `${doing}: the API server answered ${httpStatus}: ${message}`)
+      return clusterError(
+        'unreachable',
+        `${doing}: the API server, or what lies before it, answered ${httpStatus}: ${message}`,
+        "check the kubeconfig's server, and the proxy to it; `kubectl version` needs the same way",
+      )
   }
 }
 
@@ -84,20 +102,35 @@ const unreachable: Record<string, string> = {
   EAI_AGAIN: 'has a name that cannot be looked up now',
 }
 
-/** What a connection that failed means. `where` is the API server's URL. */
+/** What a connection that failed means. */
 export function fromTransport(
   error: Error & { code?: string },
-  where: string,
-  proxy: string | undefined,
+  { identity, proxy, env }: Pick<Kubeconfig, 'proxy' | 'env'> & { identity: { server: string } },
 ): ClusterError {
+  // What the way through a proxy says of itself.
+  if (error instanceof ToldError) return withSudoHint(clusterError('unreachable', error.message, error.hint), env)
   const code = error.code ?? ''
+  const said = error.message.split('\n')[0]
   const server = proxy
-    ? `the API server ${where} behind the proxy ${withoutPassword(proxy)}`
-    : `the API server ${where}`
-  if (unreachable[code]) return clusterError('unreachable', `${server} ${unreachable[code]}`)
+    ? `the API server ${identity.server} behind the proxy ${withoutPassword(proxy)}`
+    : `the API server ${identity.server}`
+  const lost = (why: string) => withSudoHint(clusterError('unreachable', `${server} ${why}`), env)
+  if (unreachable[code]) return lost(unreachable[code])
+  if (/wrong.version.number|packet.length.too.long/i.test(`${code} ${said}`))
+    return clusterError(
+      'tls',
+      `${server} does not speak TLS`,
+      "check the kubeconfig's server: host, port, and http or https",
+    )
   if (/^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_|SELF_SIGNED|DEPTH_ZERO|CERT_|EPROTO|HOSTNAME_MISMATCH)/.test(code))
-    return clusterError('tls', `${server} is not trusted: ${error.message.split('\n')[0]}`)
-  return clusterError('unreachable', `${server}: ${error.message.split('\n')[0]}`)
+    return clusterError('tls', `${server} is not trusted: ${said}`)
+  if (code.startsWith('HPE_'))
+    return clusterError(
+      'unreachable',
+      `${server} does not speak HTTP`,
+      "check the kubeconfig's server: host, port, and http or https",
+    )
+  return lost(`cannot be used: ${said}`)
 }
 
 // `jobs.batch is forbidden: User "x" cannot create resource "jobs" in API group "batch" in the namespace "y"`: the
@@ -107,7 +140,7 @@ function right(message: string): string {
 }
 
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//')
+  return url.replace(/\/\/.*@/, '//')
 }
 
 function oneLine(text: string): string {

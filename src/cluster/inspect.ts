@@ -4,6 +4,7 @@ import type { V1Job, V1Namespace, V1ResourceQuota } from '@kubernetes/client-nod
 import { Api } from './api.ts'
 import { fromStatus } from './errors.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
+import type { PluginSetting } from './plugin.ts'
 import { ClusterError, type ClusterIdentity, type ClusterSelection, type Ranges, type ShadowOptions } from './port.ts'
 import { discoverRanges } from './ranges.ts'
 import { may, type Right } from './rights.ts'
@@ -48,8 +49,8 @@ export class Inspection {
   readonly identity: Omit<ClusterIdentity, 'serverAddresses'>
   readonly #api: Api
 
-  constructor(selection: ClusterSelection, env: Environment) {
-    this.#api = new Api(() => loadKubeconfig(selection, env))
+  constructor(selection: ClusterSelection, env: Environment, plugin?: PluginSetting) {
+    this.#api = new Api(() => loadKubeconfig(selection, env), { plugin })
     this.identity = this.#api.kubeconfig.identity
   }
 

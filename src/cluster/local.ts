@@ -4,7 +4,7 @@ import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
-import { Api } from './api.ts'
+import { Api, type ApiOptions } from './api.ts'
 import { beginExchange, beginRun } from './back/begin.ts'
 import type { BackContext } from './back/context.ts'
 import { removeExchange, renewLease, replaceShadow, restoreExchange, watchExchange } from './back/hold.ts'
@@ -45,6 +45,8 @@ export interface LocalOptions {
   agentBundle: string
   /** See ShadowDependencies. */
   patienceMs?: [number, number]
+  /** See ApiOptions. */
+  api?: ApiOptions
 }
 
 /** Everything in this process. Nothing is read before the first call. */
@@ -207,7 +209,7 @@ export class LocalClusterClient implements ClusterClient {
   }
 
   #connect(): Api {
-    this.#api ??= new Api(() => loadKubeconfig(this.#selection, this.#options.env))
+    this.#api ??= new Api(() => loadKubeconfig(this.#selection, this.#options.env), this.#options.api)
     return this.#api
   }
 }

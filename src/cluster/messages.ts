@@ -1,5 +1,6 @@
 // What crosses the border between client.ts and worker.ts: JSON over Node's IPC channel.
 import type { BackEvent } from './back-port.ts'
+import type { PluginAnswer } from './plugin.ts'
 import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './port.ts'
 
 export type Method = Exclude<keyof ClusterClient, 'close'>
@@ -21,10 +22,17 @@ export const ending: ReadonlySet<Method> = new Set<Method>([
   'removeLeftovers',
 ])
 
-/** To the worker. `open` comes first, once. */
+/** To the worker. `open` comes first, once; `nodeOptions` are for credential plugins, not for the worker. */
 export type Request =
-  | { type: 'open'; selection: ClusterSelection; agentBundle: string }
-  | { type: 'call'; id: number; method: Method; argument?: unknown }
+  | {
+      type: 'open'
+      selection: ClusterSelection
+      agentBundle: string
+      kept: [string, PluginAnswer][]
+      nodeOptions?: string
+    }
+  /** `terminal`: of the person who waits for it, if there is one. */
+  | { type: 'call'; id: number; method: Method; argument?: unknown; terminal?: string }
   | { type: 'abort'; id: number }
 
 /** To the client. Each call ends with one `result` or `error`. */
@@ -33,4 +41,8 @@ export type Reply =
   | { type: 'dialable'; id: number; shadow: ShadowHandle }
   | { type: 'event'; id: number; event: BackEvent }
   | { type: 'result'; id: number; value?: unknown }
+  /** A line of a credential plugin's standard error. */
+  | { type: 'said'; line: string }
+  /** A plugin's answer for the next worker, too; without one it is forgotten. */
+  | { type: 'kept'; id: string; answer?: PluginAnswer }
   | { type: 'error'; id: number; code: ClusterErrorCode; message: string; hint: string }

@@ -1,6 +1,6 @@
 // Names of what there is, for completion: quick, in this process, and with nothing but what this user may list.
 import { Api } from './api.ts'
-import { type Environment, loadKubeconfig } from './kubeconfig.ts'
+import { contextNames, type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type { ClusterSelection } from './port.ts'
 
 export type NameKind = 'contexts' | 'namespaces' | 'services' | 'deployments' | 'statefulsets' | 'pods'
@@ -12,9 +12,8 @@ const MOST = '500'
 export async function listNames(kind: NameKind, selection: ClusterSelection, env: Environment): Promise<string[]> {
   // A context that is not there must not keep the others from being named.
   const { context: _, ...rest } = selection
-  const load = () => loadKubeconfig(kind === 'contexts' ? rest : selection, env)
-  if (kind === 'contexts') return load().config.contexts.map(({ name }) => name)
-  const api = new Api(load)
+  if (kind === 'contexts') return contextNames(rest, env)
+  const api = new Api(() => loadKubeconfig(selection, env))
   try {
     const { namespace } = api.kubeconfig.identity
     const path = {

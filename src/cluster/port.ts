@@ -12,6 +12,8 @@ export interface ClusterSelection {
   kubeconfig?: string
   context?: string
   namespace?: string
+  /** What a running `kt up` is connected to: in the same context its namespace comes before the context's own. */
+  connected?: { context: string; server: string; namespace: string }
 }
 
 /** The selection after the kubeconfig has been read. */
@@ -43,7 +45,8 @@ export interface Ranges {
 /** All that a WebSocket to the API server needs; fresh for every connection (tokens expire). */
 export interface PortForwardEndpoint {
   url: string
-  headers: Record<string, string>
+  /** A list stands for as many headers of that name. */
+  headers: Record<string, string | string[]>
   tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
   /** http(s):// or socks5:// URL, from the kubeconfig's proxy-url or the environment. */
   proxy?: string

@@ -2,6 +2,7 @@
 // of the parent, and takes a shadow that is not finished with it.
 
 import type { BackHandle, ExchangeRequest, Leftover, MeshRequest, RunRequest } from './back-port.ts'
+import type { PluginMemory } from './credentials.ts'
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
 import { ending, type Method, making, type Reply, type Request } from './messages.ts'
@@ -18,6 +19,8 @@ import {
 const LAST_WORDS_MS = 8_000
 
 let client: LocalClusterClient | undefined
+/** Of the person who waits for what was asked for last. */
+let terminal: string | undefined
 const calls = new Map<number, { method: Method; abort: AbortController; done: Promise<void> }>()
 
 function tell(reply: Reply): void {
@@ -70,10 +73,25 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
 
 process.on('message', (request: Request) => {
   switch (request.type) {
-    case 'open':
-      client = new LocalClusterClient(request.selection, { env: process.env, agentBundle: request.agentBundle })
+    case 'open': {
+      const kept = new Map(request.kept)
+      const memory: PluginMemory = {
+        recall: (id) => kept.get(id),
+        keep: (id, answer) => {
+          if (answer) kept.set(id, answer)
+          else kept.delete(id)
+          tell({ type: 'kept', id, answer })
+        },
+      }
+      client = new LocalClusterClient(request.selection, {
+        env: { ...process.env, ...(request.nodeOptions && { NODE_OPTIONS: request.nodeOptions }) },
+        agentBundle: request.agentBundle,
+        api: { plugin: { terminal: () => terminal, said: (line) => tell({ type: 'said', line }) }, memory },
+      })
       break
+    }
     case 'call': {
+      terminal = request.terminal
       const abort = new AbortController()
       const done = run(request, abort.signal).finally(() => calls.delete(request.id))
       calls.set(request.id, { method: request.method, abort, done })

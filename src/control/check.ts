@@ -24,6 +24,11 @@ export interface CheckLine {
   advice: string
 }
 
+/** What a credential plugin says, while it runs. */
+export interface CheckSaid {
+  said: string
+}
+
 /** The last line of the output. */
 export interface CheckEnd {
   /** What was not tried, and what would try it. */

@@ -64,7 +64,10 @@ export interface CleanConfig extends ClusterConfig {
   dryRun: boolean
 }
 
-type ClusterConfig = Pick<ShadowConfig, 'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env'>
+type ClusterConfig = Pick<
+  ShadowConfig,
+  'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env' | 'terminal' | 'connected'
+>
 
 export type HoldConfig = ForwardConfig | BackConfig
 export type TaskConfig = RecoverConfig | CleanConfig

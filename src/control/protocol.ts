@@ -32,8 +32,12 @@ export interface ShadowConfig {
   podResources: Record<string, string>
   /** `user@machine`, for the shadow's annotation. */
   owner: string
-  /** Environment of the caller that matters: KUBECONFIG, proxies, KT_LOG. */
+  /** Environment of the caller: KUBECONFIG, proxies, KT_LOG, and what credential plugins go by. */
   env: Record<string, string>
+  /** Path of the terminal that the caller sits at, while the command runs. */
+  terminal?: string
+  /** What a `kt up` of this user is connected to: in the same context its namespace is the default. */
+  connected?: { context: string; server: string; namespace: string }
 }
 
 /** What `kt up` asks for. */

@@ -2,7 +2,7 @@
 // program of its own, since the command line knows neither the machine nor the cluster; it runs as the user.
 import { lookup } from 'node:dns/promises'
 import { Inspection } from '../cluster/inspect.ts'
-import type { CheckEnd, CheckLine, CheckRequest } from '../control/check.ts'
+import type { CheckEnd, CheckLine, CheckRequest, CheckSaid } from '../control/check.ts'
 import type { Status } from '../control/protocol.ts'
 import { systemEffects } from '../host/system.ts'
 import {
@@ -18,12 +18,18 @@ import { judgeMachine, judgeRoutes } from './check/machine.ts'
 import { askEngine, type MachineFacts, readMachine } from './check/machine-facts.ts'
 import { judgeBackRights, judgeRight, rightsForBack, rightsNeeded } from './check/rights-needed.ts'
 import { judgeTunnel, tryShadow } from './check/shadow.ts'
+import { pluginSetting } from './login.ts'
 import { capturedRoutes, localInfrastructure, pickAddresses } from './network.ts'
 import { shadowOptions } from './shadow-line.ts'
 
 const request = JSON.parse(process.argv[2] ?? '') as CheckRequest
 Object.assign(process.env, request.config.env)
-const tell = (line: CheckLine | CheckEnd) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+const tell = (line: CheckLine | CheckEnd | CheckSaid) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+const plugin = pluginSetting(
+  request.config,
+  () => true,
+  ({ detail }) => tell({ said: detail }),
+)
 const giveUp = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => giveUp.abort())
 
@@ -33,7 +39,7 @@ const machine = await readMachine(systemEffects(), request.root, status, stale)
 for (const line of judgeMachine(machine, status)) tell(line)
 const ready = await checkCluster(request, machine.net, status)
 if (status) tell(judgeTunnel(status))
-if (request.tryShadow && ready) await tryShadow(request.config, tell, giveUp.signal)
+if (request.tryShadow && ready) await tryShadow(request.config, plugin, tell, giveUp.signal)
 else if (request.tryShadow) notTried.push('a shadow, since the cluster cannot be used')
 else if (!status) notTried.push('the image, the port-forward and network policies: `kt check --shadow` tries them')
 tell({ notTried })
@@ -46,8 +52,8 @@ async function checkCluster(
 ): Promise<boolean> {
   let cluster: Inspection
   try {
-    const { kubeconfig, context, namespace } = config
-    cluster = new Inspection({ kubeconfig, context, namespace }, process.env)
+    const { kubeconfig, context, namespace, connected } = config
+    cluster = new Inspection({ kubeconfig, context, namespace, connected }, process.env, plugin)
   } catch (error) {
     tell(failedLine('cluster', 'kubeconfig', error))
     return false

@@ -3,15 +3,28 @@
 // all that is needed here takes to load, so both happen at once.
 
 import { createClusterClient } from '../cluster/client.ts'
-import type { HolderCommand, HolderConfig } from '../control/holder.ts'
+import type { HolderCommand, HolderConfig, HolderLine } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { HolderInput } from './back/holding.ts'
+import { pluginSetting } from './login.ts'
+
+process.stdout.on('error', () => {}) // the command may be gone
+const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
 const input = readInput()
 const config = await input.config
 Object.assign(process.env, config.env)
-const { kubeconfig, context, namespace } = config
-const cluster = createClusterClient({ kubeconfig, context, namespace })
+const { kubeconfig, context, namespace, connected } = config
+let waits = true
+process.stdin.on('close', () => {
+  waits = false
+})
+const plugin = pluginSetting(
+  config,
+  () => waits,
+  (p) => tell({ type: 'progress', ...p }),
+)
+const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
 const identity = cluster.identify()
 identity.catch(() => {}) // whoever awaits it tells of it
 const { hold, runTaskAndTell } = await import('./back/hold.ts')

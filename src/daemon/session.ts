@@ -19,6 +19,7 @@ import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
 import { Link } from './link.ts'
 import type { Log } from './log.ts'
+import { pluginSetting } from './login.ts'
 import { metricsText } from './metrics.ts'
 import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
@@ -66,11 +67,16 @@ export class Session {
   constructor(config: UpConfig, deps: SessionDeps) {
     this.#config = config
     this.#deps = deps
-    this.#cluster = createClusterClient({
-      kubeconfig: config.kubeconfig,
-      context: config.context,
-      namespace: config.namespace,
-    })
+    const { kubeconfig, context, namespace } = config
+    const plugin = pluginSetting(
+      config,
+      () => this.#state === 'connecting',
+      (p) => {
+        deps.log(`${p.step}: ${p.detail}`)
+        deps.progress(p)
+      },
+    )
+    this.#cluster = createClusterClient({ kubeconfig, context, namespace }, { plugin })
     this.#views = new ClusterViews(this.#cluster, () => performance.now())
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
   }
@@ -186,10 +192,14 @@ export class Session {
   }
 
   /** Is `selection` the cluster and namespace of this session? */
-  async same(
-    selection: Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace'>,
-  ): Promise<{ same: boolean; wanted: string; current: string }> {
-    const other = createClusterClient(selection)
+  async same({ env, ...selection }: Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>): Promise<{
+    same: boolean
+    wanted: string
+    current: string
+  }> {
+    const { context, server, namespace } = this.#identity!
+    const connected = { context, server, namespace }
+    const other = createClusterClient({ ...selection, connected }, { env: { ...process.env, ...env } })
     try {
       const id = await other.identify()
       const name = (i: ClusterIdentity) => `${i.cluster} (${i.server}), namespace ${i.namespace}`

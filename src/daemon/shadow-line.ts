@@ -3,7 +3,7 @@
 import { ToldError } from '../base/told-error.ts'
 import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
-import { connectTunnel, openPortForward, pathTransport } from '../tunnel/index.ts'
+import { connectTunnel, openPortForward, pathTransport, RefusedError, type Transport } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { LinkEffects } from './link.ts'
 import type { Log } from './log.ts'
@@ -66,8 +66,12 @@ export class ShadowLine {
 
   /** One dial of a shadow that is there. */
   async open(shadow: ShadowHandle): Promise<Tunnel> {
-    const endpoint = await this.#cluster.portForward(shadow)
-    const transport = pathTransport(await openPortForward(endpoint))
+    const transport = await this.#forward(shadow).catch(async (error: unknown) => {
+      if (!(error instanceof RefusedError) || error.status !== 401) throw error
+      // A token that was revoked: a question to the API server makes the credentials anew, or says what is wrong with them.
+      await this.#cluster.shadowState(shadow)
+      return await this.#forward(shadow)
+    })
     return await connectTunnel({
       transport,
       kind: shadow.kind,
@@ -75,6 +79,10 @@ export class ShadowLine {
       clientKey: shadow.clientKey,
       hostKey: shadow.hostKey,
     })
+  }
+
+  async #forward(shadow: ShadowHandle): Promise<Transport> {
+    return pathTransport(await openPortForward(await this.#cluster.portForward(shadow)))
   }
 
   /** What a Link does with any shadow, whoever holds it. */

@@ -1,13 +1,20 @@
-// The way to a server that speaks HTTP/1.1: TCP and TLS, through a proxy if there is one, and the header of its answer.
+// The way to a server that speaks HTTP/1.1: TCP and TLS, and the header of its answer. proxy.ts goes through a proxy.
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  getCACertificates,
+  setDefaultCACertificates,
+  type TLSSocket,
+} from 'node:tls'
 import { TunnelError } from './errors.ts'
-import { Inlet } from './transport.ts'
+import type { Inlet } from './transport.ts'
 
 export interface WebSocketTarget {
   /** https:// or wss://; http:// and ws:// for tests. */
   url: string
-  headers: Record<string, string>
+  /** A list stands for as many headers of that name; a character is a byte (latin1). */
+  headers: Record<string, string | string[]>
   tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
   /** http://, https://, socks5:// or socks5h://, with user and password if it wants them. */
   proxy?: string
@@ -23,11 +30,13 @@ export function unreachable(message: string, hint: string): TunnelError {
 /** One time limit for all steps; when it has passed, the socket in hand is destroyed, which fails the step. */
 export class Deadline {
   socket: Socket | undefined
+  readonly ms: number
   readonly #timer: NodeJS.Timeout
   #fail: (error: Error) => void = () => {}
   readonly #failed: Promise<never>
 
   constructor(timeoutMs: number, what: string) {
+    this.ms = timeoutMs
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject
     })
@@ -94,54 +103,21 @@ export async function direct(
   return socket
 }
 
-export async function throughProxy(proxy: string, host: string, port: number, deadline: Deadline): Promise<Socket> {
-  const url = new URL(proxy)
-  const proxyHost = url.hostname.replace(/^\[|\]$/g, '')
-  const user = decodeURIComponent(url.username)
-  const password = decodeURIComponent(url.password)
-  if (url.protocol.startsWith('socks')) {
-    const { SocksClient } = await import('socks')
-    const { socket } = await deadline.guard(
-      SocksClient.createConnection({
-        proxy: {
-          host: proxyHost,
-          port: Number(url.port || 1080),
-          type: url.protocol.startsWith('socks4') ? 4 : 5,
-          ...(user ? { userId: user, password } : {}),
-        },
-        command: 'connect',
-        destination: { host, port },
-      }),
-    )
-    deadline.socket = socket
-    return socket
-  }
-  const plain = connectTcp({ host: proxyHost, port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)) })
-  await deadline.wait(plain, 'connect')
-  const socket =
-    url.protocol === 'https:' ? await secure(plain, proxyHost, { rejectUnauthorized: true }, deadline) : plain
-  // RFC 9110 9.3.6
-  const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-  const credentials = Buffer.from(`${user}:${password}`).toString('base64')
-  const authorization = user ? `Proxy-Authorization: Basic ${credentials}\r\n` : ''
-  const inlet = new Inlet()
-  const receive = (chunk: Buffer) => inlet.push(chunk)
-  socket.on('data', receive)
-  socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
-  const answer = await readAnswer(socket, inlet, deadline)
-  if (answer.status < 200 || answer.status > 299) {
-    socket.destroy()
-    throw unreachable(
-      `the proxy ${url.host} answered ${answer.status} ${answer.reason} to CONNECT ${authority}`,
-      'see proxy-url in the kubeconfig, and HTTPS_PROXY',
-    )
-  }
-  socket.pause()
-  socket.off('data', receive)
-  return socket
+let systemTrusted = false
+
+/**
+ * From now on the authorities that this machine trusts count too, as for kubectl, where a connection names none: those of
+ * a company are there and not among Node's own.
+ */
+export function trustSystem(): void {
+  if (systemTrusted) return
+  systemTrusted = true
+  // Node 22 has it from 22.19 on.
+  setDefaultCACertificates?.([...getCACertificates('default'), ...getCACertificates('system')])
 }
 
 function tlsOptions(host: string, tls: WebSocketTarget['tls']): ConnectionOptions {
+  if (tls.ca === undefined) trustSystem()
   return {
     servername: tls.servername ?? (isIP(host) ? '' : host),
     ca: tls.ca,

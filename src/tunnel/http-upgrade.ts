@@ -7,11 +7,11 @@ import {
   readAnswer,
   readBody,
   secure,
-  throughProxy,
   unreachable,
   type WebSocketTarget,
 } from './dial.ts'
 import { TunnelError } from './errors.ts'
+import { throughProxy } from './proxy.ts'
 import { Inlet } from './transport.ts'
 
 export interface Upgraded {
@@ -41,7 +41,7 @@ export async function upgrade(
   try {
     const inlet = new Inlet()
     const socket = target.proxy
-      ? await throughProxy(target.proxy, host, port, deadline)
+      ? await throughProxy(target.proxy, host, port, target.tls, deadline)
       : await direct(host, port, encrypted, target.tls, inlet, deadline)
     const line = target.proxy && encrypted ? await secure(socket, host, target.tls, deadline) : socket
     if (target.proxy) {
@@ -49,7 +49,9 @@ export async function upgrade(
       line.resume()
     }
     line.setNoDelay(true)
-    const headers = Object.entries(target.headers).map(([name, value]) => `${name}: ${value}`)
+    const headers = Object.entries(target.headers).flatMap(([name, value]) =>
+      [value].flat().map((one) => `${name}: ${one}`),
+    )
     const request = [
       `${method} ${url.pathname}${search} HTTP/1.1`,
       `Host: ${url.host}`,
@@ -57,7 +59,7 @@ export async function upgrade(
       ...lines,
       ...headers,
     ]
-    line.write(`${request.join('\r\n')}\r\n\r\n`)
+    line.write(`${request.join('\r\n')}\r\n\r\n`, 'latin1')
     const answer = await readAnswer(line, inlet, deadline)
     if (answer.status !== 101) {
       const body = await readBody(line, inlet, answer, deadline)

@@ -6,6 +6,7 @@ import { SshdTunnel } from './sshd-tunnel.ts'
 import type { Transport } from './transport.ts'
 
 export { TunnelError } from './errors.ts'
+export { RefusedError } from './http-upgrade.ts'
 export { createLoopbackTunnel } from './loopback.ts'
 export { pathTransport } from './path.ts'
 export { openPortForward } from './portforward.ts'

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Api } from '../../src/cluster/api.ts'
+import { Api, type ApiOptions } from '../../src/cluster/api.ts'
 import { type Environment, loadKubeconfig } from '../../src/cluster/kubeconfig.ts'
 
 export interface Asked {
@@ -69,8 +69,8 @@ export class ApiDouble implements AsyncDisposable {
     return file
   }
 
-  api(kubeconfig = this.kubeconfig(), env: Environment = {}): Api {
-    const api = new Api(() => loadKubeconfig({ kubeconfig }, env))
+  api(kubeconfig = this.kubeconfig(), env: Environment = {}, options: ApiOptions = {}): Api {
+    const api = new Api(() => loadKubeconfig({ kubeconfig }, env), options)
     this.#apis.push(api)
     return api
   }

@@ -22,6 +22,13 @@ async function refused(
   })
 }
 
+/** An Api whose waits are noted and take no time. */
+function patient(double: ApiDouble) {
+  const waits: number[] = []
+  const sleep = async (ms: number) => void waits.push(ms)
+  return { api: double.api(undefined, undefined, { sleep }), waits }
+}
+
 test('a token goes along, and a path of the server stays in front', async () => {
   await using double = await ApiDouble.start(() => [200, { ok: 1 }])
   const api = double.api(
@@ -74,7 +81,7 @@ test('a watch that is too old is an error', async () => {
   })
   for await (const _ of events) assert.fail('half a line is no event')
   const refusal = lined.api().watch('/api/v1/pods', {}, new AbortController().signal).next()
-  await refused(refusal, 'internal', /too old resource version/)
+  await refused(refusal, 'gone', /too old resource version/)
 })
 
 test('an aborted watch ends at once', async () => {
@@ -165,7 +172,11 @@ test('an exec plugin that is not installed: its own hint', async () => {
 test('a client certificate whose file is missing', async () => {
   await using double = await ApiDouble.start(() => [200, {}])
   const api = double.api(double.kubeconfig({ 'client-certificate': 'no.crt', 'client-key': 'no.key' }))
-  await refused(api.get('/version'), 'kubeconfig-invalid', /no\.crt cannot be read \(ENOENT\)/)
+  await refused(
+    api.get('/version'),
+    'kubeconfig-invalid',
+    /client-certificate of user "u" .*no\.crt, is not there \(ENOENT\)/,
+  )
 })
 
 test('a proxy of the environment is used, and named when it refuses', async () => {
@@ -208,20 +219,22 @@ test('a DELETE without a name, which would mean all objects, is never sent', asy
   assert.equal(double.asked.length, 0)
 })
 
-test('a connection that is closed without an answer: reading is asked again once, writing is not', async () => {
+test('a connection that is closed without an answer: reading is asked again, four times more, writing is not', async () => {
   let cut = 1
   await using double = await ApiDouble.start((_, response) => {
     if (cut-- > 0) response.socket!.destroy()
     else return [200, { ok: 1 }]
     return undefined
   })
-  const api = double.api()
+  const { api, waits } = patient(double)
   assert.deepEqual(await api.get('/version'), { ok: 1 })
-  cut = 2
+  assert.deepEqual(waits, []) // the first time at once: the connection may have been an old one
+  cut = 6
   await refused(api.get('/version'), 'unreachable', /closed the connection/)
+  assert.deepEqual(waits, [200, 400, 800])
   cut = 1
   await refused(api.send('POST', '/api/v1/things', { body: {} }), 'unreachable', /closed the connection/)
-  assert.equal(double.asked.length, 5)
+  assert.equal(double.asked.length, 2 + 5 + 1)
 })
 
 test('a connection that is closed before anything was sent on it is opened again, whatever it is for', async () => {

@@ -62,7 +62,8 @@ const statuses: [string, number, object | string, ClusterErrorCode, RegExp][] = 
   ],
   ['bad credentials', 401, { message: 'Unauthorized' }, 'credentials', /Unauthorized/],
   ['an API server in trouble', 503, 'upstream connect error', 'unreachable', /503.*upstream connect error/],
-  ['an answer nobody expects', 418, {}, 'internal', /418/],
+  ['an answer nobody expects', 418, {}, 'unreachable', /or what lies before it, answered 418/],
+  ['a watch that is too old', 410, { message: 'too old resource version' }, 'gone', /too old/],
 ]
 for (const [what, status, body, code, words] of statuses)
   test(`answer: ${what}`, () => {
@@ -72,6 +73,7 @@ for (const [what, status, body, code, words] of statuses)
     assert.ok(error.hint.length > 0 && !error.message.includes('\n'))
   })
 
+const way = { identity: { server: 'https://api' }, proxy: undefined, env: {} }
 const failures: [string, string, ClusterErrorCode, RegExp][] = [
   ['ECONNREFUSED', 'connect', 'unreachable', /https:\/\/api refuses the connection/],
   ['ENOTFOUND', 'getaddrinfo', 'unreachable', /name that is not known/],
@@ -80,20 +82,21 @@ const failures: [string, string, ClusterErrorCode, RegExp][] = [
   ['SELF_SIGNED_CERT_IN_CHAIN', 'self-signed certificate in certificate chain', 'tls', /not trusted: self-signed/],
   ['ERR_TLS_CERT_ALTNAME_INVALID', "Hostname/IP does not match certificate's altnames", 'tls', /altnames/],
   ['CERT_HAS_EXPIRED', 'certificate has expired', 'tls', /certificate has expired/],
+  ['EPROTO', '0A0:error:wrong version number:ssl', 'tls', /https:\/\/api does not speak TLS$/],
+  ['HPE_INVALID_CONSTANT', 'Parse Error: Expected HTTP/', 'unreachable', /does not speak HTTP/],
   ['', 'Bad response: 407', 'unreachable', /Bad response: 407/],
 ]
 for (const [code, message, expected, words] of failures)
   test(`connection: ${code || message}`, () => {
-    const error = fromTransport(Object.assign(new Error(message), { code }), 'https://api', undefined)
+    const error = fromTransport(Object.assign(new Error(message), { code }), way)
     assert.equal(error.code, expected)
     assert.match(error.message, words)
   })
 
 test('a proxy is named, its password is not', () => {
-  const { message } = fromTransport(
-    Object.assign(new Error('x'), { code: 'ECONNREFUSED' }),
-    'https://api',
-    'http://u:secret@p:1',
-  )
+  const { message } = fromTransport(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), {
+    ...way,
+    proxy: 'http://u:se/cr@et@p:1',
+  })
   assert.match(message, /behind the proxy http:\/\/p:1 refuses/)
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,9 +61,9 @@ describe('kubeconfig', () => {
 
   test('KUBECONFIG with several files: the first wins, missing ones are passed over', () => {
     const again = file('again', config('a', { user: { token: 'second' }, current: 'b' }))
-    const { config: merged, identity } = loadKubeconfig({}, { KUBECONFIG: `${folder}/no:${a}:${again}:${b}` })
+    const { user, identity } = loadKubeconfig({}, { KUBECONFIG: `${folder}/no:${a}:${again}:${b}` })
     assert.equal(identity.context, 'a')
-    assert.equal(merged.getCurrentUser()?.token, 'a')
+    assert.equal(user.token, 'a')
   })
 
   test('a context of one file may name a cluster of another', () => {
@@ -89,12 +90,8 @@ describe('kubeconfig', () => {
     refused(() => loadKubeconfig({ kubeconfig: file('empty', ' \n') }, {}), 'kubeconfig-missing', /is empty/)
     const broken = file('broken', 'clusters:\n- name: a\n  cluster: [\n')
     refused(() => loadKubeconfig({ kubeconfig: broken }, {}), 'kubeconfig-invalid', /broken:[34]: /)
-    const incomplete = file('incomplete', { clusters: [{ name: 'a' }] })
-    refused(
-      () => loadKubeconfig({ kubeconfig: incomplete }, {}),
-      'kubeconfig-invalid',
-      /clusters\[0\].cluster is missing/,
-    )
+    const noServer = file('no-server', { ...config('a'), clusters: [{ name: 'a' }] })
+    refused(() => loadKubeconfig({ kubeconfig: noServer }, {}), 'kubeconfig-invalid', /cluster "a" .*has no server/)
   })
 
   test('an unknown context: those there are', () => {
@@ -113,17 +110,152 @@ describe('kubeconfig', () => {
     const proxied = file('proxied', config('p', { cluster: { 'proxy-url': 'socks5://own:1' } }))
     const env = { HTTPS_PROXY: 'http://env:1' }
     assert.equal(loadKubeconfig({ kubeconfig: proxied }, env).proxy, 'socks5://own:1')
-    const { proxy, config: loaded } = loadKubeconfig({ kubeconfig: a }, env)
-    assert.deepEqual([proxy, loaded.getCurrentCluster()?.proxyUrl], ['http://env:1', 'http://env:1'])
+    assert.equal(loadKubeconfig({ kubeconfig: a }, env).proxy, 'http://env:1')
   })
 
-  test('a plugin is found beside the kubeconfig and told which version to speak', () => {
-    const exec = { apiVersion: 'client.authentication.k8s.io/v1beta1', command: './plugin', provideClusterInfo: true }
-    const { config: loaded } = loadKubeconfig({ kubeconfig: file('exec', config('e', { user: { exec } })) }, {})
-    const plugin = loaded.getCurrentUser()!.exec as { command: string; env: { name: string; value: string }[] }
-    assert.equal(plugin.command, join(folder, 'plugin'))
-    const info = JSON.parse(plugin.env.find(({ name }) => name === 'KUBERNETES_EXEC_INFO')!.value)
-    assert.equal(info.apiVersion, exec.apiVersion)
-    assert.equal(info.spec.cluster.server, 'https://e.example.com')
+  const identityOf = (content: object | string, env = {}) =>
+    loadKubeconfig({ kubeconfig: file('one', content) }, env).identity
+
+  test('entries that are not in use may be as bad as they like', () => {
+    const good = config('g')
+    const bad: Record<string, object[]> = {
+      contexts: [{ name: 'typo', context: {} }, { name: '' }, {}, { context: null }],
+      clusters: [
+        { name: 'typo' },
+        { name: 'w', cluster: { server: 5, 'certificate-authority-data': '!' } },
+        { cluster: [] },
+        { name: { a: 1 } },
+      ],
+      users: [
+        { name: '', user: { token: 'x' } },
+        { name: 'p', user: { exec: { command: 7 } } },
+        { user: null },
+        { name: 'f', user: { 'token-file': '/no/such' } },
+      ],
+    }
+    for (const [list, entries] of Object.entries(bad))
+      for (const entry of entries) {
+        const content = { ...good, [list]: [entry, ...(good as Record<string, object[]>)[list]] }
+        assert.equal(identityOf(content).user, 'g', JSON.stringify(entry))
+      }
+    for (const list of ['contexts', 'clusters', 'users'])
+      assert.ok(identityOf({ ...good, [list]: [null, 3, ...(good as Record<string, object[]>)[list]] }))
+  })
+
+  /** A kubeconfig as a person writes it, with `g` for everything. */
+  const written = (user: string) => `
+clusters: [{name: g, cluster: {server: "https://g.example.com"}}]
+users: [{name: g, user: ${user}}]
+contexts: [{name: g, context: {cluster: g, user: g}}]
+current-context: g
+`
+
+  test('a repeated key: the last one counts; of two entries of a name the first', () => {
+    assert.equal(identityOf(`current-context: no\n${written('{token: a, token: b}')}`).context, 'g')
+    const twice = config('g') as { users: object[] }
+    twice.users.push({ name: 'g', user: { token: 'second' } })
+    assert.equal(loadKubeconfig({ kubeconfig: file('twice', twice) }, {}).user.token, 'g')
+  })
+
+  test('several documents: the first; an empty file among others is passed over', () => {
+    assert.equal(identityOf(`${JSON.stringify(config('g'))}\n---\n{}\n`).context, 'g')
+    const empty = file('nothing', '# nothing\n')
+    assert.equal(loadKubeconfig({}, { KUBECONFIG: `${empty}:${a}` }).identity.context, 'a')
+    refused(() => loadKubeconfig({}, { KUBECONFIG: `${empty}:${empty}` }), 'kubeconfig-missing', /nothing is empty/)
+  })
+
+  test('a name that is a number, an alias and a merge key', () => {
+    const text = [
+      'x: &c {server: "https://m.example.com"}',
+      'clusters: [{name: 7, cluster: {<<: *c, tls-server-name: kube}}]',
+      'users: [{name: u, user: {token: t}}]',
+      'contexts: [{name: x, context: {cluster: 7, user: u}}]',
+      'current-context: x',
+    ]
+    const { identity, cluster } = loadKubeconfig({ kubeconfig: file('merge', text.join('\n')) }, {})
+    assert.deepEqual([identity.cluster, identity.server, cluster.tlsServerName], ['7', 'https://m.example.com', 'kube'])
+  })
+
+  test('a context without a user is nobody; a server without a scheme is as TLS is meant', () => {
+    assert.equal(identityOf(config('g', { context: { user: '' } })).user, '')
+    assert.equal(identityOf(config('g', { cluster: { server: 'api:8080' } })).server, 'http://api:8080')
+    const tls = { server: 'api:6443/', 'insecure-skip-tls-verify': true }
+    assert.equal(identityOf(config('g', { cluster: tls })).server, 'https://api:6443')
+  })
+
+  test('fields of the wrong kind are named, with entry and file', () => {
+    const wrong: [object, RegExp][] = [
+      [{ cluster: { server: 'ftp://api' } }, /cluster "g" in .*one "ftp:\/\/api" is no http\(s\) URL/],
+      [{ cluster: { 'insecure-skip-tls-verify': 'yes' } }, /insecure-skip-tls-verify that is neither true nor false/],
+      [{ cluster: { 'proxy-url': 'ftp://p:1' } }, /its proxy-url "ftp:\/\/p:1" is of another kind than http, https/],
+      [{ cluster: { 'proxy-url': 'http://u:secret@' } }, /its proxy-url "http:\/\/" is no URL/],
+      [{ user: { token: ['t'] } }, /user "g" in .*one has a token that is no text/],
+      [{ user: { 'as-groups': 'dev', as: 'a' } }, /as-groups that is no list of texts/],
+      [{ user: { exec: {} } }, /user "g" .* has no exec.command/],
+      [{ user: { exec: { command: 'x', interactiveMode: 'Maybe' } } }, /unknown exec.interactiveMode "Maybe"/],
+      [{ user: { exec: { command: 'x', args: [['y']] } } }, /exec.args that is no list of texts/],
+    ]
+    for (const [more, words] of wrong) refused(() => identityOf(config('g', more)), 'kubeconfig-invalid', words)
+  })
+
+  test('what is no kubeconfig in the place of one is told at once', () => {
+    const began = performance.now()
+    const level = (i: number) =>
+      i === 0
+        ? '[x, x]'
+        : `[${Array(9)
+            .fill(`*a${i - 1}`)
+            .join(', ')}]`
+    const bomb = Array.from({ length: 10 }, (_, i) => `a${i}: &a${i} ${level(i)}`).join('\n')
+    const keys = Array.from({ length: 20_000 }, (_, i) => `k${i}: 1`).join(', ')
+    const merges = `base: &b {${keys}}\n${Array.from({ length: 5_000 }, (_, i) => `m${i}: {<<: *b}`).join('\n')}\n`
+    const exploding = `${bomb}${written('{as: a, as-groups: *a9}')}`
+    refused(() => identityOf(exploding), 'kubeconfig-invalid', /as-groups that is no list of texts/)
+    refused(() => identityOf(merges), 'kubeconfig-invalid', /merge keys exceeded/)
+    refused(() => identityOf('['.repeat(100_000)), 'kubeconfig-invalid', /nesting exceeded/)
+    refused(() => identityOf('a\0b'), 'kubeconfig-invalid', /one is no text file/)
+    refused(() => identityOf('hello'), 'kubeconfig-invalid', /is no kubeconfig/)
+    refused(
+      () => loadKubeconfig({ kubeconfig: '/dev/zero' }, {}),
+      'kubeconfig-invalid',
+      /\/dev\/zero is a pipe, a device/,
+    )
+    const pipe = join(folder, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    refused(
+      () => loadKubeconfig({}, { KUBECONFIG: pipe }),
+      'kubeconfig-invalid',
+      /pipe is a pipe, a device or a folder/,
+    )
+    assert.ok(performance.now() - began < 2_000)
+  })
+
+  test('under sudo, which drops KUBECONFIG, the hint says so', () => {
+    refused(
+      () => loadKubeconfig({}, { HOME: '/no', SUDO_USER: 'ann' }),
+      'kubeconfig-missing',
+      /no kubeconfig/,
+      /sudo drops KUBECONFIG/,
+    )
+  })
+
+  test("the namespace: -n, then that of a live kt up in the same context and server, then the context's", () => {
+    const connected = { context: 'a', server: 'https://a.example.com', namespace: 'team' }
+    const namespace = (selection: object) => loadKubeconfig({ kubeconfig: a, ...selection }, {}).identity.namespace
+    assert.equal(namespace({ connected, namespace: 'n' }), 'n')
+    assert.equal(namespace({ connected }), 'team')
+    assert.equal(namespace({ connected: { ...connected, context: 'b' } }), 'shop')
+    assert.equal(namespace({ connected: { ...connected, server: 'https://b.example.com' } }), 'shop')
+  })
+
+  test('files that a kubeconfig names lie beside it, also when several are merged', () => {
+    const sub = join(folder, 'sub')
+    mkdirSync(sub)
+    const inSub = join(sub, 'users')
+    const exec = { command: './plugin' }
+    writeFileSync(inSub, JSON.stringify({ users: [{ name: 'a', user: { tokenFile: 'token', exec } }] }))
+    const only = file('no-users', { ...config('a'), users: [] })
+    const { user } = loadKubeconfig({}, { KUBECONFIG: `${only}:${inSub}` })
+    assert.deepEqual([user.tokenFile, user.exec?.command], [join(sub, 'token'), join(sub, 'plugin')])
   })
 })

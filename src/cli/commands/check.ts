@@ -4,10 +4,12 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { visible } from '../../base/visible.ts'
-import type { CheckEnd, CheckLine, CheckRequest } from '../../control/check.ts'
+import type { CheckEnd, CheckLine, CheckRequest, CheckSaid } from '../../control/check.ts'
 import { LineSplitter } from '../../control/lines.ts'
 import { type Caller, whoCalls } from '../caller.ts'
-import { bold, CliError, dim, EXIT, green, printJson, red, yellow } from '../output.ts'
+import { connectedHere } from '../connected.ts'
+import { callersEnvironment } from '../environment.ts'
+import { bold, CliError, dim, EXIT, green, printJson, printProgress, red, yellow } from '../output.ts'
 import { programFile } from '../programs.ts'
 import { cidrs, oneOf, withClusterOptions } from './common.ts'
 import { type ShadowFlags, shadowConfig, withPodOptions } from './shadow-options.ts'
@@ -42,7 +44,8 @@ async function check(options: CheckOptions): Promise<void> {
   const { shadow, include = [], exclude = [] } = options
   const kind = shadow === undefined || shadow === true ? 'agent' : shadow
   const request: CheckRequest = {
-    config: shadowConfig({ ...options, shadow: kind }, caller),
+    // The environment goes the way of environments: this is an argument, which everybody may read.
+    config: { ...shadowConfig({ ...options, shadow: kind }, caller), env: {}, connected: await connectedHere(caller) },
     include,
     exclude,
     tryShadow: shadow !== undefined,
@@ -52,6 +55,10 @@ async function check(options: CheckOptions): Promise<void> {
   let notTried: string[] | undefined
   let group = ''
   await run(request, caller, (line) => {
+    if ('said' in line) {
+      printProgress({ step: 'login', state: 'note', detail: line.said, ms: 0 })
+      return
+    }
     if ('notTried' in line) {
       notTried = line.notTried
       return
@@ -90,7 +97,11 @@ function printLine({ name, state, result, advice }: CheckLine): void {
   if (advice && state !== 'ok') out.write(`    ${''.padEnd(NAME_WIDTH)}          ${dim(out, visible(advice))}\n`)
 }
 
-function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | CheckEnd) => void): Promise<void> {
+function run(
+  request: CheckRequest,
+  caller: Caller,
+  take: (line: CheckLine | CheckEnd | CheckSaid) => void,
+): Promise<void> {
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', programFile('check'), JSON.stringify(request)],
@@ -98,7 +109,7 @@ function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | Che
       stdio: ['ignore', 'pipe', process.env['KT_LOG'] === 'debug' ? 'inherit' : 'ignore'],
       // Under sudo it is still the person's kubeconfig, and nothing here needs root.
       ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
-      env: caller.sudo ? { ...process.env, HOME: caller.home, USER: caller.name, LOGNAME: caller.name } : process.env,
+      env: callersEnvironment(process.env, caller),
     },
   )
   // The child removes its shadow before it ends; a terminal's Ctrl-C has reached it already, which is no harm.
@@ -110,7 +121,7 @@ function run(request: CheckRequest, caller: Caller, take: (line: CheckLine | Che
     })
   const splitter = new LineSplitter()
   child.stdout.on('data', (chunk: Buffer) => {
-    for (const text of splitter.push(chunk)) take(JSON.parse(text) as CheckLine | CheckEnd)
+    for (const text of splitter.push(chunk)) take(JSON.parse(text) as CheckLine | CheckEnd | CheckSaid)
   })
   return new Promise((resolve, reject) => {
     child.once('error', (error) =>

@@ -4,7 +4,8 @@ import type { Command } from 'commander'
 import type { HolderLine, LeftBehind } from '../../control/holder.ts'
 import { askHolders, removeStale } from '../../control/holders.ts'
 import type { PutBack } from '../../control/views.ts'
-import { type Caller, ownerOf, passedEnvironment, whoCalls } from '../caller.ts'
+import { type Caller, ownerOf, whoCalls } from '../caller.ts'
+import { callersEnvironment, callersTerminal } from '../environment.ts'
 import { runTask } from '../holder.ts'
 import { printJson } from '../output.ts'
 import { type ClusterOptions, withClusterOptions } from './common.ts'
@@ -58,7 +59,8 @@ function selection({ kubeconfig, context, namespace }: ClusterOptions, caller: C
     context,
     namespace,
     owner: ownerOf(caller),
-    env: passedEnvironment(),
+    env: callersEnvironment(process.env, caller),
+    terminal: callersTerminal(),
   }
 }
 

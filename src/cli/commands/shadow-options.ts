@@ -2,7 +2,8 @@
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { ShadowConfig } from '../../control/protocol.ts'
-import { type Caller, ownerOf, passedEnvironment } from '../caller.ts'
+import { type Caller, ownerOf } from '../caller.ts'
+import { callersEnvironment, callersTerminal } from '../environment.ts'
 import { CliError, EXIT } from '../output.ts'
 import { type ClusterOptions, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
 
@@ -64,6 +65,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
     annotations: options.annotation ?? {},
     podResources: options.podResources ?? {},
     owner: ownerOf(caller),
-    env: passedEnvironment(),
+    env: callersEnvironment(process.env, caller),
+    terminal: callersTerminal(),
   }
 }

@@ -1,11 +1,10 @@
 // Names that only the cluster or the user's files know, within a short time and without a word when they cannot be had.
 import { execFile } from 'node:child_process'
-import { connectControl } from '../../control/client.ts'
-import { controlSocket } from '../../control/paths.ts'
 import { whoCalls } from '../caller.ts'
 import { applyConfiguration } from '../config/apply.ts'
 import { configFile, readConfiguration } from '../config/file.ts'
 import { isConfigurable } from '../config/keys.ts'
+import { connectedHere } from '../connected.ts'
 import { programFile } from '../programs.ts'
 import type { Completion } from './complete.ts'
 
@@ -23,29 +22,13 @@ export async function liveNames({ live, command, given }: Completion, current: s
     if (isConfigurable(command)) applyConfiguration(command, configuration, process.env, '')
     const { kubeconfig, context, namespace } = command.opts() as Record<string, string | undefined>
     const chosen = { kubeconfig, context, namespace }
-    // What kt is connected to is what the words most likely mean, unless they say otherwise.
-    const selection = kubeconfig || context ? chosen : { ...(await connectedTo()), ...defined(chosen) }
+    const selection = { ...chosen, connected: await connectedHere(whoCalls()) }
     if (live !== 'targets') return await list(live!, selection)
     const [, prefix, kind] = /^((service|deployment|statefulset|pod)\/)?/.exec(current)!
     if (prefix) return (await list(`${kind}s`, selection)).map((name) => `${prefix}${name}`)
     return [...(await list('services', selection)), 'service/', 'deployment/', 'statefulset/', 'pod/']
   } catch {
     return []
-  }
-}
-
-function defined(values: Record<string, string | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Record<string, string>
-}
-
-async function connectedTo(): Promise<{ context?: string; namespace?: string }> {
-  const { client } = await connectControl(controlSocket(whoCalls().uid))
-  if (!client) return {}
-  try {
-    const { context, namespace } = await client.request('status', {})
-    return { ...(context && { context }), ...(namespace && { namespace }) }
-  } finally {
-    client.close()
   }
 }
 

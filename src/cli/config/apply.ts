@@ -13,10 +13,20 @@ export function variableOf(flag: string): string {
 /** Sees to it that every command of `program` heeds environment and configuration. */
 export function heedConfiguration(program: Command): void {
   program.hook('preAction', (_, command) => {
+    adoptGlobals(program, command)
     if (!isConfigurable(command)) return
     const file = configFile(whoCalls().home, process.env)
     applyConfiguration(command, readConfiguration(file), process.env, file)
   })
+}
+
+/** `kt -n shop exchange web`: what comes before the command is as good as behind it. */
+function adoptGlobals(program: Command, command: Command): void {
+  for (const option of command.options) {
+    const name = option.attributeName()
+    if (program.getOptionValueSource(name) !== 'cli' || command.getOptionValueSource(name) === 'cli') continue
+    command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli')
+  }
 }
 
 /** Throws CliError for an unknown profile and for values that the flag does not take. */

@@ -12,7 +12,6 @@ import { Forward } from './forward.ts'
 import type { HolderDeps, HolderInput, Holding } from './holding.ts'
 import { runTask } from './task.ts'
 
-process.stdout.on('error', () => {}) // the command may be gone
 const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
 /** `kt recover`, `kt clean`: a result or an error. */

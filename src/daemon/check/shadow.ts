@@ -1,6 +1,7 @@
 // What only a shadow that runs can tell: can its image be pulled, does a port-forward work, do network policies let it
 // reach the cluster. Made like that of `kt up`, and removed.
 import { createClusterClient } from '../../cluster/client.ts'
+import type { PluginSetting } from '../../cluster/plugin.ts'
 import type { ServiceSeen, ShadowHandle } from '../../cluster/port.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { ShadowConfig, Status } from '../../control/protocol.ts'
@@ -54,11 +55,12 @@ const MOST_SERVICES = 3
 /** Makes a shadow, tries, removes it; tells each line as it is known. Rejects never. */
 export async function tryShadow(
   config: ShadowConfig,
+  plugin: PluginSetting,
   tell: (line: CheckLine) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { kubeconfig, context, namespace } = config
-  const cluster = createClusterClient({ kubeconfig, context, namespace })
+  const { kubeconfig, context, namespace, connected } = config
+  const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
   const log = Object.assign(() => {}, { debug: () => {} })
   const way = new ShadowLine(cluster, config, log, signal)
   let made: ShadowHandle | undefined

@@ -14,6 +14,8 @@ export interface CallerLink {
   detach(): void
 }
 
+/** The configuration holds the caller's environment, which the kernel limits to a quarter of the stack: execve(2). */
+const LONGEST_CONFIG = 4 << 20
 // Far more than any connection's steps; what comes faster is somebody's mistake.
 const MOST_LINES = 2000
 
@@ -26,12 +28,18 @@ export function openCaller(onEnd: () => void): CallerLink {
   let attached = true
   let lines = 0
   const tooLong = () =>
-    reject(new HelperError('config', 'the configuration is longer than a line may be', 'give fewer options'))
+    reject(
+      new HelperError(
+        'config',
+        'the configuration is longer than a line may be',
+        'give fewer options, or unset large variables of the environment',
+      ),
+    )
   const take = (chunk: string) => {
     if (got) return
     text += chunk
     const end = text.indexOf('\n')
-    if (end > LONGEST_LINE || (end < 0 && text.length > LONGEST_LINE)) return tooLong()
+    if (end > LONGEST_CONFIG || (end < 0 && text.length > LONGEST_CONFIG)) return tooLong()
     if (end < 0) return
     got = true
     resolve(text.slice(0, end))
@@ -52,7 +60,7 @@ export function openCaller(onEnd: () => void): CallerLink {
     socket.on('error', ended)
   } else {
     // A file or a terminal in which somebody tries it by hand: no end to wait for.
-    const buffer = Buffer.alloc(LONGEST_LINE)
+    const buffer = Buffer.alloc(LONGEST_CONFIG)
     take(buffer.toString('utf8', 0, readSync(0, buffer)))
     if (!got) ended()
   }
