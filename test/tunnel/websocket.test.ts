@@ -169,6 +169,10 @@ it('a close frame without a status is answered with one without, another with it
     )
     const url = `ws://127.0.0.1:${(http.address() as AddressInfo).port}/`
     const transport = pathTransport(await openWebSocketForward({ url, headers: {}, tls: { rejectUnauthorized: true } }))
+    transport.start(
+      () => {},
+      () => {},
+    )
     assert.equal(await answered, code ?? 1005)
     transport.destroy()
     server.close()
