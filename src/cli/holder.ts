@@ -2,6 +2,7 @@
 // everything back. The holder has a session of its own, so that no Ctrl-C reaches it but through here.
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { quietPipes } from '../base/children.ts'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { Caller } from './caller.ts'
@@ -102,7 +103,7 @@ function start(config: HolderConfig, caller: Caller): Holder {
     ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
     env: callersEnvironment(process.env, caller),
   })
-  child.stdin.on('error', () => {}) // its end is seen on its output
+  quietPipes(child)
   child.stdin.write(`${JSON.stringify(config)}\n`)
   const ended = new Promise<void>((resolve, reject) => {
     child.once('error', (error) =>

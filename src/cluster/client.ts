@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { quietPipes } from '../base/children.ts'
 import type {
   BackEvent,
   BackHandle,
@@ -231,6 +232,7 @@ class WorkerClient implements ClusterClient {
     const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
     const { NODE_OPTIONS: nodeOptions, ...rest } = env
     const worker = spawn(command, args, { env: rest, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+    quietPipes(worker)
     let complaint = ''
     worker.stderr!.setEncoding('utf8').on('data', (text) => {
       complaint = (complaint + text).slice(-2000)
@@ -249,7 +251,7 @@ class WorkerClient implements ClusterClient {
           ),
         )
     }
-    worker.once('error', (error) => over(error.message))
+    worker.on('error', (error) => over(error.message))
     // `close` and not `exit`: what it said on stderr is read by then.
     worker.once('close', (code, signal) => over(signal ?? `exit code ${code}`))
     this.#worker = worker

@@ -80,8 +80,15 @@ function clientOf(socket: net.Socket): ControlClient {
     waiting.clear()
   }
   socket.on('data', (chunk) => {
-    for (const line of splitter.push(chunk)) {
-      const response = JSON.parse(line) as Response
+    let responses: Response[]
+    try {
+      responses = splitter.push(chunk).map((line) => JSON.parse(line) as Response)
+    } catch {
+      // No engine speaks so: whatever comes after it cannot be trusted.
+      socket.destroy()
+      return
+    }
+    for (const response of responses) {
       const one = waiting.get(response.id)
       if (!one) continue
       if ('progress' in response) {

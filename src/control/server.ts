@@ -3,6 +3,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { z } from 'zod'
+import { listening } from '../base/listen.ts'
 import { ToldError } from '../base/told-error.ts'
 import { LineSplitter } from './lines.ts'
 import {
@@ -91,10 +92,7 @@ export async function serveControl(
       gone.abort()
     })
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(path, resolve)
-  })
+  await listening(server, { path })
   chmodSync(path, 0o600)
   return {
     close: () => {

@@ -24,6 +24,7 @@ import { shadowOptions } from './shadow-line.ts'
 
 const request = JSON.parse(process.argv[2] ?? '') as CheckRequest
 Object.assign(process.env, request.config.env)
+process.stdout.on('error', () => {}) // whoever asked has gone; the shadow is removed all the same
 const tell = (line: CheckLine | CheckEnd | CheckSaid) => void process.stdout.write(`${JSON.stringify(line)}\n`)
 const plugin = pluginSetting(
   request.config,

@@ -49,13 +49,15 @@ function readInput(): HolderInput & { config: Promise<HolderConfig> } {
     callback(true)
   }
   process.stdin.on('data', (chunk: Buffer) => {
-    for (const line of splitter.push(chunk)) {
-      if (configured) {
-        if ((JSON.parse(line) as HolderCommand).op === 'end') callback(false)
-        continue
+    try {
+      for (const line of splitter.push(chunk)) {
+        const said = JSON.parse(line) as HolderCommand | HolderConfig
+        if (!configured) resolve(said as HolderConfig)
+        else if ((said as HolderCommand).op === 'end') callback(false)
+        configured = true
       }
-      configured = true
-      resolve(JSON.parse(line) as HolderConfig)
+    } catch {
+      process.stdin.destroy() // no command speaks so
     }
   })
   process.stdin.on('error', () => {}) // `close` follows

@@ -29,6 +29,7 @@ const end = (code: number) => {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0))
 // Whoever started it is gone.
 process.on('disconnect', () => end(0))
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // the terminal has gone; the page has not
 process.stdout.write(`${dashboard.address()}\n`)
 if (process.stdout.isTTY) {
   const again = process.stdin.isTTY ? '; Enter prints another one' : ''

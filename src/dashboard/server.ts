@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { listening } from '../base/listen.ts'
 import { ControlFailure } from '../control/client.ts'
 import { heldHere } from '../control/holders.ts'
 import { perform } from './actions.ts'
@@ -68,12 +69,10 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     },
   })
   const server = http.createServer((request, response) => {
+    for (const side of [request, response]) side.on('error', () => {}) // the browser has gone
     answer(request, response).catch((error: Error) => refuse(response, { status: 400, message: error.message }))
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port, '127.0.0.1', resolve)
-  })
+  await listening(server, { port: options.port, host: '127.0.0.1' })
   const { port } = server.address() as AddressInfo
   const guard = new Guard(port, () => performance.now())
   const alive = setInterval(() => {

@@ -27,6 +27,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { quietPipes } from '../base/children.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import type { Before } from './actions.ts'
 import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from './effects.ts'
@@ -51,6 +52,7 @@ function run(argv: readonly string[], input = ''): Promise<CommandResult> {
       timeout: COMMAND_TIMEOUT_MS,
       cwd: '/',
     })
+    quietPipes(child)
     const out: Buffer[] = []
     const err: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
@@ -63,7 +65,6 @@ function run(argv: readonly string[], input = ''): Promise<CommandResult> {
         stderr: Buffer.concat(err).toString() || (signal ? `ended by ${signal}` : ''),
       }),
     )
-    child.stdin.on('error', () => {}) // its end is seen by its exit code
     child.stdin.end(input)
   })
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { listening } from '../base/listen.ts'
 import { visible } from '../base/visible.ts'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
@@ -73,14 +74,14 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
 })
 
 function listen(host: string, port: number, serve: (socket: Socket) => void): Promise<Server | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: false }, serve)
-    server.once('error', (error) => {
+  const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: false }, serve)
+  return listening(server, { port, host }).then(
+    () => server,
+    (error: Error) => {
       log(`${host}: ${error.message}`)
-      resolve(undefined)
-    })
-    server.listen(port, host, () => resolve(server))
-  })
+      return undefined
+    },
+  )
 }
 
 function ports(): AgentPort[] {

@@ -2,6 +2,7 @@
 // `ID TIMEOUT_MS BYTES ADDRESS` in, `ID 1` or `ID 0` out; it prints `ready` when it could open a socket.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { quietPipes } from '../base/children.ts'
 import type { IpAddress } from '../wire/address.ts'
 
 /** Largest echo payload of an IPv4 packet: 65,535 less 20 and 8. */
@@ -23,6 +24,8 @@ export function startPinger(path: string, timeoutMs: number): Promise<Pinger | u
     } catch {
       return resolve(undefined)
     }
+    quietPipes(child)
+    child.stderr.resume()
     const waiting = new Map<number, (answered: boolean) => void>()
     let next = 1
     let alive = true

@@ -1,6 +1,7 @@
 // Which ports the agent serves for the cluster: said in KT_AGENT_PORTS when it starts, since they are served while no client is there.
 import { createServer, type Server, type Socket } from 'node:net'
 import { BoundDatagrams, type DatagramHandler } from '../base/datagram-socket.ts'
+import { listening } from '../base/listen.ts'
 import { type Endpoint, IpAddress } from '../wire/address.ts'
 
 export interface AgentPort {
@@ -69,13 +70,11 @@ const BACKLOG = 4096
 
 /** Rejects with what the kernel said. Sockets come paused; port 0 is any. */
 export async function listenTcp(port: number, onSocket: (socket: Socket) => void): Promise<Server> {
-  const listen = (host: string) =>
-    new Promise<Server>((resolve, reject) => {
-      const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, onSocket)
-      server.once('error', reject)
-      server.listen({ port, host, backlog: BACKLOG }, () => resolve(server))
-    })
-  return dual(listen)
+  return dual(async (host) => {
+    const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, onSocket)
+    await listening(server, { port, host, backlog: BACKLOG })
+    return server
+  })
 }
 
 /** Rejects with what the kernel said. Port 0 is any. */

@@ -134,6 +134,7 @@ export async function secure(
   tls: WebSocketTarget['tls'],
   deadline: Deadline,
 ): Promise<TLSSocket> {
+  socket.on('error', () => {}) // told by the TLS socket over it
   const secured = connectTls({ ...tlsOptions(host, tls), socket, host })
   await deadline.wait(secured, 'secureConnect')
   return secured

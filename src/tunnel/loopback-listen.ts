@@ -1,6 +1,7 @@
 // Ports of this machine's loopback, claimed as a shadow's would be: for tests of what stands on a tunnel.
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { BoundDatagrams } from '../base/datagram-socket.ts'
+import { listening } from '../base/listen.ts'
 import { type Endpoint, formatEndpoint, IpAddress } from '../wire/address.ts'
 import { TunnelError } from './errors.ts'
 import type { DatagramHandler, ListenHandler, StreamHandler, TunnelDatagrams, TunnelStream } from './port.ts'
@@ -45,13 +46,15 @@ export function listenTcp(
       })
     })
     const bound = () => (server.address() as AddressInfo | null)?.port ?? port
-    server.on('error', (error) => reject(failed(error)))
-    server.listen(port, HOST, 1024, () => {
-      const close = () => {
-        if (server.listening) server.close()
-      }
-      resolve({ port: bound(), close: async () => close(), lose: close })
-    })
+    listening(server, { port, host: HOST, backlog: 1024 }).then(
+      () => {
+        const close = () => {
+          if (server.listening) server.close()
+        }
+        resolve({ port: bound(), close: async () => close(), lose: close })
+      },
+      (error) => reject(failed(error)),
+    )
   })
 }
 

@@ -119,6 +119,18 @@ test('nobody there, a dead socket, and an engine that dies are three different t
   server.close()
 })
 
+test('what is no answer ends the connection, not the asker', async () => {
+  for (const words of ['no JSON\n', 'x'.repeat(MAX_LINE + 2), '{"id":1,"ok":true\n']) {
+    const path = join(folder, `${Math.floor(performance.now() * 1000)}.sock`)
+    const server = net.createServer((socket) => socket.on('error', () => {}).once('data', () => socket.write(words)))
+    await new Promise<void>((resolve) => server.listen(path, resolve))
+    const { client } = await connectControl(path)
+    await assert.rejects(client!.request('status', {}), { code: 'engine-lost' })
+    await assert.rejects(client!.request('status', {}), { code: 'engine-lost' })
+    server.close()
+  }
+})
+
 test('lines are cut across chunks and characters, and bounded', () => {
   const splitter = new LineSplitter()
   const bytes = Buffer.from('{"a":"ü"}\n\n{"b":1}\nrest')

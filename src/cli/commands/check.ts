@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Command, Option } from 'commander'
+import { quietPipes } from '../../base/children.ts'
 import { visible } from '../../base/visible.ts'
 import type { CheckEnd, CheckLine, CheckRequest, CheckSaid } from '../../control/check.ts'
 import { LineSplitter } from '../../control/lines.ts'
@@ -112,6 +113,7 @@ function run(
       env: callersEnvironment(process.env, caller),
     },
   )
+  quietPipes(child)
   // The child removes its shadow before it ends; a terminal's Ctrl-C has reached it already, which is no harm.
   let interrupted = false
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)

@@ -4,7 +4,7 @@ import { StringDecoder } from 'node:string_decoder'
 import type { Command } from 'commander'
 import { logFile } from '../../control/paths.ts'
 import { whoCalls } from '../caller.ts'
-import { CliError } from '../output.ts'
+import { CliError, printError } from '../output.ts'
 import { withClusterOptions } from './common.ts'
 
 export function addLogsCommand(program: Command): void {
@@ -30,9 +30,22 @@ export function addLogsCommand(program: Command): void {
           process.stdout.write(decoder.write(chunk.subarray(0, n)))
       }
       copy()
-      if (options.follow) watch(path, copy)
+      if (options.follow) follow(path, copy)
       else closeSync(fd)
     })
+}
+
+function follow(path: string, copy: () => void): void {
+  const failed = (error: NodeJS.ErrnoException) =>
+    new CliError(`${path} cannot be followed: ${error.code}`, '`kt logs` shows what is there')
+  try {
+    watch(path, copy).on('error', (error) => {
+      printError(failed(error).message, failed(error).hint)
+      process.exit(1)
+    })
+  } catch (error) {
+    throw failed(error as NodeJS.ErrnoException)
+  }
 }
 
 /** Where the variable says, or where an engine started by sudo, which drops it, has written since. */

@@ -1,6 +1,7 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { type Command, Option } from 'commander'
+import { quietPipes } from '../../base/children.ts'
 import { connectControl } from '../../control/client.ts'
 import { LineSplitter } from '../../control/lines.ts'
 import { controlSocket } from '../../control/paths.ts'
@@ -102,6 +103,7 @@ async function runHelper(caller: Caller, config: UpConfig): Promise<string> {
     detached: caller.root,
     env: caller.root ? helperEnvironment() : process.env,
   })
+  quietPipes(child)
   const failedToStart = new Promise<never>((_, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) =>
       reject(

@@ -47,7 +47,9 @@ export class Forward implements Holding {
   /** Resolves to a line for the user when the port leads there. After a rejection `close` must be called. */
   async start(): Promise<string> {
     // Nobody is served yet, and nobody waits: what comes early waits for the tunnel.
-    this.#local = await listenLocal(this.#config.local, (socket) => void this.#serve(socket))
+    this.#local = await listenLocal(this.#config.local, (socket) =>
+      this.#serve(socket).catch((error: Error) => this.#fail(socket, 'serve', error.message)),
+    )
     const began = performance.now()
     const connecting = this.#connectShadow()
     connecting.catch(() => {})

@@ -1,6 +1,7 @@
 // A port of this machine for its own programs: on 127.0.0.1 and ::1, with words for why it cannot be had.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { listening } from '../../base/listen.ts'
 import { ToldError } from '../../base/told-error.ts'
 
 // With port 0 the system picks one of 127.0.0.1; on ::1 somebody else may have it.
@@ -31,12 +32,10 @@ export async function listenLocal(port: number, onSocket: (socket: Socket) => vo
   }
 }
 
-function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
+async function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, onSocket)
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen({ host, port }, () => resolve(server))
-  })
+  await listening(server, { host, port })
+  return server
 }
 
 function explain(error: NodeJS.ErrnoException, port: number): Error {

@@ -1,5 +1,6 @@
 // Starts the engine as the user and keeps hold of it: the TUN's descriptor in, messages both ways, its end noticed.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { quietPipes } from '../../base/children.ts'
 import { nativeFile } from '../../tun/binary.ts'
 import { type Account, loginEnvironment } from './account.ts'
 import type { HelperAnswer, HelperEvent } from './protocol.ts'
@@ -44,6 +45,7 @@ export function startEngine(
     cwd: '/',
     detached: true, // Ctrl-C in the caller's terminal is for the helper alone
   })
+  quietPipes(child)
   let lastWords = ''
   child.stderr!.setEncoding('utf8')
   child.stderr!.on('data', (text: string) => {

@@ -46,6 +46,12 @@ async function up(options: Extract<HelperOptions, { command: 'up' }>, engineProg
   process.on('SIGHUP', () => {})
   process.on('SIGTERM', () => onStopWanted('SIGTERM'))
   process.on('SIGINT', () => onStopWanted('SIGINT'))
+  // As root, with the machine changed: whatever happens, what was done is undone first.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (error) => {
+      log(`unexpected: ${error instanceof Error ? error.stack : error}`)
+      onStopWanted('an unexpected error')
+    })
   const caller = openCaller(() => onStopWanted('the caller is gone'))
   return runUp(options, {
     effects: systemEffects(),
@@ -72,5 +78,11 @@ function openLog(path: string | undefined): (line: string) => void {
     closeSync(fd)
     return () => {}
   }
-  return (line) => void writeSync(fd, `${new Date().toISOString()} helper ${process.pid}: ${line}\n`)
+  return (line) => {
+    try {
+      writeSync(fd, `${new Date().toISOString()} helper ${process.pid}: ${line}\n`)
+    } catch {
+      // A full disk must not keep the helper from its work.
+    }
+  }
 }

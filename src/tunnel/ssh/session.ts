@@ -148,6 +148,9 @@ function asTunnelError(error: Error & { level?: string }, hostKeyRefused: boolea
   )
 }
 
+/** Characters that are kept of what a command prints. */
+const MOST_OUTPUT = 64 * 1024
+
 /** Runs a command; resolves with what it printed, undefined if it failed or took too long. */
 export function runCommand(client: SshClient, command: string, timeoutMs: number): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -159,8 +162,9 @@ export function runCommand(client: SshClient, command: string, timeoutMs: number
     client.exec(command, (error, channel) => {
       if (error) return done(undefined)
       let text = ''
+      channel.on('error', () => {}) // `close` follows
       channel.on('data', (chunk: Buffer) => {
-        text += chunk.toString()
+        if (text.length < MOST_OUTPUT) text += chunk.toString()
       })
       channel.on('close', (code: number | undefined) => done(code === 0 ? text : undefined))
     })
@@ -172,6 +176,7 @@ export function holdTerminal(client: SshClient): Promise<ClientChannel | undefin
   return new Promise((resolve) => {
     client.exec('cat', { pty: true }, (error, channel) => {
       if (error) return resolve(undefined)
+      channel.on('error', () => {}) // `close` follows
       channel.resume()
       channel.stderr.resume()
       resolve(channel)
