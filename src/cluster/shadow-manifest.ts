@@ -39,7 +39,12 @@ const noSidecarAnnotations = {
 }
 
 // Room for an idle agent: a Job with less is refused by quotas that demand requests, one with more by those that are full.
-const defaultRequests = { cpu: '10m', memory: '64Mi' }
+// The limits are what the agent needs when it is busy, so that a flood of connections ends its pod and not its node's other pods; a
+// quota may demand that there are some. One processor, since the agent is one thread.
+export const DEFAULT_RESOURCES = {
+  requests: { cpu: '10m', memory: '64Mi' },
+  limits: { cpu: '1', memory: '512Mi' },
+}
 
 // An agent that serves comes back after a crash or an eviction, however often.
 const SERVING_BACKOFF_LIMIT = 100_000
@@ -146,7 +151,7 @@ function container(options: ShadowOptions, port: number, mountPath: string): V1C
     image: options.image,
     imagePullPolicy: 'IfNotPresent',
     ports: [{ name: 'ssh', containerPort: port, protocol: 'TCP' }],
-    resources: given ? { requests: options.resources, limits: options.resources } : { requests: defaultRequests },
+    resources: given ? { requests: options.resources, limits: options.resources } : DEFAULT_RESOURCES,
     volumeMounts: [{ name: 'kt', mountPath, readOnly: true }],
   }
 }

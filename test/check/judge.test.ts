@@ -178,6 +178,16 @@ const cases: Record<string, CheckLine[]> = {
     judgeQuota({ ...namespace, quotas: [full] }, { ...trials, pod: 'unknown' }, { memory: '24Mi' }),
   ],
   'quota: reckoned, full': [judgeQuota({ ...namespace, quotas: [full] }, { ...trials, pod: 'unknown' }, {})],
+  'quota: reckoned, limits full': [
+    judgeQuota(
+      {
+        ...namespace,
+        quotas: [{ name: 'team', hard: { 'limits.memory': '1Gi' }, used: { 'limits.memory': '600Mi' } }],
+      },
+      { ...trials, pod: 'unknown' },
+      {},
+    ),
+  ],
   'quota: not to be read': [judgeQuota({ ...namespace, quotas: undefined }, { ...trials, pod: 'unknown' }, {})],
   admission: [judgeAdmission(trials)],
   'admission: in part': [judgeAdmission({ ...trials, pod: 'unknown' })],

@@ -1,6 +1,7 @@
 // From facts about the cluster to lines: what was found, whether that will do, what to do. Pure.
 import type { NamespaceFacts, ServerFacts, Trial, Trials } from '../../cluster/inspect.ts'
 import type { Ranges, ShadowKind } from '../../cluster/port.ts'
+import { DEFAULT_RESOURCES } from '../../cluster/shadow-manifest.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 
 const line = (name: string, state: CheckState, result: string, advice = ''): CheckLine => ({
@@ -115,15 +116,15 @@ export function judgeQuota({ quotas }: NamespaceFacts, trials: Trials, requests:
   return line('quota', 'ok', quotas.length > 0 ? 'a shadow fits' : 'none')
 }
 
-function needs(requests: Record<string, string>): Record<string, number> {
-  const { cpu = '10m', memory = '64Mi' } = requests
+function needs(asked: Record<string, string>): Record<string, number> {
   const counts = { pods: 1, secrets: 1, 'count/pods': 1, 'count/secrets': 1, 'count/jobs.batch': 1 }
+  const given = Object.keys(asked).length > 0
+  const { requests, limits } = given ? { requests: asked, limits: asked } : DEFAULT_RESOURCES
+  const named = (prefix: string, resources: Record<string, string>) =>
+    Object.entries(resources).map(([name, text]) => [`${prefix}${name}`, quantity(text)])
   return {
     ...counts,
-    cpu: quantity(cpu),
-    memory: quantity(memory),
-    'requests.cpu': quantity(cpu),
-    'requests.memory': quantity(memory),
+    ...Object.fromEntries([...named('', requests), ...named('requests.', requests), ...named('limits.', limits)]),
   }
 }
 
