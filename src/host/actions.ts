@@ -39,6 +39,12 @@ export const UndoAction = z.discriminatedUnion('type', [
 ])
 export type UndoAction = z.infer<typeof UndoAction>
 
+/** Our network interface. */
+export interface Tun {
+  name: string
+  ifindex: number
+}
+
 export interface ResolvedLink {
   servers: string[]
   /** Names below these are asked here. */

@@ -2,6 +2,7 @@
 // command, no path and no file content in it, so a helper that checks it against this schema can be trusted as root.
 // zod/mini, since the helper stays in memory: 11 MB less than with zod.
 import * as z from 'zod/mini'
+import { covers, network, parsePrefix } from './prefix.ts'
 
 const ipText = z.union([z.ipv4(), z.ipv6()])
 const cidrText = z.union([z.cidrv4(), z.cidrv6()])
@@ -12,7 +13,7 @@ const domain = z
 const dnsModes = ['auto', 'resolved', 'resolvconf', 'none'] as const
 
 /** The state of the machine while connected. The TUN's name and owner are the helper's business. */
-export const DesiredState = z.strictObject({
+const Wanted = z.strictObject({
   mtu: z.int().check(z.minimum(1280), z.maximum(65535)),
   /** Addresses of the TUN with prefix length, at most one a family. */
   addresses: z.array(cidrText).check(z.minLength(1), z.maxLength(2)),
@@ -28,7 +29,31 @@ export const DesiredState = z.strictObject({
     searchDomains: z.optional(z.array(domain).check(z.maxLength(16))),
   }),
 })
-export type DesiredState = z.infer<typeof DesiredState>
+export type DesiredState = z.infer<typeof Wanted>
+export const DesiredDns = Wanted.shape.dns
+
+/** True if all of our servers are in the TUN: no other server may be made the machine's by a request. */
+export function serversAreInside(addresses: readonly string[], servers: readonly string[]): boolean {
+  const own = addresses.map((address) => parsePrefix(network(address)))
+  return servers.every((server) => own.some((prefix) => covers(prefix, parsePrefix(server))))
+}
+
+export const DesiredState = Wanted.check(
+  z.refine(({ addresses }) => addresses.every(isSmall), {
+    path: ['addresses'],
+    error: 'the network of an address of the TUN is larger than /24 or /112',
+  }),
+  z.refine(({ addresses, dns }) => serversAreInside(addresses, dns.servers), {
+    path: ['dns', 'servers'],
+    error: "a DNS server is outside of the TUN's own addresses",
+  }),
+)
+
+// A network of all addresses would have every server in it.
+function isSmall(address: string): boolean {
+  const { family, length } = parsePrefix(address)
+  return length >= (family === 4 ? 24 : 112)
+}
 
 /** What `apply` answers. */
 export const AppliedState = z.strictObject({
@@ -43,5 +68,7 @@ export const AppliedState = z.strictObject({
   notes: z.array(z.string()),
   /** Routes that were wanted and could not be had (IPv6 off). */
   missingRoutes: z.array(z.string()),
+  /** Domains that systemd-resolved did not take. */
+  domainsLeftOut: z.array(z.string()),
 })
 export type AppliedState = z.infer<typeof AppliedState>

@@ -1,5 +1,6 @@
 // Everything this folder does to the machine goes through here, so tests can count it, break it off and compare it.
 import type { Before, ResolvedLink } from './actions.ts'
+import type { Follow } from './follow.ts'
 
 export interface CommandResult {
   code: number
@@ -37,7 +38,10 @@ export interface Files {
 export interface Resolved {
   /** True if it runs; never starts it. */
   answers(): Promise<boolean>
-  setLink(ifindex: number, link: ResolvedLink): Promise<void>
+  /** Returns what it took: of too many domains the first. Rejects with HostError. */
+  setLink(ifindex: number, link: ResolvedLink): Promise<ResolvedLink>
+  /** What is set for a link; undefined while it does not answer. */
+  link(ifindex: number): Promise<ResolvedLink | undefined>
   /** Does nothing if the link or resolved is gone. */
   revertLink(ifindex: number): Promise<void>
 }
@@ -45,6 +49,8 @@ export interface Resolved {
 export interface Paths {
   resolvConf: string
   resolvedUplink: string
+  /** Where systemd-resolved keeps the settings of links. */
+  resolvedLinks: string
   /** /proc */
   proc: string
   /** /var/lib/kt */
@@ -56,6 +62,7 @@ export interface Paths {
 export const systemPaths: Paths = {
   resolvConf: '/etc/resolv.conf',
   resolvedUplink: '/run/systemd/resolve/resolv.conf',
+  resolvedLinks: '/run/systemd/resolve/netif',
   proc: '/proc',
   state: '/var/lib/kt',
   run: '/run/kt',
@@ -67,4 +74,6 @@ export interface Effects {
   readonly resolved: Resolved
   /** Runs a program found on root's usual path; never through a shell. Rejects only if it cannot be started. */
   run(argv: readonly string[], input?: string): Promise<CommandResult>
+  /** Runs a program that tells of changes, as `run` does. */
+  readonly follow: Follow
 }

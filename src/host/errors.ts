@@ -11,6 +11,7 @@ export type HostErrorCode =
   | 'resolv-conf-taken' // another kt, which lives, has replaced it
   | 'already-running' // this user's helper lives
   | 'journal' // /var/lib/kt cannot be used, or what is in it cannot be read
+  | 'bad-request' // what the schema alone cannot tell
   | 'state' // asked for in the wrong order
 
 export class HostError extends ToldError<HostErrorCode> {

@@ -1,24 +1,26 @@
 // Carries out actions. Undoing is written to be done again: what is already gone is no failure.
-import type { Before, DoAction, UndoAction } from './actions.ts'
+import type { Before, DoAction, ResolvedLink, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { ipBatch, ipQuery } from './ip.ts'
 import { markedBy } from './resolv-conf.ts'
 import { installResolvConf } from './resolv-conf-place.ts'
 
-export async function perform(action: DoAction, effects: Effects): Promise<void> {
+/** Returns what systemd-resolved took of its settings, where they were set. */
+export async function perform(action: DoAction, effects: Effects): Promise<ResolvedLink | undefined> {
   const { files, paths } = effects
   switch (action.type) {
     case 'ip':
-      return ipBatch(effects, action.lines)
+      await ipBatch(effects, action.lines)
+      return
     case 'sysctl':
-      return files.poke(`${paths.proc}/sys/${action.key.split('.').join('/')}`, action.value)
+      return void files.poke(`${paths.proc}/sys/${action.key.split('.').join('/')}`, action.value)
     case 'resolved-set':
       return effects.resolved.setLink(action.ifindex, action)
     case 'resolv-conf-install':
-      return installResolvConf(action.path ?? paths.resolvConf, action.text, effects)
+      return void installResolvConf(action.path ?? paths.resolvConf, action.text, effects)
     case 'make-run-folder':
       files.folder(paths.run, 0o755, 0, 0)
-      return files.folder(`${paths.run}/${action.uid}`, 0o700, action.uid, action.gid)
+      return void files.folder(`${paths.run}/${action.uid}`, 0o700, action.uid, action.gid)
   }
 }
 

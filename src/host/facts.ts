@@ -1,6 +1,8 @@
 // Reads the machine: its routes, whether it speaks IPv6, who resolves its names. Changes nothing.
+import type { Tun } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { ipQuery } from './ip.ts'
+import { otherKts } from './others.ts'
 import type { ResolverFacts } from './resolver.ts'
 
 /** A route that may meet ours. */
@@ -15,8 +17,17 @@ export interface RouteFact {
   type: string
 }
 
+export interface SeenLink {
+  up: boolean
+  mtu: number
+  /** With prefix length. */
+  addresses: string[]
+}
+
 export interface Facts {
   routes: RouteFact[]
+  /** Devices of other users' kt among them, with whose they are. */
+  owners: ReadonlyMap<string, string>
   ipv6: boolean
   resolver: ResolverFacts
 }
@@ -33,16 +44,33 @@ interface IpRoute {
 
 /** All that `plan` needs to know. `tun` is the interface whose IPv6 switch counts; its own routes are left out. */
 export async function readFacts(effects: Effects, tun: string): Promise<Facts> {
-  const [v4, v6, resolver] = await Promise.all([
+  const [all, resolver] = await Promise.all([readRoutes(effects), readResolver(effects)])
+  const routes = all.filter((route) => route.device !== tun)
+  const owners = await otherKts(effects, [...new Set(routes.map(({ device }) => device))])
+  return { routes, owners, ipv6: hasIpv6(effects, tun), resolver }
+}
+
+export async function readRoutes(effects: Effects): Promise<RouteFact[]> {
+  const [v4, v6] = await Promise.all([
     ipQuery<IpRoute[]>(effects, '-4', 'route', 'show', 'table', 'all'),
     ipQuery<IpRoute[]>(effects, '-6', 'route', 'show', 'table', 'all'),
-    readResolver(effects),
   ])
-  const routes = [
-    ...(v4 ?? []).map((route) => fact(route, '0.0.0.0/0')),
-    ...(v6 ?? []).map((route) => fact(route, '::/0')),
-  ]
-  return { routes: routes.filter((route) => route.device !== tun), ipv6: hasIpv6(effects, tun), resolver }
+  return [...(v4 ?? []).map((route) => fact(route, '0.0.0.0/0')), ...(v6 ?? []).map((route) => fact(route, '::/0'))]
+}
+
+interface IpAddressShown {
+  ifindex: number
+  mtu: number
+  flags: string[]
+  addr_info?: { local?: string; prefixlen: number }[]
+}
+
+/** The link of that name and index; undefined if it is gone. */
+export async function readLink(effects: Effects, { name, ifindex }: Tun): Promise<SeenLink | undefined> {
+  const shown = (await ipQuery<IpAddressShown[]>(effects, 'address', 'show', 'dev', name))?.[0]
+  if (shown?.ifindex !== ifindex) return undefined
+  const addresses = (shown.addr_info ?? []).map(({ local, prefixlen }) => `${local}/${prefixlen}`)
+  return { up: shown.flags.includes('UP'), mtu: shown.mtu, addresses }
 }
 
 function fact(route: IpRoute, everything: string): RouteFact {
@@ -56,7 +84,8 @@ function fact(route: IpRoute, everything: string): RouteFact {
   }
 }
 
-function hasIpv6({ files, paths }: Effects, tun: string): boolean {
+/** Whether an interface of that name speaks IPv6. */
+export function hasIpv6({ files, paths }: Effects, tun: string): boolean {
   return ['all', tun].every(
     (name) => files.read(`${paths.proc}/sys/net/ipv6/conf/${name}/disable_ipv6`)?.trim() === '0',
   )

@@ -156,6 +156,21 @@ export class Journal {
   }
 }
 
+/** Users with a journal, and the devices their helpers opened. Throws where it may not be read. */
+export function writersOf(effects: Effects): { uid: number; owner: Owner; devices: string[] }[] {
+  const { files, paths } = effects
+  return files
+    .list(paths.state)
+    .filter((file) => /^\d+\.json$/.test(file))
+    .flatMap((file) => {
+      const parsed = Content.safeParse(parseJson(files.read(`${paths.state}/${file}`)))
+      if (!parsed.success) return []
+      const { owner, steps } = parsed.data
+      const devices = steps.flatMap((step) => (step.type === 'delete-link' ? [step.name] : []))
+      return [{ uid: Number.parseInt(file, 10), owner, devices }]
+    })
+}
+
 function oneLine(step: UndoAction): string {
   return describe(step).replaceAll('\n', '; ')
 }

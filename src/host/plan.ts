@@ -1,6 +1,6 @@
 // From what is wanted and what is there to the steps that lead from one to the other. Pure: the tests read its output
 // like the shell session it stands for.
-import type { Step } from './actions.ts'
+import type { Step, Tun } from './actions.ts'
 import type { DesiredState } from './desired.ts'
 import { HostError } from './errors.ts'
 import type { Facts, RouteFact } from './facts.ts'
@@ -8,11 +8,6 @@ import { covers, network, type Prefix, parsePrefix } from './prefix.ts'
 import { composeResolvConf } from './resolv-conf.ts'
 import type { ResolvConfPlace } from './resolv-conf-place.ts'
 import { type ResolverDecision, upstreamsOf } from './resolver.ts'
-
-export interface Tun {
-  name: string
-  ifindex: number
-}
 
 export interface NetworkPlan {
   steps: Step[]
@@ -30,7 +25,7 @@ export function planNetwork(desired: DesiredState, facts: Facts, tun: Tun): Netw
   const addresses = desired.addresses.filter(usable)
   const routes = [...new Set(desired.routes.map(network))].filter(usable)
   const missingRoutes = desired.routes.filter((route) => !usable(route))
-  const notes = checkRoutes([...routes, ...addresses.map(network)], facts.routes)
+  const notes = checkRoutes([...routes, ...addresses.map(network)], facts)
   if (!facts.ipv6 && [...desired.routes, ...desired.addresses].some((cidr) => !usable(cidr)))
     notes.push("IPv6 is switched off on this machine: the cluster's IPv6 addresses are left out")
   const dev = `dev ${tun.name}`
@@ -53,7 +48,7 @@ export function planNetwork(desired: DesiredState, facts: Facts, tun: Tun): Netw
 }
 
 /** Notes on routes of the machine that ours are longer than. Throws for one that is as long or longer. */
-function checkRoutes(wanted: readonly string[], existing: readonly RouteFact[]): string[] {
+function checkRoutes(wanted: readonly string[], { routes: existing, owners }: Facts): string[] {
   const shadowed = new Map<string, string[]>()
   const ours = wanted.map((cidr) => ({ cidr, prefix: parsePrefix(cidr) }))
   for (const route of existing) {
@@ -61,7 +56,7 @@ function checkRoutes(wanted: readonly string[], existing: readonly RouteFact[]):
     const there = parsePrefix(route.destination)
     if (there.length === 0 || isOwnWorld(there)) continue
     for (const { cidr, prefix } of ours) {
-      if (covers(prefix, there)) throw conflict(cidr, route)
+      if (covers(prefix, there)) throw conflict(cidr, route, owners.get(route.device))
       if (!covers(there, prefix)) continue
       const text = routeText(route)
       shadowed.set(text, [...(shadowed.get(text) ?? []), cidr])
@@ -91,8 +86,14 @@ function routeText({ destination, device, gateway, type, table }: RouteFact): st
     : `the route ${destination}${via} (${device}${where})`
 }
 
-function conflict(cidr: string, route: RouteFact): HostError {
+function conflict(cidr: string, route: RouteFact, owner: string | undefined): HostError {
   const text = routeText(route)
+  if (owner !== undefined)
+    return new HostError(
+      'route-conflict',
+      `the cluster's range ${cidr} is ${route.device}'s already: ${owner} is connected with kt on this machine`,
+      `their connection serves all programs of this machine; for one of your own, have them run \`kt down\` first, or leave the range to them with --exclude ${network(route.destination)}`,
+    )
   return new HostError(
     'route-conflict',
     `the cluster's range ${cidr} meets ${text}`,

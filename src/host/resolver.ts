@@ -60,7 +60,7 @@ export function decideResolver(mode: DesiredState['dns']['mode'], facts: Resolve
 }
 
 /** True if programs that read resolv.conf come to resolved. */
-function usesStub({ resolvConf, linkTarget }: ResolverFacts): boolean {
+export function usesStub({ resolvConf, linkTarget }: ResolverFacts): boolean {
   if (linkTarget === RESOLVED_STUB || linkTarget === RESOLVED_STATIC) return true
   const { nameservers } = parseResolvConf(resolvConf ?? '')
   return nameservers.length > 0 && nameservers.every((server) => stubs.includes(server))

@@ -2,8 +2,6 @@
 import { spawn } from 'node:child_process'
 import {
   accessSync,
-  chmodSync,
-  chownSync,
   closeSync,
   constants,
   fchmodSync,
@@ -31,14 +29,16 @@ import { quietPipes } from '../base/children.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import type { Before } from './actions.ts'
 import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from './effects.ts'
+import { followProgram } from './follow.ts'
 import { systemResolved } from './resolved/resolve1.ts'
 
 export function systemEffects(paths: Paths = systemPaths): Effects {
-  return { paths, files: systemFiles, resolved: systemResolved(), run }
+  return { paths, files: systemFiles, resolved: systemResolved(), run, follow: followProgram(environment) }
 }
 
 // Fixed: what root runs must not depend on the caller's PATH.
 const ROOT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const environment = { PATH: ROOT_PATH, LC_ALL: 'C' }
 const COMMAND_TIMEOUT_MS = 10_000
 // Files here are small: of /proc, the journal, resolv.conf. What the journal keeps of one must fit what is read of the journal.
 const MOST_READ = 4 << 20
@@ -47,7 +47,7 @@ const MOST_KEPT = 1 << 20
 function run(argv: readonly string[], input = ''): Promise<CommandResult> {
   return new Promise((done, failed) => {
     const child = spawn(argv[0], argv.slice(1), {
-      env: { PATH: ROOT_PATH, LC_ALL: 'C' },
+      env: environment,
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: COMMAND_TIMEOUT_MS,
       cwd: '/',
@@ -163,11 +163,15 @@ export const systemFiles: Files = {
       mkdirSync(path, { mode })
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      // lstat: a link laid here by somebody else must not lead our chown elsewhere.
-      if (!lstatSync(path).isDirectory()) throw new Error(`${path} is no folder`)
     }
-    chownSync(path, uid, gid)
-    chmodSync(path, mode)
+    // Opened without following: a link laid here by somebody else, at whatever moment, must not lead our chown elsewhere.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    try {
+      fchownSync(fd, uid, gid)
+      fchmodSync(fd, mode)
+    } finally {
+      closeSync(fd)
+    }
   },
 
   removeFolder(path) {

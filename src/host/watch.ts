@@ -1,97 +1,97 @@
-// Watches /etc/resolv.conf while it is ours. A program that rewrites it (a DHCP client, another VPN) gets its resolvers
-// heard and ours put back; one that insists wins, and the user is told.
+// Watches the machine while connected and has it looked at when something has changed: links, addresses, routes and rules
+// (by `ip monitor`), /etc/resolv.conf and systemd-resolved's files (by the file system), and all of it now and then, since
+// not every change is told.
 import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import type { Host } from './host.ts'
+import type { Clock } from './clock.ts'
+import { type Follow, followForEver } from './follow.ts'
 
-export interface ResolvConfChange {
-  upstreams: string[]
-  /** False when it was given up: the other program's file stays. */
-  reclaimed: boolean
-}
-
-export interface Clock {
-  now(): number
-  /** Calls once after `ms`; returns what takes it back. */
-  after(ms: number, call: () => void): () => void
-}
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  after(ms, call) {
-    const timer = setTimeout(call, ms)
-    return () => clearTimeout(timer)
-  },
-}
-
-// Programs write the file in several steps: look when they are done.
+// Programs write a file in several steps, and change a device in several: look when they are done.
 const SETTLE_MS = 100
-// Once an hour is a DHCP lease; three times in a minute is a program that insists.
-const MOST_RECLAIMS = 3
-const WITHIN_MS = 60_000
+// A machine whose routes change all the time (containers that come and go) is looked at once in so long.
+const LEAST_BETWEEN_MS = 1_000
+const POLL_MS = 60_000
+/** While something is wrong, its end is to be seen soon. */
+const POLL_FAULT_MS = 5_000
 
-/** What is done at a change; separate from the watching, so tests can call it. */
-export class ResolvConfGuard {
-  readonly #host: Pick<Host, 'foreignResolvConf' | 'reclaimResolvConf'>
-  readonly #now: () => number
-  #reclaims: number[] = []
-  #gaveUp = false
+export interface MachineWatch {
+  /** Something has changed: look soon. */
+  changed(): void
+  close(): void
+}
 
-  constructor(host: Pick<Host, 'foreignResolvConf' | 'reclaimResolvConf'>, now: () => number) {
-    this.#host = host
-    this.#now = now
+/**
+ * Calls `look` after each change, never twice at once, and every minute. `look` resolves to whether something is wrong;
+ * its rejection counts as that.
+ */
+export function watchMachine(look: () => Promise<boolean>, clock: Clock): MachineWatch {
+  let cancel: (() => void) | undefined
+  let due = Number.POSITIVE_INFINITY
+  let looking = false
+  let again = false
+  let last = Number.NEGATIVE_INFINITY
+  let closed = false
+  const arm = (ms: number) => {
+    const at = clock.now() + ms
+    if (closed || at >= due) return
+    cancel?.()
+    due = at
+    cancel = clock.after(ms, () => void run())
   }
-
-  /** Looks at the file; undefined if it is ours. */
-  async check(): Promise<ResolvConfChange | undefined> {
-    if (this.#gaveUp) return undefined
-    const foreign = await this.#host.foreignResolvConf()
-    if (!foreign) return undefined
-    const now = this.#now()
-    this.#reclaims = this.#reclaims.filter((time) => now - time < WITHIN_MS)
-    if (this.#reclaims.length >= MOST_RECLAIMS) {
-      this.#gaveUp = true
-      return { ...foreign, reclaimed: false }
-    }
-    this.#reclaims.push(now)
-    await this.#host.reclaimResolvConf()
-    return { ...foreign, reclaimed: true }
+  const run = async () => {
+    due = Number.POSITIVE_INFINITY
+    looking = true
+    const wrong = await look().catch(() => true)
+    looking = false
+    last = clock.now()
+    arm(wrong ? POLL_FAULT_MS : POLL_MS)
+    if (again) changed()
+  }
+  const changed = () => {
+    again = looking
+    if (!looking) arm(Math.max(SETTLE_MS, last + LEAST_BETWEEN_MS - clock.now()))
+  }
+  arm(POLL_MS)
+  return {
+    changed,
+    close() {
+      closed = true
+      cancel?.()
+    },
   }
 }
 
-/** Watches the folder, since the file is replaced, not written. Returns what ends it. */
-export function watchResolvConf(
-  path: string,
-  guard: ResolvConfGuard,
-  clock: Clock,
-  onChange: (change: ResolvConfChange) => void,
+/** Calls back when the file at `path` was changed or replaced; its folder is watched, since files are replaced. */
+export function watchFile(path: string, onChange: () => void, onError: (error: Error) => void): () => void {
+  return watchFolder(dirname(path), (name) => name === null || name === basename(path), onChange, onError)
+}
+
+/** Calls back when a file of the folder that `concerns` was changed. */
+export function watchFolder(
+  folder: string,
+  concerns: (name: string | null) => boolean,
+  onChange: () => void,
   onError: (error: Error) => void,
 ): () => void {
-  let cancel: (() => void) | undefined
-  let running = Promise.resolve()
-  const look = () => {
-    cancel = undefined
-    running = running.then(async () => {
-      try {
-        const change = await guard.check()
-        if (change) onChange(change)
-      } catch (error) {
-        onError(error as Error)
-      }
-    })
-  }
   let watcher: FSWatcher
   try {
-    watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-      if (name === basename(path) || name === null) cancel ??= clock.after(SETTLE_MS, look)
+    watcher = watch(folder, { persistent: false }, (_event, name) => {
+      if (concerns(name)) onChange()
     })
   } catch (error) {
     onError(error as Error)
     return () => {}
   }
   watcher.on('error', onError)
-  return () => {
-    cancel?.()
-    watcher.close()
-  }
+  return () => watcher.close()
+}
+
+/** Calls back when the kernel tells of a change of a link, an address, a route or a rule. */
+export function watchKernel(
+  follow: Follow,
+  clock: Clock,
+  onChange: () => void,
+  log: (line: string) => void,
+): () => void {
+  return followForEver(follow, ['ip', 'monitor', 'link', 'address', 'route', 'rule'], clock, onChange, log)
 }

@@ -30,6 +30,7 @@ const net: Facts = {
     { destination: '0.0.0.0/0', device: 'eth0', gateway: '192.168.1.1', table: 'main', type: 'unicast' },
     { destination: '192.168.1.0/24', device: 'eth0', gateway: undefined, table: 'main', type: 'unicast' },
   ],
+  owners: new Map(),
   ipv6: true,
   resolver: {
     resolvConf: 'nameserver 192.168.1.1\n',

@@ -5,8 +5,10 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { decode, encodeCall, splitSignature } from '../../src/host/resolved/message.ts'
+import { decode, encodeCall } from '../../src/host/resolved/message.ts'
+import { readFirst } from '../../src/host/resolved/read.ts'
 import { systemResolved } from '../../src/host/resolved/resolve1.ts'
+import { splitSignature } from '../../src/host/resolved/signature.ts'
 
 test('a call is what the specification says, byte for byte', () => {
   const bytes = encodeCall(1, {
@@ -150,6 +152,52 @@ test('a link gets all its settings; one that is not known yet is asked for again
       ])
     },
   )
+})
+
+test('too many domains: as many as it takes, the first ones', async () => {
+  const tooLong: [string, string] = ['System.Error.E2BIG', 'Argument list too long']
+  const domains = Array.from({ length: 400 }, (_, i) => `ns${i}`)
+  await withFakeBus(
+    (member, count) => (member === 'SetLinkDomains' && count < 3 ? tooLong : undefined),
+    async (address, calls) => {
+      const taken = await systemResolved(address).setLink(7, { ...link, domains })
+      assert.deepEqual(taken, { ...link, domains: domains.slice(0, 225) })
+      assert.equal(calls.filter((name) => name === 'SetLinkDomains').length, 3)
+    },
+  )
+  await withFakeBus(
+    (member) => (member === 'SetLinkDomains' ? tooLong : undefined),
+    async (address) =>
+      assert.rejects(systemResolved(address).setLink(7, { ...link, domains }), /Argument list too long/),
+  )
+})
+
+test('values are read from a body as its signature says, in either byte order, and not beyond its end', () => {
+  const written = encodeCall(1, {
+    destination: 'a.b',
+    path: '/p',
+    interface: 'i.f',
+    member: 'M',
+    signature: 'a(iay)',
+    arguments: [
+      [
+        [2, [198, 18, 53, 2]],
+        [10, [253]],
+      ],
+    ],
+  })
+  const body = written.subarray(-written.readUInt32LE(4))
+  assert.deepEqual(readFirst('a(iay)', body, true), [
+    [2, [198, 18, 53, 2]],
+    [10, [253]],
+  ])
+  // The signature, the array's length at 8, its first struct at 16.
+  const words = ['05 61 28 73 62 29 00 00', '00 00 00 0c 00 00 00 00', '00 00 00 02 63 64 00 00', '00 00 00 01']
+  const variant = Buffer.from(words.join('').replaceAll(' ', ''), 'hex')
+  assert.deepEqual(readFirst('v', variant, false), [['cd', true]])
+  assert.equal(readFirst('', body, true), undefined)
+  assert.throws(() => readFirst('a(iay)', body.subarray(0, 20), true), RangeError)
+  assert.throws(() => readFirst('s', Buffer.from('ffffff7f61', 'hex'), true), RangeError)
 })
 
 test("a refusal is told in the service's words", async () => {

@@ -109,6 +109,7 @@ const scenarios: Record<string, () => Promise<void>> = {
       search: ['corp.test'],
       notes: [],
       missingRoutes: [],
+      domainsLeftOut: [],
     })
     await helper.type('ready')
     assert.match(sh('ip route get 10.96.0.10'), /dev kt0/)
@@ -260,6 +261,32 @@ const scenarios: Record<string, () => Promise<void>> = {
     helper.child.kill('SIGTERM')
     await helper.ended
     assert.equal(readFileSync('/etc/resolv.conf', 'utf8'), theirs)
+  },
+
+  async changed() {
+    const helper = new Helper([who, apply, ready], ['--foreground'])
+    await helper.type('ready')
+    const repaired = (code: string) =>
+      helper.line((line) => {
+        const got = line['got'] as { event?: string; repaired?: { code: string }[] } | undefined
+        return got?.event === 'machine' && got.repaired!.some((fault) => fault.code === code)
+      })
+    const whole = sh('ip -br address show dev kt0 | tr -s " "; ip route show dev kt0; ip -6 route show dev kt0')
+    for (const [change, code] of [
+      ['ip link set kt0 down', 'link'],
+      ['ip address del 198.18.53.1/30 dev kt0', 'addresses'],
+      ['ip route del 10.96.0.0/16; ip -6 route del fd00:10:244::/56 dev kt0', 'routes'],
+    ]) {
+      sh(change)
+      await repaired(code)
+      assert.equal(
+        sh('ip -br address show dev kt0 | tr -s " "; ip route show dev kt0; ip -6 route show dev kt0'),
+        whole,
+      )
+    }
+    helper.child.kill('SIGTERM')
+    await helper.ended
+    assert.equal(machine(), before)
   },
 
   async 'mount-point'() {

@@ -19,6 +19,7 @@ const scenarios = {
   detached: 'after ready the caller gets the end of its pipes, and the helper survives SIGHUP',
   deaf: 'an engine that does not end when told is ended',
   rewritten: 'resolv.conf rewritten by another program: its resolvers are told, ours is put back, theirs restored',
+  changed: 'a device set down, an address and routes that are removed are put back at once',
   'mount-point': 'a resolv.conf that is a mount point is replaced in place and restored',
   'two-at-once': 'a second helper of the same user is refused',
   closed: 'kt in a folder that its user may not enter is an error that says where to put it',

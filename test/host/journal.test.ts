@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { DesiredState } from '../../src/host/desired.ts'
 import { perform } from '../../src/host/execute.ts'
+import { readFacts } from '../../src/host/facts.ts'
 import { Host } from '../../src/host/host.ts'
 import { Journal } from '../../src/host/journal.ts'
 import { markedBy } from '../../src/host/resolv-conf.ts'
@@ -61,7 +62,7 @@ for (const [name, options] of Object.entries(machines)) {
     assert.equal(machine.links.get('kt0')?.routes.length, 2)
     const report = await host.undo()
     assert.deepEqual([report.failed, report.notes], [[], []])
-    assert.deepEqual(machine.links.get('kt0'), { ifindex: 7, up: false, addresses: [], routes: [] })
+    assert.deepEqual(machine.links.get('kt0'), { ifindex: 7, up: false, mtu: 1500, addresses: [], routes: [] })
     await journal.undo()
     journal.close()
     assert.deepEqual(machine.state(), expected)
@@ -148,7 +149,7 @@ test('an interface that has taken the name since is not removed', async () => {
   const { machine } = before({})
   await connect(machine)
   machine.die()
-  const theirs = { ifindex: 99, up: true, addresses: ['10.0.0.1/8'], routes: ['10.0.0.0/8'] }
+  const theirs = { ifindex: 99, up: true, mtu: 1500, addresses: ['10.0.0.1/8'], routes: ['10.0.0.0/8'] }
   machine.links.set('kt0', theirs)
   await Journal.replay(machine.effects())
   assert.deepEqual(machine.links.get('kt0'), theirs)
@@ -169,10 +170,11 @@ test('resolv.conf that somebody else has written since stays, and a note says so
 test('a file rewritten while up is reclaimed, and in the end the newer one is restored', async () => {
   const { machine } = before({ resolvConf: { file: 'nameserver 9.9.9.9\n' } })
   const { host } = await connect(machine)
-  assert.equal(await host.foreignResolvConf(), undefined)
+  assert.deepEqual(await host.look(), [])
   machine.put('etc/resolv.conf', 'nameserver 8.8.8.8\nsearch new.test\n')
-  assert.deepEqual(await host.foreignResolvConf(), { upstreams: ['8.8.8.8'] })
-  await host.reclaimResolvConf()
+  const [finding] = await host.look()
+  assert.deepEqual(finding.upstreams, ['8.8.8.8'])
+  await host.repair(finding)
   const ours = systemFiles.read(machine.paths.resolvConf)!
   assert.ok(markedBy(ours))
   assert.match(ours, /search new\.test/)
@@ -232,8 +234,38 @@ test('another kt that holds resolv.conf is not pushed aside', async () => {
     '# kt is connected and answers here; `kt down` restores this file. Connection 77-5\nnameserver 198.18.53.2\n'
   const { machine } = before({ resolvConf: { file: other } })
   machine.process(77, '5')
-  await assert.rejects(connect(machine), { code: 'resolv-conf-taken' })
+  const owner = { pid: 77, started: '5', boot: 'boot-1' }
+  const steps = [{ type: 'delete-link', name: 'kt1', ifindex: 9 }]
+  machine.put('var/lib/kt/1600.json', JSON.stringify({ version: 1, owner, steps }))
+  machine.users.set(1600, 'ann')
+  await assert.rejects(connect(machine), { code: 'resolv-conf-taken', message: /ann \(uid 1600\) is connected/ })
   assert.equal(systemFiles.read(machine.paths.resolvConf), other)
+  machine.remove()
+})
+
+test("another user's kt is named where its routes are in the way", async () => {
+  const { machine } = before({ routes: [{ dst: '10.244.0.0/16', dev: 'kt1' }] })
+  machine.process(77, '5')
+  const owner = { pid: 77, started: '5', boot: 'boot-1' }
+  const steps = [{ type: 'delete-link', name: 'kt1', ifindex: 9 }]
+  machine.put('var/lib/kt/1600.json', JSON.stringify({ version: 1, owner, steps }))
+  machine.users.set(1600, 'ann')
+  const told = /10\.244\.0\.0\/16 is kt1's already: ann \(uid 1600\) is connected with kt/
+  await assert.rejects(connect(machine), { code: 'route-conflict', message: told })
+  machine.remove()
+})
+
+test('who may not read journals knows the other user by the folder of their socket', async () => {
+  const machine = new Machine({ routes: [{ dst: '10.244.0.0/16', dev: 'kt1' }] })
+  machine.put('run/kt/1600/control.sock', '')
+  machine.users.set(1600, 'ann')
+  const effects = machine.effects()
+  const denied = () => {
+    throw Object.assign(new Error('EACCES'), { code: 'EACCES' })
+  }
+  const list = (path: string) => (path === machine.paths.state ? denied() : systemFiles.list(path))
+  const facts = await readFacts({ ...effects, files: { ...effects.files, list } }, 'kt0')
+  assert.deepEqual([...facts.owners], [['kt1', 'ann (uid 1600)']])
   machine.remove()
 })
 

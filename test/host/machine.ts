@@ -20,6 +20,16 @@ export interface MachineOptions {
   routes?: object[]
   /** Who `ip route get` says has an address; our TUN if it says nothing. */
   routeGet?: (address: string) => object | undefined
+  /** As many domains as systemd-resolved takes for a link. */
+  mostDomains?: number
+}
+
+interface Link {
+  ifindex: number
+  up: boolean
+  mtu: number
+  addresses: string[]
+  routes: string[]
 }
 
 export const HELPER_PID = 4242
@@ -29,21 +39,27 @@ export class Machine {
   readonly root: string
   /** Lines of `ip -batch`, and calls to resolved. */
   readonly session: string[] = []
-  readonly links = new Map<string, { ifindex: number; up: boolean; addresses: string[]; routes: string[] }>()
+  readonly links = new Map<string, Link>()
+  /** Accounts by uid. */
+  readonly users = new Map<number, string>()
   readonly resolvedLinks = new Map<number, ResolvedLink>()
   /** The change at which power is cut: before it is done, or `after` it. */
   cutAt = Number.POSITIVE_INFINITY
   cutAfter = false
   changes = 0
-  readonly #options: MachineOptions
+  /** May be changed: the machine changes. */
+  readonly options: MachineOptions
+  /** Lines of `ip` that fail as the kernel refuses what is there already. */
+  refuses: RegExp | undefined
 
   constructor(options: MachineOptions = {}) {
-    this.#options = options
+    this.options = options
     this.root = mkdtempSync(join(tmpdir(), 'kt-machine-'))
     const at = (path: string) => join(this.root, path)
     this.paths = {
       resolvConf: at('etc/resolv.conf'),
       resolvedUplink: at('run/systemd/resolve/resolv.conf'),
+      resolvedLinks: at('run/systemd/resolve/netif'),
       proc: at('proc'),
       state: at('var/lib/kt'),
       run: at('run/kt'),
@@ -63,7 +79,7 @@ export class Machine {
       symlinkSync(conf.symlink, this.paths.resolvConf)
       if (conf.text !== undefined) this.put(join('etc', conf.symlink), conf.text)
     }
-    this.links.set('kt0', { ifindex: 7, up: false, addresses: [], routes: [] })
+    this.links.set('kt0', { ifindex: 7, up: false, mtu: 1500, addresses: [], routes: [] })
   }
 
   put(path: string, text: string, mode = 0o644): void {
@@ -147,14 +163,30 @@ export class Machine {
     return {
       paths: this.paths,
       files,
-      run: async (argv, input) => this.#ip(argv, input ?? ''),
+      run: async (argv, input) => (argv[0] === 'ip' ? this.#ip(argv, input ?? '') : this.#getent(argv[2])),
+      follow: () => () => {},
       resolved: {
-        answers: async () => this.#options.resolved ?? false,
-        setLink: async (ifindex, { servers, domains, searchDomains }) =>
-          this.#change(() => void this.resolvedLinks.set(ifindex, { servers, domains, searchDomains })),
+        answers: async () => this.options.resolved ?? false,
+        setLink: async (ifindex, { servers, domains, searchDomains }) => {
+          const most = (this.options.mostDomains ?? Number.POSITIVE_INFINITY) - searchDomains.length
+          const taken = { servers, domains: domains.slice(0, most), searchDomains }
+          return this.#change(() => {
+            this.resolvedLinks.set(ifindex, taken)
+            return taken
+          })
+        },
+        link: async (ifindex) =>
+          this.options.resolved
+            ? (this.resolvedLinks.get(ifindex) ?? { servers: [], domains: [], searchDomains: [] })
+            : undefined,
         revertLink: async (ifindex) => this.#change(() => void this.resolvedLinks.delete(ifindex)),
       },
     }
+  }
+
+  #getent(uid: string): CommandResult {
+    const name = this.users.get(Number(uid))
+    return { code: name ? 0 : 2, stdout: name ? `${name}:x:${uid}:${uid}::/:/bin/sh\n` : '', stderr: '' }
   }
 
   #ip(argv: readonly string[], input: string): CommandResult {
@@ -171,24 +203,35 @@ export class Machine {
 
   /** One line of iproute2: an answer, or what it says on standard error. */
   #line(line: string): object | string {
-    const [, query] = /^(?:-[46] )?(route show|route get|link show)/.exec(line) ?? []
+    const [, query] = /^(?:-[46] )?(route show|route get|link show|address show)/.exec(line) ?? []
     if (query === 'route show') {
       const v6 = line.startsWith('-6')
-      return (this.#options.routes ?? []).filter((route) => (route as { dst: string }).dst.includes(':') === v6)
+      const own = [...this.links].flatMap(([dev, { routes }]) => routes.map((dst) => ({ dst, dev })))
+      return [...(this.options.routes ?? []), ...own].filter(
+        (route) => (route as { dst: string }).dst.includes(':') === v6,
+      )
     }
-    if (query === 'route get') return [this.#options.routeGet?.(line.split(' ')[2]) ?? { dev: 'kt0' }]
+    if (query === 'route get') return [this.options.routeGet?.(line.split(' ')[2]) ?? { dev: 'kt0' }]
     const name = /dev (\S+)/.exec(line)?.[1] ?? ''
     const link = this.links.get(name)
     if (!link) return `Cannot find device "${name}"`
+    if (query === 'address show') {
+      const { ifindex, up, mtu, addresses } = link
+      const info = addresses.map((cidr) => ({ local: cidr.split('/')[0], prefixlen: Number(cidr.split('/')[1]) }))
+      return [{ ifname: name, ifindex, mtu, flags: up ? ['UP'] : [], addr_info: info }]
+    }
     if (query === 'link show') return [{ ifname: name, ifindex: link.ifindex }]
     return this.#change(() => {
       this.session.push(line)
+      if (this.refuses?.test(line)) return 'RTNETLINK answers: File exists'
       const [object, verb, what] = line.split(' ')
       if (object === 'link' && verb === 'delete') this.links.delete(name)
       else if (object === 'link') {
         if (line.endsWith(' up')) link.up = true
+        const mtu = /mtu (\d+)/.exec(line)?.[1]
+        if (mtu) link.mtu = Number(mtu)
         if (line.endsWith(' down')) Object.assign(link, { up: false, routes: [] })
-      } else if (object === 'address') link.addresses = verb === 'add' ? [...link.addresses, what] : []
+      } else if (object === 'address') link.addresses = verb === 'flush' ? [] : [...link.addresses, what]
       else if (link.routes.includes(what)) return 'RTNETLINK answers: File exists'
       else link.routes.push(what)
       return {}

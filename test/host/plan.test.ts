@@ -26,7 +26,7 @@ function route(destination: string, device = 'eth0', more: Partial<RouteFact> = 
 
 function facts(routes: RouteFact[] = [], ipv6 = true): Facts {
   const resolver = { resolvConf: undefined, linkTarget: undefined, resolvedAnswers: false, uplink: undefined }
-  return { routes, ipv6, resolver }
+  return { routes, owners: new Map(), ipv6, resolver }
 }
 
 const text = (steps: readonly { do: Parameters<typeof describe>[0]; undo?: Parameters<typeof describe>[0] }[]) =>
@@ -156,6 +156,10 @@ test('the schema takes no command, path or unknown key', () => {
     { ...desired, dns: { ...desired.dns, domains: ['a\nnameserver 6.6.6.6'] } },
     { ...desired, dns: { ...desired.dns, domains: ['UPPER.case', '..'] } },
     { ...desired, dns: { ...desired.dns, servers: ['example.com'] } },
+    { ...desired, dns: { ...desired.dns, servers: ['8.8.8.8'] } },
+    { ...desired, dns: { ...desired.dns, servers: ['198.18.53.2', '2001:db8::1'] } },
+    { ...desired, addresses: ['8.0.0.1/8'], dns: { ...desired.dns, servers: ['8.8.8.8'] } },
+    { ...desired, addresses: ['2001:db8::1/64'], dns: { ...desired.dns, servers: [] } },
     { ...desired, routes: new Array(5000).fill('10.0.0.0/8') },
   ]
   for (const state of bad)

@@ -1,9 +1,9 @@
 // The helper's two commands, put together from the parts of this folder. `engineProgram` comes from the caller, so tests
 // can put an engine of their own in its place; no option and no variable can.
 import { closeSync, constants, fchmodSync, openSync, writeSync } from 'node:fs'
+import { systemClock } from '../../host/clock.ts'
 import { Journal } from '../../host/journal.ts'
 import { systemEffects } from '../../host/system.ts'
-import { systemClock } from '../../host/watch.ts'
 import { openCaller } from './caller.ts'
 import { toFailure } from './errors.ts'
 import { type HelperOptions, parseOptions, USAGE } from './options.ts'

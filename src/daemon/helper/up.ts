@@ -1,20 +1,21 @@
 // One run of the helper: clear up after dead ones, open the TUN, start the engine, do what it asks, undo it all when it
 // ends for whatever reason.
+import type { Clock } from '../../host/clock.ts'
 import type { Effects } from '../../host/effects.ts'
 import { HostError } from '../../host/errors.ts'
 import { perform } from '../../host/execute.ts'
 import { Host } from '../../host/host.ts'
 import { ipQuery } from '../../host/ip.ts'
 import { Journal } from '../../host/journal.ts'
-import { type Clock, ResolvConfGuard, watchResolvConf } from '../../host/watch.ts'
 import { findPackageRoot } from '../../tun/binary.ts'
 import { type NativeTunDevice, openTun, TunError } from '../../tun/native.ts'
 import { lookUpAccount } from './account.ts'
 import type { CallerLink } from './caller.ts'
 import { type EngineProcess, startEngine } from './engine-process.ts'
 import { closedToUser, HelperError, toFailure } from './errors.ts'
+import { HelperWatch } from './machine-watch.ts'
 import type { HelperOptions } from './options.ts'
-import { CallerLine, HelperRequest, LONGEST_LINE } from './protocol.ts'
+import { CallerLine, type HelperEvent, HelperRequest, LONGEST_LINE } from './protocol.ts'
 
 export interface HelperDeps {
   effects: Effects
@@ -154,7 +155,7 @@ class EngineSession {
   readonly #foreground: boolean
   readonly #deps: HelperDeps
   #queue: Promise<void> = Promise.resolve()
-  #unwatch: (() => void) | undefined
+  #watch: HelperWatch | undefined
   #cancelKill: (() => void) | undefined
   #over = false
 
@@ -202,15 +203,17 @@ class EngineSession {
     const { id } = request
     try {
       if (request.op === 'apply') {
-        this.#unwatch?.()
+        this.#unwatch()
         const applied = await this.#host.apply(request.state)
-        if (this.#host.holdsResolvConf && !this.#over) this.#watch()
+        if (!this.#over) this.#startWatch()
         this.#engine.send({ id, ok: true, applied })
       } else if (request.op === 'updateDns') {
-        await this.#host.updateDns(request.dns)
-        this.#engine.send({ id, ok: true })
+        const domainsLeftOut = await this.#host.updateDns(request.dns)
+        this.#engine.send({ id, ok: true, domainsLeftOut })
+      } else if (request.op === 'look') {
+        this.#engine.send({ id, ok: true, faults: (await this.#watch?.look()) ?? [] })
       } else {
-        this.#unwatch?.()
+        this.#unwatch()
         const { failed } = await this.#host.undo()
         if (failed.length > 0)
           throw new HostError('command-failed', `not undone: ${failed.join('; ')}`, '`sudo kt down` tries again')
@@ -221,19 +224,23 @@ class EngineSession {
     }
   }
 
-  #watch(): void {
+  #startWatch(): void {
     const { clock, effects, log } = this.#deps
-    const guard = new ResolvConfGuard(this.#host, clock.now)
-    this.#unwatch = watchResolvConf(
-      effects.paths.resolvConf,
-      guard,
-      clock,
-      (change) => {
-        log(`resolv.conf was rewritten; ${change.reclaimed ? 'put ours back' : 'gave up'}`)
-        this.#engine.send({ event: 'resolv-conf-changed', ...change })
-      },
-      (error) => log(`resolv.conf is not watched: ${error.message}`),
-    )
+    const inTurn = <T>(task: () => Promise<T>): Promise<T> => {
+      const done = this.#queue.then(task)
+      this.#queue = done.then(
+        () => {},
+        () => {},
+      )
+      return done
+    }
+    const send = (event: HelperEvent) => this.#engine.send(event)
+    this.#watch = new HelperWatch({ host: this.#host, effects, clock, log, send, inTurn })
+  }
+
+  #unwatch(): void {
+    this.#watch?.close()
+    this.#watch = undefined
   }
 
   /** Asks the engine to end, and ends it if it does not. */
@@ -248,7 +255,7 @@ class EngineSession {
   async finish(): Promise<void> {
     this.#over = true
     this.#cancelKill?.()
-    this.#unwatch?.()
+    this.#unwatch()
     await this.#queue
   }
 }

@@ -2,6 +2,7 @@
 // of our own. One connection a use: settings change seldom, and nothing has to be noticed in between.
 import { connect, type Socket } from 'node:net'
 import { type Call, decode, ERROR, encodeCall, type Incoming, METHOD_RETURN } from './message.ts'
+import type { Value } from './signature.ts'
 
 /** The bus's or the service's own words. */
 export class BusError extends Error {
@@ -16,8 +17,8 @@ export class BusError extends Error {
 }
 
 export interface Bus {
-  /** Resolves to the reply's first argument if it is a string. Rejects with BusError. */
-  call(call: Call): Promise<string | undefined>
+  /** Resolves to the reply's first argument, a variant's for what is in it. Rejects with BusError. */
+  call(call: Call): Promise<Value | undefined>
 }
 
 export const BUS_SERVICE = 'org.freedesktop.DBus'
@@ -66,7 +67,7 @@ class Connection implements Bus {
     await this.call({ ...BUS, member: 'Hello' })
   }
 
-  async call(call: Call): Promise<string | undefined> {
+  async call(call: Call): Promise<Value | undefined> {
     const serial = ++this.#serial
     this.#socket.write(encodeCall(serial, call))
     for (;;) {
@@ -75,9 +76,11 @@ class Connection implements Bus {
         return decoded && { value: decoded.message, size: decoded.size }
       })
       if (message.replySerial !== serial) continue // a signal: NameAcquired
-      if (message.type === METHOD_RETURN) return message.text
-      if (message.type === ERROR)
-        throw new BusError(message.errorName ?? '', message.text ?? `${call.member} failed: ${message.errorName}`)
+      if (message.type === METHOD_RETURN) return message.value
+      if (message.type === ERROR) {
+        const text = typeof message.value === 'string' ? message.value : `${call.member} failed: ${message.errorName}`
+        throw new BusError(message.errorName ?? '', text)
+      }
     }
   }
 

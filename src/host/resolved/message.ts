@@ -1,12 +1,12 @@
 // D-Bus messages as bytes (D-Bus specification 0.43, "Marshaling" and "Message Format"), as much of it as calls to
 // systemd-resolved take. Little-endian out; either order in.
 
+import { readFirst } from './read.ts'
+import { alignment, splitSignature, type Value } from './signature.ts'
+
 const METHOD_CALL = 1
 export const METHOD_RETURN = 2
 export const ERROR = 3
-
-/** A value in the shape its signature says: arrays and structs are JavaScript arrays, `ay` a Uint8Array. */
-export type Value = number | boolean | string | Uint8Array | readonly Value[]
 
 export interface Call {
   destination: string
@@ -23,40 +23,12 @@ export interface Incoming {
   type: number
   replySerial: number | undefined
   errorName: string | undefined
-  /** The first argument if it is a string: the text of an error. */
-  text: string | undefined
+  /** The first argument, a variant's for what is in it; undefined if there is none. */
+  value: Value | undefined
 }
 
 const FIELD = { path: 1, interface: 2, member: 3, errorName: 4, replySerial: 5, destination: 6, signature: 8 }
 const NO_AUTO_START = 2
-
-/** The single complete types a signature is made of. Throws RangeError. */
-export function splitSignature(signature: string): string[] {
-  const types: string[] = []
-  for (let at = 0; at < signature.length; ) {
-    const end = typeEnd(signature, at)
-    types.push(signature.slice(at, end))
-    at = end
-  }
-  return types
-}
-
-function typeEnd(signature: string, at: number): number {
-  if (signature[at] === 'a') return typeEnd(signature, at + 1)
-  if (signature[at] === '(') {
-    let next = at + 1
-    while (signature[next] !== ')') next = typeEnd(signature, next)
-    return next + 1
-  }
-  if (!'ybiusogv'.includes(signature[at] ?? '?'))
-    throw new RangeError(`not a signature this client knows: ${signature}`)
-  return at + 1
-}
-
-function alignment(type: string): number {
-  if (type[0] === 'y' || type[0] === 'g' || type[0] === 'v') return 1
-  return type[0] === '(' ? 8 : 4
-}
 
 class Writer {
   readonly #bytes: number[] = []
@@ -162,7 +134,7 @@ export function decode(buffer: Buffer): { message: Incoming; size: number } | un
   const size = bodyAt + bodyLength
   if (size > LONGEST) throw new RangeError('a D-Bus message is longer than any expected')
   if (buffer.length < size) return undefined
-  const message: Incoming = { type: buffer[1], replySerial: undefined, errorName: undefined, text: undefined }
+  const message: Incoming = { type: buffer[1], replySerial: undefined, errorName: undefined, value: undefined }
   const string = (at: number) => buffer.toString('utf8', at + 4, at + 4 + uint32(at))
   let bodySignature = ''
   for (let at = 16; at < 16 + fieldsLength; ) {
@@ -186,7 +158,7 @@ export function decode(buffer: Buffer): { message: Incoming; size: number } | un
       } else throw new RangeError(`a header field of D-Bus type ${type}`)
     }
   }
-  if (bodySignature.startsWith('s')) message.text = string(bodyAt)
+  message.value = readFirst(bodySignature, buffer.subarray(bodyAt, size), little)
   return { message, size }
 }
 

@@ -6,7 +6,7 @@ import type { ResolvedLink } from '../actions.ts'
 import type { Resolved } from '../effects.ts'
 import { HostError } from '../errors.ts'
 import { BUS_SERVICE, type Bus, BusError, withBus } from './bus.ts'
-import type { Value } from './message.ts'
+import type { Value } from './signature.ts'
 
 const SYSTEM_BUS = '/run/dbus/system_bus_socket'
 const SERVICE = 'org.freedesktop.resolve1'
@@ -30,15 +30,17 @@ export function systemResolved(address = SYSTEM_BUS): Resolved {
     },
 
     async setLink(ifindex, link) {
+      let taken = link
       try {
         await withBus(address, TIMEOUT_MS, async (bus) => {
           await whenKnown(() => manager(bus, 'SetLinkDNS', 'ia(iay)', [ifindex, link.servers.map(server)]))
-          await manager(bus, 'SetLinkDomains', 'ia(sb)', [ifindex, domains(link)])
+          taken = await setDomains(bus, ifindex, link)
           await manager(bus, 'SetLinkDefaultRoute', 'ib', [ifindex, false])
           for (const member of ['SetLinkLLMNR', 'SetLinkMulticastDNS', 'SetLinkDNSSEC', 'SetLinkDNSOverTLS'])
             await optional(() => manager(bus, member, 'is', [ifindex, 'no']))
           await optional(() => manager(bus, 'FlushCaches'))
         })
+        return taken
       } catch (error) {
         if (!(error instanceof BusError)) throw error
         throw new HostError(
@@ -46,6 +48,27 @@ export function systemResolved(address = SYSTEM_BUS): Resolved {
           `systemd-resolved refused its settings: ${error.message}`,
           'look at `systemctl status systemd-resolved`, or use --dns resolvconf',
         )
+      }
+    },
+
+    async link(ifindex) {
+      try {
+        return await withBus(address, TIMEOUT_MS, async (bus) => {
+          if (!(await hasOwner(bus))) return undefined
+          const path = await manager(bus, 'GetLink', 'i', [ifindex])
+          const servers = (await property(bus, path, 'DNS')) as [number, number[]][]
+          const domains = (await property(bus, path, 'Domains')) as [string, boolean][]
+          const named = (routing: boolean) => domains.filter((one) => one[1] === routing).map(([name]) => name)
+          return {
+            servers: servers.map(([, bytes]) => new IpAddress(Uint8Array.from(bytes)).toString()),
+            domains: named(true),
+            searchDomains: named(false),
+          }
+        })
+      } catch (error) {
+        if (!(error instanceof BusError)) throw error
+        // A link it does not know has no settings; a bus or a service that fails answers nothing.
+        return isNoSuchLink(error) ? { servers: [], domains: [], searchDomains: [] } : undefined
       }
     },
 
@@ -76,7 +99,32 @@ async function hasOwner(bus: Bus): Promise<boolean> {
   }
 }
 
-function manager(bus: Bus, member: string, signature?: string, values?: Value[]): Promise<string | undefined> {
+// What is no better with fewer domains.
+const FINAL = /\.(AccessDenied|InteractiveAuthorizationRequired|LinkBusy|NoReply|ServiceUnknown|UnknownMethod)$/
+
+/**
+ * Sets as many domains as it takes, the first ones first: its limit differs between versions (256 in 252), and a list that
+ * is refused leaves the link without any. Returns what it took.
+ */
+async function setDomains(bus: Bus, ifindex: number, link: ResolvedLink): Promise<ResolvedLink> {
+  for (let most = link.domains.length; ; most = Math.floor((most * 3) / 4)) {
+    const taken = { ...link, domains: link.domains.slice(0, most) }
+    try {
+      await manager(bus, 'SetLinkDomains', 'ia(sb)', [ifindex, domains(taken)])
+      return taken
+    } catch (error) {
+      const final = !(error instanceof BusError) || error.dbusName === '' || FINAL.test(error.dbusName)
+      if (final || isNoSuchLink(error) || most <= 1) throw error
+    }
+  }
+}
+
+function property(bus: Bus, path: Value | undefined, name: string): Promise<Value | undefined> {
+  const call = { destination: SERVICE, path: String(path), interface: 'org.freedesktop.DBus.Properties', member: 'Get' }
+  return bus.call({ ...call, signature: 'ss', arguments: [`${SERVICE}.Link`, name] })
+}
+
+function manager(bus: Bus, member: string, signature?: string, values?: Value[]): Promise<Value | undefined> {
   const call = { destination: SERVICE, path: '/org/freedesktop/resolve1', interface: `${SERVICE}.Manager`, member }
   return bus.call({ ...call, signature, arguments: values })
 }

@@ -1,0 +1,111 @@
+// What another program has changed of that which kt made of this machine: a comparison of what is wanted with what is
+// there. Pure; host.ts reads the machine, guard.ts decides what is put back.
+import * as z from 'zod/mini'
+import type { DoAction, ResolvedLink, Tun } from './actions.ts'
+import type { RouteFact, SeenLink } from './facts.ts'
+import { network } from './prefix.ts'
+
+/** Something that is not as it should be, for the person who uses this machine. `code` is stable. */
+export const Fault = z.strictObject({
+  code: z.string(),
+  /** What and why, a sentence without a full stop. */
+  message: z.string(),
+  /** What to do. */
+  hint: z.string(),
+})
+export type Fault = z.infer<typeof Fault>
+
+export interface Finding {
+  fault: Fault
+  /** What puts it back: actions, or resolv.conf anew. Undefined where kt cannot. */
+  repair: DoAction[] | 'resolv-conf' | undefined
+  /** Of a resolv.conf that another program has written: the resolvers it put there. */
+  upstreams?: string[]
+}
+
+export interface WantedNetwork {
+  mtu: number
+  /** With prefix length, as this machine can have them. */
+  addresses: string[]
+  routes: string[]
+}
+
+/** At most one finding: whatever is missing is put back together, since one change takes others along. */
+export function findNetwork(
+  tun: Tun,
+  wanted: WantedNetwork,
+  link: SeenLink | undefined,
+  routes: readonly RouteFact[],
+): Finding[] {
+  const dev = `dev ${tun.name}`
+  const again =
+    'kt puts it back; look for the program that does this (`ip monitor`), or connect anew: `kt down`, `kt up`'
+  if (!link) {
+    const hint = 'connect anew: `kt down`, then `kt up`'
+    return [{ fault: { code: 'link', message: `the network device ${tun.name} is gone`, hint }, repair: undefined }]
+  }
+  const addresses = wanted.addresses.filter((address) => !link.addresses.includes(address))
+  const there = new Set(routes.filter((route) => route.device === tun.name && route.table === 'main').map(destination))
+  const missing = wanted.routes.filter((route) => !there.has(network(route)))
+  const repair: DoAction = {
+    type: 'ip',
+    lines: [
+      ...(link.mtu === wanted.mtu ? [] : [`link set ${dev} mtu ${wanted.mtu}`]),
+      ...addresses.map((address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`),
+      ...(link.up ? [] : [`link set ${dev} up`]),
+      // Never `replace`: a route that another device has taken meanwhile is that device's.
+      ...missing.map((route) => `route add ${route} ${dev}`),
+    ],
+  }
+  if (repair.lines.length === 0) return []
+  const [code, message] = !link.up
+    ? ['link', `another program has set ${tun.name} down`]
+    : addresses.length > 0
+      ? ['addresses', `another program has removed ${addresses.join(' and ')} from ${tun.name}`]
+      : missing.length > 0
+        ? ['routes', `another program has removed ${listed(missing)} from the routes of ${tun.name}`]
+        : ['link', `another program has set the MTU of ${tun.name} to ${link.mtu}`]
+  return [{ fault: { code, message, hint: again }, repair: [repair] }]
+}
+
+function destination(route: RouteFact): string {
+  return network(route.destination)
+}
+
+/** `seen`: undefined while systemd-resolved does not answer. */
+export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink | undefined): Finding[] {
+  if (!seen) {
+    const message = "systemd-resolved does not answer: programs find no names of the cluster's"
+    const hint = 'start it: sudo systemctl start systemd-resolved'
+    return [{ fault: { code: 'resolved', message, hint }, repair: undefined }]
+  }
+  const missing = (have: readonly string[], want: readonly string[]) => want.filter((one) => !have.includes(one))
+  const servers = missing(seen.servers, wanted.servers)
+  const search = missing(seen.searchDomains, wanted.searchDomains)
+  // One that completes names is also one whose names come here.
+  const domains = missing([...seen.domains, ...seen.searchDomains], wanted.domains)
+  if (servers.length + search.length + domains.length === 0) return []
+  const what = servers.length > 0 ? `its server ${servers.join(' and ')}` : listed([...search, ...domains])
+  const message = `another program has taken ${what} from systemd-resolved's settings of ${tun.name}`
+  const hint = `\`resolvectl status ${tun.name}\` shows them; look for the program that does this, or connect anew`
+  return [{ fault: { code: 'resolved', message, hint }, repair: [{ type: 'resolved-set', ...tun, ...wanted }] }]
+}
+
+export function foundResolvConf(path: string, upstreams: string[]): Finding {
+  const message = `another program has rewritten ${path}: programs find no names of the cluster's`
+  const hint = `its first lines may say which program; keep that from writing it, or let it ask kt's server`
+  return { fault: { code: 'resolv-conf', message, hint }, repair: 'resolv-conf', upstreams }
+}
+
+export function foundStubLeft(path: string): Finding {
+  const message = `${path} does not lead to systemd-resolved any more: programs find no names of the cluster's`
+  const hint = `if that was a mistake: sudo ln -sf /run/systemd/resolve/stub-resolv.conf ${path}; else connect anew: \`kt down\`, \`kt up\``
+  return { fault: { code: 'resolv-conf', message, hint }, repair: undefined }
+}
+
+const SHOWN = 3
+
+function listed(all: readonly string[]): string {
+  const more = all.length - SHOWN
+  return all.slice(0, SHOWN).join(', ') + (more > 0 ? ` and ${more} more` : '')
+}
