@@ -14,6 +14,7 @@ const programs = Object.fromEntries(
     'daemon/holder',
     'daemon/list',
     'daemon/check',
+    'daemon/probe',
     'cluster/worker',
     'dashboard',
   ]

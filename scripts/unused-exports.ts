@@ -16,6 +16,7 @@ const programs = new Set([
   'src/daemon/holder.ts',
   'src/daemon/list.ts',
   'src/daemon/check.ts',
+  'src/daemon/probe.ts',
   'src/cluster/worker.ts',
   'src/shadow/agent.ts',
 ])

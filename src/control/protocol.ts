@@ -82,10 +82,26 @@ export interface Status {
   bytes: { in: number; out: number }
   roundTripMs: number | null
   reconnects: number
+  /** From addresses that are not the TUN's, dropped: somebody else's, passed on by this machine. */
+  foreignPackets: number
   memoryBytes: number
   notes: string[]
+  /** What is wrong now; each is gone when its cause is. */
+  faults: StatusFault[]
   /** What holders of this user hold on this machine. */
   exchanges: Held[]
+}
+
+/** Something that keeps the connection from doing what its state says. */
+export interface StatusFault {
+  /** Stable. */
+  code: string
+  /** What and why. */
+  message: string
+  /** What to do. */
+  hint: string
+  /** ISO 8601, when it was found. */
+  since: string
 }
 
 /** An exchange, mesh or run that a process of this user holds; `exchanges` of `kt status --json`. */
@@ -206,6 +222,8 @@ export interface Progress {
 /** Requests: name to [arguments, result]. */
 export interface Operations {
   status: [Record<string, never>, Status]
+  /** Looks at this machine now, as far as that takes 4 s at most; what is wrong is in the status afterwards. */
+  look: [Record<string, never>, Record<string, never>]
   down: [Record<string, never>, { notes: string[] }]
   /** Of a holder: what it holds. */
   held: [Record<string, never>, Held]

@@ -18,6 +18,7 @@ import {
 const empty = z.strictObject({})
 const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   status: empty,
+  look: empty,
   down: empty,
   held: empty,
   leave: empty,

@@ -29,6 +29,7 @@ let control: ControlServer | undefined
 const host = connectHelper(
   (event) => {
     if (event.event === 'terminate') void end('the helper was told to end')
+    else if (event.event === 'machine') session.selfCheck.machineChanged(event.faults, event.repaired)
     else session.resolvConfChanged(event.upstreams)
   },
   () => void end('the helper is gone'),
@@ -59,6 +60,7 @@ try {
     controlSocket(process.getuid!()),
     {
       status: () => session.status(),
+      look: () => session.selfCheck.look().then(() => ({})),
       down: async (_, progress) => {
         const notes = await leave(progress)
         setImmediate(() => void end('kt down'))

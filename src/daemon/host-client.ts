@@ -2,20 +2,27 @@
 // which the helper opened and which ends with it.
 import { ToldError } from '../base/told-error.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
+import type { Fault } from '../host/findings.ts'
 
-export type HostEvent = { event: 'resolv-conf-changed'; upstreams: string[] } | { event: 'terminate' }
+export type HostEvent =
+  | { event: 'resolv-conf-changed'; upstreams: string[]; reclaimed: boolean }
+  | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
+  | { event: 'terminate' }
 
 export interface HostClient {
   /** Makes the machine so. Rejects with `code` and `hint` set; then nothing of it is left. */
   apply(state: DesiredState): Promise<AppliedState>
-  updateDns(dns: DesiredState['dns']): Promise<void>
+  /** Resolves to the domains that systemd-resolved did not take. */
+  updateDns(dns: DesiredState['dns']): Promise<string[]>
+  /** Looks at the machine now; what can be put back is. Resolves to what is not as it should be. */
+  look(): Promise<Fault[]>
   undo(): Promise<void>
   /** A line for the person who typed `kt up`. */
   report(line: object): void
 }
 
 type Answer =
-  | { id: number; ok: true; applied?: AppliedState }
+  | { id: number; ok: true; applied?: AppliedState; domainsLeftOut?: string[]; faults?: Fault[] }
   | { id: number; ok: false; error: { code: string; message: string; hint: string } }
 
 const gone = (id: number): Answer => ({
@@ -54,7 +61,8 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
   }
   return {
     apply: async (state) => (await ask({ op: 'apply', state })).applied!,
-    updateDns: async (dns) => void (await ask({ op: 'updateDns', dns })),
+    updateDns: async (dns) => (await ask({ op: 'updateDns', dns })).domainsLeftOut ?? [],
+    look: async () => (await ask({ op: 'look' })).faults ?? [],
     undo: async () => void (await ask({ op: 'undo' })),
     report: (line) => {
       if (process.connected) process.send!(line, undefined, undefined, () => {})

@@ -21,6 +21,8 @@ export interface LinkEffects {
   log(line: string): void
   /** The tunnel was lost, with why; or is there (again). */
   onLost(why: string): void
+  /** A try to reconnect has failed. */
+  onFailed?(error: Error): void
   onConnected(tunnel: Tunnel, shadow: ShadowHandle): void
 }
 
@@ -117,6 +119,7 @@ export class Link {
       } catch (error) {
         if (signal.aborted) return
         this.#effects.log(`reconnect: ${(error as Error).message}`)
+        this.#effects.onFailed?.(error as Error)
       }
       // A shadow that is gone is replaced at the next try; one that cannot be asked about is kept.
       const shadow = this.#shadow

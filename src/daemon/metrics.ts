@@ -62,6 +62,7 @@ export function metricsText({ status, version, stack, dns, cpuSeconds }: MetricS
   )
   counter('kt_sent_packets_total', "IP packets from this machine's programs.", stack?.packetsIn)
   counter('kt_dropped_packets_total', 'Packets that were malformed or above a limit.', stack?.dropped)
+  counter('kt_foreign_packets_total', "Packets from addresses that are not the device's own, dropped.", stack?.foreign)
   counter('kt_retransmitted_segments_total', 'TCP segments sent to programs again.', stack?.retransmitted)
   if (dns) {
     counter('kt_dns_queries_total', 'Questions to the DNS server.', dns.queries)

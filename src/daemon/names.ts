@@ -184,10 +184,28 @@ export class NameService {
     return { domains: this.#server.domains(), searchDomains: this.#server.searchDomains() }
   }
 
+  get mode(): 'resolved' | 'resolvconf' | 'none' {
+    return this.#mode
+  }
+
+  /** A name every cluster has; undefined where programs do not ask kt, or kt cannot ask the cluster. */
+  get knownName(): string | undefined {
+    return this.#resolver && this.#mode !== 'none' ? this.#serverName : undefined
+  }
+
+  get #serverName(): string {
+    return `kubernetes.default.svc.${this.#names.clusterDomain}`
+  }
+
+  /** Namespaces that systemd-resolved has no room for; none where it is not asked. */
+  domainsLeftOut(): string[] {
+    return this.#mode === 'resolved' ? this.#server.domainsLeftOut() : []
+  }
+
   /** Asks for a name every cluster has; resolves to a line for the user. Rejects when nobody answers. */
   async verify(): Promise<string> {
     if (!this.#resolver) return 'not available'
-    const name = `kubernetes.default.svc.${this.#names.clusterDomain}`
+    const name = this.#serverName
     const began = performance.now()
     const { rcode, tries } = await this.query(name, 'A')
     if (rcode === 'NOERROR')

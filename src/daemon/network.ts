@@ -1,6 +1,7 @@
 // What of the cluster is captured on this machine: our own addresses in the TUN, and the cluster's ranges less what
 // must never go through it (the API server, gateways, resolvers).
-import { networkInterfaces } from 'node:os'
+import { createHash } from 'node:crypto'
+import { hostname, networkInterfaces } from 'node:os'
 import { nameserversInUse, parseResolvConf } from '../base/resolv-conf.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import { ToldError } from '../base/told-error.ts'
@@ -20,11 +21,29 @@ const MOST_READ = 1 << 20
 // 198.18.0.0/15 is for benchmarks of network devices (RFC 2544, RFC 6890): routable nowhere, used by few. Other programs
 // that borrow it take its start, so ours lies elsewhere.
 const blocks4 = ['198.18.53', '198.19.53', '198.18.153', '198.19.153']
-// A ULA prefix (RFC 4193) drawn once.
-const block6 = 'fd6b:7453:8e01'
+const TRIES_6 = 16
 
-/** Picks addresses that no interface and none of the captured ranges overlap. Throws Error when all are taken. */
-export function pickAddresses(captured: readonly string[], interfaces = networkInterfaces()): OwnAddresses {
+/**
+ * A ULA prefix of 48 bits (RFC 4193 3.2.1: 40 of them from a hash) for `who` on this machine, so that two users' do not
+ * meet, and one user's stays the same.
+ */
+function block6(who: string, attempt: number): string {
+  const hash = createHash('sha256').update(`kt ${who} ${attempt}`).digest('hex')
+  return `fd${hash.slice(0, 2)}:${hash.slice(2, 6)}:${hash.slice(6, 10)}`.replace(/:0+(?=.)/g, ':')
+}
+
+/** This machine and this user, by what stays the same. */
+function whoIsThis(): string {
+  const machine = readOrEmpty('/etc/machine-id').trim() || hostname()
+  return `${machine} ${process.getuid!()}`
+}
+
+/** Picks addresses that no interface and none of the captured ranges overlap. Throws ToldError when all are taken. */
+export function pickAddresses(
+  captured: readonly string[],
+  interfaces = networkInterfaces(),
+  who = whoIsThis(),
+): OwnAddresses {
   const taken = Object.values(interfaces).flatMap((list) =>
     (list ?? []).map((entry) => entry.cidr).filter((cidr) => cidr !== null),
   )
@@ -38,7 +57,18 @@ export function pickAddresses(captured: readonly string[], interfaces = networkI
     )
   }
   const tun = [`${free}.1/30`]
-  if (captured.some((cidr) => familyOf(cidr) === 6)) tun.push(`${block6}::1/126`)
+  if (captured.some((cidr) => familyOf(cidr) === 6)) {
+    const blocks = Array.from({ length: TRIES_6 }, (_, attempt) => block6(who, attempt))
+    const used6 = used.filter((cidr) => familyOf(cidr) === 6)
+    const free6 = blocks.find((block) => !used6.some((cidr) => overlaps(cidr, `${block}::/126`)))
+    if (!free6)
+      throw new ToldError(
+        'addresses',
+        `no free IPv6 address for the network device: ${blocks[0]}::/126 and ${TRIES_6 - 1} more are in use`,
+        'another VPN may have taken all of fd00::/8; disconnect it, or --exclude part of it',
+      )
+    tun.push(`${free6}::1/126`)
+  }
   return { tun, dns: IpAddress.parse(`${free}.2`) }
 }
 

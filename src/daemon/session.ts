@@ -11,7 +11,7 @@ import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack } from '../con
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TappedDevice } from '../tun/tap.ts'
 import type { Tunnel } from '../tunnel/port.ts'
-import type { IpAddress } from '../wire/address.ts'
+import { IpAddress } from '../wire/address.ts'
 import { runTask } from './back/task.ts'
 import { capture } from './capture.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
@@ -22,11 +22,13 @@ import type { Log } from './log.ts'
 import { pluginSetting } from './login.ts'
 import { metricsText } from './metrics.ts'
 import { NameService } from './names.ts'
-import { capturedRoutes, localInfrastructure, localResolvers, pickAddresses } from './network.ts'
+import { capturedRoutes, localInfrastructure, localResolvers, type OwnAddresses, pickAddresses } from './network.ts'
 import { NetworkWatch, seeNetwork } from './network-watch.ts'
+import { answerProbes, Passage } from './passage.ts'
 import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
+import { SelfCheck } from './self-check.ts'
 import { ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
 import { ClusterViews } from './views.ts'
 
@@ -51,6 +53,7 @@ export class Session {
   readonly #line: ShadowLine
   readonly #processes = new Processes()
   readonly #views: ClusterViews
+  readonly selfCheck: SelfCheck
   #state: Status['state'] = 'connecting'
   #since = new Date()
   #identity: ClusterIdentity | undefined
@@ -78,6 +81,12 @@ export class Session {
     )
     this.#cluster = createClusterClient({ kubeconfig, context, namespace }, { plugin })
     this.#views = new ClusterViews(this.#cluster, () => performance.now())
+    this.selfCheck = new SelfCheck({
+      host: deps.host,
+      log: deps.log,
+      connected: () => this.#link?.tunnel() !== undefined,
+      closing: this.#closing.signal,
+    })
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
   }
 
@@ -127,7 +136,7 @@ export class Session {
     })
     this.#names = names
     for (const note of names.notes) this.#note('names', note)
-    this.#startDataPath(own.dns)
+    this.#startDataPath(own)
     this.#startLink(shadow, tunnel)
 
     await this.#step('machine', async () => {
@@ -142,12 +151,14 @@ export class Session {
       names.applied(applied.dnsMode, applied.upstreams)
       this.#watchNetwork(applied.dnsMode)
       for (const note of applied.notes) this.#note('machine', note)
+      for (const note of this.#domainsLeftOut(applied.domainsLeftOut)) this.#note('machine', note)
       return [
         undefined,
         `${applied.tunName}, ${routes.length - applied.missingRoutes.length} routes, names by ${applied.dnsMode}`,
       ]
     })
     await this.#step('names', async () => [undefined, await names.verify()])
+    await this.#step('programs', async () => [undefined, await this.#passage(names)])
     if (this.#config.shadow === 'sshd')
       this.#note('shadow', 'an sshd shadow relays TCP and names; UDP and ping need --shadow agent')
     this.#setState('connected')
@@ -251,8 +262,10 @@ export class Session {
       bytes: { in: counters?.bytesOut ?? 0, out: counters?.bytesIn ?? 0 },
       roundTripMs: this.#link?.tunnel()?.stats.roundTripMs ?? null,
       reconnects: this.#link?.reconnects ?? 0,
+      foreignPackets: counters?.foreign ?? 0,
       memoryBytes: process.memoryUsage.rss(),
       notes: this.#notes,
+      faults: this.selfCheck.faults,
       exchanges: [],
     }
   }
@@ -349,6 +362,16 @@ export class Session {
     })
   }
 
+  /** `refused`: of the domains that were sent. */
+  #domainsLeftOut(refused: readonly string[]): string[] {
+    return this.selfCheck.domainsLeftOut([...refused, ...(this.#names?.domainsLeftOut() ?? [])])
+  }
+
+  #passage(names: NameService): Promise<string> {
+    const { stack, wake } = this.#path!
+    return this.selfCheck.begin(new Passage(names, answerProbes(stack, this.#routes(), wake)))
+  }
+
   #routes(): string[] {
     return (this.#desired?.routes ?? []).filter((route) => !this.#applied?.missingRoutes.includes(route))
   }
@@ -376,11 +399,17 @@ export class Session {
     return connected
   }
 
-  #startDataPath(dns: IpAddress): void {
+  #startDataPath({ tun, dns }: OwnAddresses): void {
     const { device } = this.#deps
     const path = createDataPath(
       device,
-      { mtu: MTU, gso: true, random: this.#deps.random, ownAddresses: [dns] },
+      {
+        mtu: MTU,
+        gso: true,
+        random: this.#deps.random,
+        ownAddresses: [dns],
+        sources: tun.map((cidr) => IpAddress.parse(cidr.split('/')[0])),
+      },
       (error) => {
         this.#deps.log(`the network device failed: ${error.message}`)
         process.kill(process.pid, 'SIGTERM')
@@ -410,10 +439,13 @@ export class Session {
         log(`tunnel lost: ${why}`)
         this.#names?.disconnected()
         this.#setState('reconnecting')
+        this.selfCheck.tunnelLost(why)
       },
+      onFailed: (error) => this.selfCheck.reconnectFailed(error),
       onConnected: (t, s) => {
         log(`tunnel to ${s.pod}: ${t.info.version}`)
         this.#names?.connected(t)
+        this.selfCheck.tunnelThere()
         if (this.#state === 'reconnecting') this.#setState('connected')
       },
     })
@@ -435,7 +467,10 @@ export class Session {
     if (!this.#applied || !this.#desired) return
     const dns = { ...this.#desired.dns, ...this.#names!.linkDomains() }
     this.#desired = { ...this.#desired, dns }
-    await this.#deps.host.updateDns(dns).catch((error: Error) => this.#deps.log(`domains: ${error.message}`))
+    await this.#deps.host.updateDns(dns).then(
+      (left) => void this.#domainsLeftOut(left),
+      (error: Error) => this.selfCheck.domainsRefused(error),
+    )
   }
 
   async #step<T>(step: string, run: () => Promise<[T, string]>): Promise<T> {

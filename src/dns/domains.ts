@@ -2,15 +2,34 @@
 // one label (search domains). And, for `kt dns query`, whether it would bring a name here at all.
 import { isWithin } from './names.ts'
 import type { ClusterNames } from './port.ts'
-import { type Prefix, reverseZones } from './reverse.ts'
+import { fewerZones, type Prefix, reverseZones } from './reverse.ts'
 
-/** Most reverse zones that are routed; a range that needs more has odd borders or is far too large. */
-const MOST_ZONES = 1024
+/**
+ * What systemd-resolved takes for one link, search domains counted (LINK_SEARCH_DOMAINS_MAX since its version 240). One
+ * more, and it takes none.
+ */
+const MOST_DOMAINS = 256
+// Reverse names are asked for seldom, so namespaces have the room; wider zones cost nothing, since kt hands on what is not
+// the cluster's.
+const MOST_ZONES = 32
+const MOST_ZONES_IN_NEED = 8
+
+export interface RoutingDomains {
+  /** The most useful first: where even fewer are taken, the last are left out. */
+  domains: string[]
+  /** Namespaces that found no room: their names of two parts do not come here. */
+  leftOut: string[]
+}
 
 /** The cluster's domain, `svc` and `pod`, each namespace (so that `web.shop` comes here), the ranges' reverse zones. */
-export function routingDomains({ clusterDomain }: ClusterNames, namespaces: string[], ranges: Prefix[]): string[] {
-  const zones = [...new Set(ranges.flatMap(reverseZones))].slice(0, MOST_ZONES)
-  return [...new Set([clusterDomain, 'svc', 'pod', ...namespaces, ...zones])]
+export function routingDomains(names: ClusterNames, namespaces: string[], ranges: Prefix[]): RoutingDomains {
+  const exact = [...new Set(ranges.flatMap(reverseZones))]
+  const first = new Set([names.clusterDomain, 'svc', 'pod', names.namespace])
+  const others = [...new Set(namespaces)].filter((namespace) => !first.has(namespace))
+  const room = MOST_DOMAINS - searchDomains(names).length - first.size
+  const zones = fewerZones(exact, others.length + MOST_ZONES > room ? MOST_ZONES_IN_NEED : MOST_ZONES)
+  const taken = others.slice(0, room - zones.length)
+  return { domains: [...first, ...taken, ...zones], leftOut: others.slice(taken.length) }
 }
 
 /** systemd-resolved appends these to names of one label, and to no others. */

@@ -55,12 +55,12 @@ export class Labels {
     return known !== undefined && known.exists === undefined && known.until > this.#clock.now()
   }
 
-  /** All namespaces known, sorted, the fixed ones first. */
+  /** All namespaces known: first those that programs have named, then the fixed ones; each sorted. */
   namespaces(): string[] {
     const learned: string[] = []
     for (const [key, { exists }] of this.#known)
       if (exists && key.startsWith('namespace ')) learned.push(key.slice('namespace '.length))
-    return [...[...this.#fixed].sort(), ...learned.sort()].slice(0, MOST_NAMESPACES)
+    return [...learned.sort(), ...[...this.#fixed].sort()].slice(0, MOST_NAMESPACES)
   }
 
   #set(kind: LabelKind, label: string, exists: boolean | undefined, ms: number): void {

@@ -98,6 +98,8 @@ export interface DnsServer {
   networkChanged(): void
   /** Routing domains for systemd-resolved; `onDomains` is called when a namespace was learned or went. */
   domains(): string[]
+  /** Namespaces that systemd-resolved has no room for. */
+  domainsLeftOut(): string[]
   /** What systemd-resolved may append to names of one label; for no other mode. */
   searchDomains(): string[]
   close(): void

@@ -75,3 +75,25 @@ export function reverseZones({ bytes, bits }: Prefix): string[] {
     return `${zone.map((value) => value.toString(step === 8 ? 10 : 16)).join('.')}.${suffix}`
   })
 }
+
+/**
+ * At most `most` zones in place of many: those with most of them below one wider zone are replaced by that, so that all
+ * stay covered. A range with a hole (the API server's address, say) gives hundreds, and the wider zone is one. What still
+ * does not fit, since it has nothing in common, is left out.
+ */
+export function fewerZones(zones: readonly string[], most: number): string[] {
+  let left = [...new Set(zones)]
+  while (left.length > most) {
+    const below = new Map<string, number>()
+    for (const zone of left) {
+      const parent = zone.slice(zone.indexOf('.') + 1)
+      // Never all reverse names there are.
+      if (/^[0-9a-f]+\./.test(parent)) below.set(parent, (below.get(parent) ?? 0) + 1)
+    }
+    const [widest] = [...below].sort(([a, n], [b, m]) => m - n || b.length - a.length)
+    if (!widest) return left.slice(0, most)
+    const [parent] = widest
+    left = [...left.filter((zone) => zone !== parent && !zone.endsWith(`.${parent}`)), parent]
+  }
+  return left
+}

@@ -234,7 +234,8 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
   }
 
   const { ask, trace } = questionsOfPeople({ cache, key, clock, counters, replies, resolver, resolveInto, routeOf })
-  const domains = () => routingDomains(names, labels.namespaces(), ranges)
+  const routing = () => routingDomains(names, labels.namespaces(), ranges)
+  const domains = () => routing().domains
 
   return {
     counters,
@@ -243,6 +244,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     ask,
     trace,
     domains,
+    domainsLeftOut: () => routing().leftOut,
     searchDomains: () => searchDomains(names),
     setClusterUpstream: (upstream) => resolver.setCluster(upstream),
     networkChanged() {

@@ -1,19 +1,18 @@
 // What another program has changed of that which kt made of this machine: a comparison of what is wanted with what is
 // there. Pure; host.ts reads the machine, guard.ts decides what is put back.
-import * as z from 'zod/mini'
+import { IpAddress } from '../wire/address.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
 import { network } from './prefix.ts'
 
 /** Something that is not as it should be, for the person who uses this machine. `code` is stable. */
-export const Fault = z.strictObject({
-  code: z.string(),
+export interface Fault {
+  code: string
   /** What and why, a sentence without a full stop. */
-  message: z.string(),
+  message: string
   /** What to do. */
-  hint: z.string(),
-})
-export type Fault = z.infer<typeof Fault>
+  hint: string
+}
 
 export interface Finding {
   fault: Fault
@@ -44,7 +43,8 @@ export function findNetwork(
     const hint = 'connect anew: `kt down`, then `kt up`'
     return [{ fault: { code: 'link', message: `the network device ${tun.name} is gone`, hint }, repair: undefined }]
   }
-  const addresses = wanted.addresses.filter((address) => !link.addresses.includes(address))
+  const have = link.addresses.map(canonical)
+  const addresses = wanted.addresses.filter((address) => !have.includes(canonical(address)))
   const there = new Set(routes.filter((route) => route.device === tun.name && route.table === 'main').map(destination))
   const missing = wanted.routes.filter((route) => !there.has(network(route)))
   const repair: DoAction = {
@@ -66,6 +66,12 @@ export function findNetwork(
         ? ['routes', `another program has removed ${listed(missing)} from the routes of ${tun.name}`]
         : ['link', `another program has set the MTU of ${tun.name} to ${link.mtu}`]
   return [{ fault: { code, message, hint: again }, repair: [repair] }]
+}
+
+/** Two texts of one IPv6 address become one. */
+function canonical(cidr: string): string {
+  const [address, length] = cidr.split('/')
+  return `${IpAddress.parse(address)}/${length}`
 }
 
 function destination(route: RouteFact): string {
@@ -93,7 +99,7 @@ export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink 
 
 export function foundResolvConf(path: string, upstreams: string[]): Finding {
   const message = `another program has rewritten ${path}: programs find no names of the cluster's`
-  const hint = `its first lines may say which program; keep that from writing it, or let it ask kt's server`
+  const hint = `the first lines of ${path} may say which program; keep it from writing the file, or connect anew: \`kt down\`, \`kt up\``
   return { fault: { code: 'resolv-conf', message, hint }, repair: 'resolv-conf', upstreams }
 }
 

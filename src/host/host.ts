@@ -116,7 +116,7 @@ export class Host {
       throw new HostError(
         'route-lost',
         `the cluster's range ${route} still goes to ${device}${got?.table ? ` by table ${got.table}` : ''}, whose rules come before kt's routes`,
-        `disconnect ${device}, or leave the range to it with --exclude ${route}`,
+        `\`ip rule\` shows whose they are: end that VPN, or leave the range to it (\`kt up --exclude ${route}\`)`,
       )
     })
   }

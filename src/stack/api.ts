@@ -126,6 +126,8 @@ export interface StackOptions {
   output: (buffer: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number) => void
   /** Addresses of our own (the DNS server's): other ports there are refused, pings answered at once. */
   ownAddresses?: IpAddress[]
+  /** Whose packets are taken: the TUN's own addresses. All others are counted and dropped. Undefined: everybody's. */
+  sources?: IpAddress[]
   limits?: Partial<StackLimits>
   tuning?: Partial<TcpTuning>
 }
@@ -154,6 +156,8 @@ export interface StackCounters {
   bytesIn: number
   bytesOut: number
   dropped: number
+  /** From other addresses than `sources`. */
+  foreign: number
   retransmitted: number
   tcpFlows: number
   udpFlows: number

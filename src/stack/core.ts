@@ -36,12 +36,14 @@ export class Core {
   readonly limits: StackLimits
   readonly tuning: TcpTuning
   readonly own: readonly IpAddress[]
+  private readonly sources: readonly IpAddress[] | undefined
   readonly counters: StackCounters = {
     packetsIn: 0,
     packetsOut: 0,
     bytesIn: 0,
     bytesOut: 0,
     dropped: 0,
+    foreign: 0,
     retransmitted: 0,
     tcpFlows: 0,
     udpFlows: 0,
@@ -65,6 +67,7 @@ export class Core {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.tuning = { ...DEFAULT_TUNING, ...options.tuning }
     this.own = options.ownAddresses ?? []
+    this.sources = options.sources
   }
 
   /**
@@ -99,6 +102,18 @@ export class Core {
       if (family === 4) return true
       if (get32(bytes, 4) === key.local1 && get32(bytes, 8) === key.local2 && get32(bytes, 12) === key.local3)
         return true
+    }
+    return false
+  }
+
+  /** Whether a packet comes from one whose packets are taken. */
+  isExpected({ version, buffer, source }: IpView): boolean {
+    if (this.sources === undefined) return true
+    for (const { family, bytes } of this.sources) {
+      if (family !== version) continue
+      let i = 0
+      while (i < bytes.length && bytes[i] === buffer[source + i]) i++
+      if (i === bytes.length) return true
     }
     return false
   }

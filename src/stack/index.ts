@@ -70,6 +70,10 @@ class TcpIpStack implements Stack {
       }
       counters.bytesIn += view.end - view.start
       if (isNoise(view)) continue
+      if (!core.isExpected(view)) {
+        counters.foreign++
+        continue
+      }
       this.packet((buffer[start + VNET_FLAGS] & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) !== 0)
     }
   }

@@ -48,6 +48,7 @@ const good: MachineFacts = {
   net,
   vpns: [],
   rules: [],
+  forwards: false,
   leftovers: [],
 }
 /** The lines that differ from those of a machine where all is well. */
@@ -102,6 +103,19 @@ const cases: Record<string, CheckLine[]> = {
   'all is well on the machine': judgeMachine(good, undefined),
   'Node too old': machine({ node: '20.11.1' }),
   'Node newer than known': machine({ node: '26.0.0' }),
+  'it forwards for others': machine({ forwards: true }),
+  connected: machine({}, status),
+  'packets of others came': machine({ forwards: true }, { ...status, foreignPackets: 12 }),
+  'connected, and nothing passes': machine(
+    {},
+    {
+      ...status,
+      faults: [
+        { code: 'no-passage', message: 'nothing that programs send reaches kt', hint: 'see the firewall', since: '' },
+        { code: 'resolv-conf', message: 'another program has rewritten it', hint: 'find it', since: '' },
+      ],
+    },
+  ),
   'no addon': machine({ addonError: 'the compiled part /kt/native/build/kt_tun.node is missing' }),
   'no native ciphers': machine({ nativeCiphers: false }),
   'no TUN': machine({ tun: 'missing' }),

@@ -31,6 +31,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve))
 /** Effects whose clock the test turns: every delay waits for `pass`. */
 function bench(overrides: Partial<LinkEffects> = {}) {
   const said: string[] = []
+  const failed: string[] = []
   let waiting: (() => void)[] = []
   const delays: number[] = []
   const effects: LinkEffects = {
@@ -46,6 +47,7 @@ function bench(overrides: Partial<LinkEffects> = {}) {
       }),
     log: () => {},
     onLost: (why) => void said.push(`lost: ${why}`),
+    onFailed: (error) => void failed.push(error.message),
     onConnected: (_, s) => void said.push(`connected ${s.pod}`),
     ...overrides,
   }
@@ -56,7 +58,7 @@ function bench(overrides: Partial<LinkEffects> = {}) {
     await settle()
     await settle()
   }
-  return { link: new Link(effects), said, delays, pass }
+  return { link: new Link(effects), said, failed, delays, pass }
 }
 
 test('a lost tunnel is replaced by one to the same shadow, and those who waited are told once', async () => {
@@ -91,7 +93,7 @@ test('a shadow that is gone is replaced, and what is left of it removed', async 
 })
 
 test('while the cluster is out of reach it tries again, later and later, up to five seconds', async () => {
-  const { link, delays, pass } = bench({
+  const { link, failed, delays, pass } = bench({
     openTunnel: async () => Promise.reject(new Error('unreachable')),
     shadowState: async () => Promise.reject(new Error('unreachable')),
   })
@@ -101,6 +103,7 @@ test('while the cluster is out of reach it tries again, later and later, up to f
   await settle()
   for (let i = 0; i < 8; i++) await pass()
   assert.equal(link.shadow?.pod, 'old', 'a shadow that cannot be asked about is kept')
+  assert.deepEqual(new Set(failed), new Set(['unreachable']), 'each try says why it failed')
   // The first delay is the heartbeat's.
   assert.deepEqual(delays.slice(1, 8), [200, 400, 800, 1_600, 3_200, 5_000, 5_000])
   await link.close()

@@ -25,6 +25,7 @@ const sources: MetricSources = {
     bytesIn: 12,
     bytesOut: 5_000_000_000,
     dropped: 3,
+    foreign: 6,
     retransmitted: 4,
     tcpFlows: 7,
     udpFlows: 2,
@@ -105,6 +106,7 @@ test('each number is where it belongs', () => {
   assert.equal(value('kt_tunnel_round_trip_seconds'), 0.0035)
   assert.equal(value('kt_dns_upstream_queries_total', { upstream: 'local' }), 2)
   assert.equal(value('kt_engine_cpu_seconds_total'), 1.25)
+  assert.deepEqual([value('kt_dropped_packets_total'), value('kt_foreign_packets_total')], [3, 6])
 })
 
 test('what is not known yet is left out', () => {

@@ -27,10 +27,23 @@ test('our own addresses avoid every interface and every captured range', () => {
   ] as never
   assert.deepEqual(pickAddresses(['10.0.0.0/8'], {}).tun, ['198.18.53.1/30'])
   assert.deepEqual(pickAddresses(['10.0.0.0/8'], { eth0: eth }).tun, ['198.19.53.1/30'])
-  const both = pickAddresses(['198.18.0.0/16', 'fd00::/64'], {})
-  assert.deepEqual(both.tun, ['198.19.53.1/30', 'fd6b:7453:8e01::1/126'])
+  const both = pickAddresses(['198.18.0.0/16', 'fd00::/64'], {}, 'machine 1500')
+  assert.deepEqual(both.tun, ['198.19.53.1/30', 'fd41:ea48:80a9::1/126'])
   assert.equal(both.dns.toString(), '198.19.53.2')
   assert.throws(() => pickAddresses(['198.18.0.0/15'], {}), /no free address/)
+})
+
+test('the IPv6 address is one of this machine and user, and another where that is taken', () => {
+  const pick = (who: string, ...taken: string[]) => pickAddresses(['fd00:10:96::/112', ...taken], {}, who).tun[1]
+  const mine = pick('machine 1500')
+  assert.match(mine, /^fd[0-9a-f]{2}:[0-9a-f]{1,4}:[0-9a-f]{1,4}::1\/126$/)
+  assert.equal(pick('machine 1500'), mine)
+  assert.notEqual(pick('machine 1501'), mine)
+  assert.notEqual(pick('another 1500'), mine)
+  const second = pick('machine 1500', mine)
+  assert.notEqual(second, mine)
+  assert.notEqual(pick('machine 1500', mine, second), second)
+  assert.throws(() => pick('machine 1500', 'fd00::/8'), /no free IPv6 address/)
 })
 
 test('resolvers and gateways are read from the files the kernel and resolv.conf(5) have', () => {

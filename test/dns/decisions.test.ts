@@ -37,7 +37,7 @@ export function evaluate(mode: string, written: string, type: string, known: str
   const has = (kind: LabelKind, label: string) => facts.get(`${kind} ${label}`)
   if (mode === 's') {
     const namespaces = [...facts].filter(([k, v]) => v && k.startsWith('namespace ')).map(([k]) => k.slice(10))
-    const route = resolvedRoute(name, routingDomains(names, namespaces, ranges))
+    const route = resolvedRoute(name, routingDomains(names, namespaces, ranges).domains)
     if (route === 'elsewhere') return 'not brought here'
     if (route === 'kt, completed') return evaluate('s', `${name}.${searchDomains(names)[0]}`, type, known)
   }

@@ -8,7 +8,7 @@ import { routingDomains } from '../../src/dns/domains.ts'
 import { Labels } from '../../src/dns/labels.ts'
 import { nameWire, newQueryView, readQuery, scanAnswer } from '../../src/dns/message.ts'
 import { parsePodResolvConf } from '../../src/dns/pod-resolv-conf.ts'
-import { covers, parseCidr, reversePrefix, reverseZones } from '../../src/dns/reverse.ts'
+import { covers, fewerZones, parseCidr, reversePrefix, reverseZones } from '../../src/dns/reverse.ts'
 import { DnsTcpSession, frame, TcpFramer } from '../../src/dns/tcp.ts'
 import { query, VirtualClock } from './support.ts'
 
@@ -95,7 +95,7 @@ test('what is learned of labels: how long it holds, who is told, and that made-u
   assert.equal(labels.has('namespace', 'com'), undefined)
   labels.learn('namespace', 'com', false)
   labels.learn('namespace', 'other', true)
-  assert.deepEqual([labels.has('namespace', 'com'), labels.namespaces(), told], [false, ['shop', 'other'], 1])
+  assert.deepEqual([labels.has('namespace', 'com'), labels.namespaces(), told], [false, ['other', 'shop'], 1])
   await clock.advance(61_000)
   assert.deepEqual([labels.has('namespace', 'com'), labels.has('namespace', 'com', true)], [undefined, false])
   assert.equal(labels.has('namespace', 'other'), true)
@@ -148,7 +148,7 @@ test('what systemd-resolved is told', () => {
     reverseRanges: [],
     localSearch: [],
   }
-  assert.deepEqual(routingDomains(names, ['shop', 'other'], [parseCidr('10.96.0.0/16')]), [
+  assert.deepEqual(routingDomains(names, ['other', 'shop'], [parseCidr('10.96.0.0/16')]).domains, [
     'cluster.local',
     'svc',
     'pod',
@@ -156,6 +156,38 @@ test('what systemd-resolved is told', () => {
     'other',
     '96.10.in-addr.arpa',
   ])
+})
+
+const names = { clusterDomain: 'cluster.local', namespace: 'shop', namespaces: [], reverseRanges: [], localSearch: [] }
+
+test('systemd-resolved is told 256 domains at most: namespaces before reverse zones, the rest named', () => {
+  const namespaces = Array.from({ length: 300 }, (_, i) => `ns${i}`)
+  const { domains, leftOut } = routingDomains(names, namespaces, ['10.96.0.0/16', '10.244.0.0/16'].map(parseCidr))
+  assert.equal(domains.length, 255, 'one search domain counts')
+  assert.deepEqual(domains.slice(0, 5), ['cluster.local', 'svc', 'pod', 'shop', 'ns0'])
+  assert.deepEqual(domains.slice(-2), ['96.10.in-addr.arpa', '244.10.in-addr.arpa'])
+  assert.deepEqual(leftOut, namespaces.slice(249))
+  assert.deepEqual(routingDomains(names, namespaces.slice(0, 200), []).leftOut, [])
+})
+
+test('a range with a hole, and nodes with a range each, give few zones that still cover them', () => {
+  const hole = ['198.51.0.0/17', '198.51.128.0/18', '198.51.192.0/24', '198.51.194.0/23', '198.51.200.0/22']
+  const nodes = Array.from({ length: 200 }, (_, i) => `10.244.${i}.0/24`)
+  const six = Array.from({ length: 100 }, (_, i) => `fd00:10:244:${i.toString(16)}::/64`)
+  for (const cidrs of [hole, nodes, six, [...hole, ...nodes, ...six]]) {
+    const exact = cidrs.map(parseCidr).flatMap(reverseZones)
+    const zones = fewerZones(exact, 8)
+    assert.ok(zones.length <= 8, String(zones.length))
+    for (const zone of exact)
+      assert.ok(
+        zones.some((wide) => zone === wide || zone.endsWith(`.${wide}`)),
+        zone,
+      )
+  }
+  assert.deepEqual(fewerZones(hole.map(parseCidr).flatMap(reverseZones), 8), ['51.198.in-addr.arpa'])
+  const apart = Array.from({ length: 12 }, (_, i) => `${i + 1}.in-addr.arpa`)
+  assert.deepEqual(fewerZones(apart, 8), apart.slice(0, 8), 'never all reverse names there are')
+  assert.deepEqual(fewerZones(apart, 12), apart)
 })
 
 test("a pod's resolv.conf", () => {

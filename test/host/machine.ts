@@ -144,14 +144,14 @@ export class Machine {
     const checked =
       <A extends unknown[]>(call: (path: string, ...args: A) => void) =>
       (path: string, ...args: A) => {
-        if (this.#options.readOnlyEtc && dirname(path) === dirname(this.paths.resolvConf))
+        if (this.options.readOnlyEtc && dirname(path) === dirname(this.paths.resolvConf))
           throw Object.assign(new Error(`EROFS: read-only file system, open '${path}'`), { code: 'EROFS' })
         return this.#change(() => call(path, ...args))
       }
     const files: Files = {
       ...systemFiles,
       isWritable: (folder) =>
-        systemFiles.isWritable(folder) && !(this.#options.readOnlyEtc && folder === dirname(this.paths.resolvConf)),
+        systemFiles.isWritable(folder) && !(this.options.readOnlyEtc && folder === dirname(this.paths.resolvConf)),
       restore: checked(systemFiles.restore),
       create: changing(systemFiles.create),
       write: checked(systemFiles.write),

@@ -421,6 +421,24 @@ for (const v6 of [false, true]) {
   })
 }
 
+describe('sources', () => {
+  for (const v6 of [false, true]) {
+    test(`only packets of the addresses that are named are taken, IPv${v6 ? 6 : 4}; the rest is counted`, () => {
+      const open = new Bench({ sources: [PROGRAM, PROGRAM6] })
+      const frames = [udp(v6, pattern(10)), echo(v6, pattern(10)), ...fragments(udp(v6, pattern(2_000)), 1_000)]
+      open.put(...frames)
+      assert.deepEqual([open.got.length, open.echoes.length, open.stack.counters.foreign], [2, 1, 0])
+      for (const sources of [[], [TARGET, TARGET6], [v6 ? PROGRAM : PROGRAM6]]) {
+        const closed = new Bench({ sources })
+        closed.put(...frames)
+        closed.stack.flush(0)
+        assert.deepEqual([closed.got.length, closed.echoes.length, closed.frames.length], [0, 0, 0])
+        assert.equal(closed.stack.counters.foreign, frames.length)
+      }
+    })
+  }
+})
+
 describe('noise', () => {
   test('multicast, broadcast and link-local packets are ignored', () => {
     const bench = new Bench()

@@ -3,13 +3,14 @@ import type { Command } from 'commander'
 import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
 import { heldHere } from '../../control/holders.ts'
-import type { Held, Status } from '../../control/protocol.ts'
+import type { Held, Status, StatusFault } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
 import { liveView } from '../live-view.ts'
 import {
   bold,
   CliError,
+  dim,
   EXIT,
   fieldLines,
   formatAge,
@@ -17,6 +18,7 @@ import {
   green,
   printFields,
   printJson,
+  red,
   yellow,
 } from '../output.ts'
 import { StatusView } from '../status-view.ts'
@@ -30,7 +32,7 @@ export function addStatusCommand(program: Command): void {
       const exchanges = await held()
       try {
         if (options.watch) return await withEngine((engine) => watchStatus(engine, options.json === true))
-        const status = { ...(await withEngine((engine) => engine.request('status', {}))), exchanges }
+        const status = { ...(await withEngine(lookAndAsk)), exchanges }
         if (options.json) printJson(status)
         else for (const line of statusLines(status)) process.stdout.write(`${line}\n`)
         if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
@@ -46,14 +48,24 @@ export function addStatusCommand(program: Command): void {
     })
 }
 
+const ask = (engine: ControlClient): Promise<Status> => engine.request('status', {})
+
+/** The status as it is now: what is wrong is looked for first. */
+async function lookAndAsk(engine: ControlClient): Promise<Status> {
+  await engine.request('look', {}).catch(() => {}) // an engine that cannot be asked fails below
+  return ask(engine)
+}
+
 /** What is held on this machine by this user. */
 const held = (): Promise<Held[]> => heldHere(whoCalls().uid, process.env)
 
 async function watchStatus(engine: ControlClient, json: boolean): Promise<void> {
   const view = new StatusView()
+  let drawn = 0
   await liveView(
     async () => {
-      const status = { ...(await engine.request('status', {})), exchanges: await held() }
+      // A look takes a process or two: not each second.
+      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges: await held() }
       return json ? [visibleJson(status)] : view.lines(status, statusLines(status), performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},
@@ -62,23 +74,35 @@ async function watchStatus(engine: ControlClient, json: boolean): Promise<void> 
 
 function statusLines(s: Status): string[] {
   const out = process.stdout
-  const colour = s.state === 'connected' ? green : yellow
+  const colour = s.state === 'connected' && !s.faults?.length ? green : yellow
   return fieldLines([
     [
       'state',
       `${colour(out, s.state)} for ${formatAge(Date.now() - Date.parse(s.since))}${s.reconnects ? `, ${s.reconnects} reconnect${s.reconnects > 1 ? 's' : ''}` : ''}`,
     ],
+    ...(s.faults ?? []).map((fault): [string, string] => ['fault', faultText(fault)]),
     ['cluster', `${bold(out, s.cluster)} (context ${s.context}, user ${s.user}, ${s.server})`],
     ['namespace', s.namespace],
     ['shadow', s.shadow ? `${s.shadow.pod} on ${s.shadow.node} (${s.shadow.kind}, ${s.shadow.image})` : undefined],
     ['ranges', s.ranges.map((r) => `${r.cidr}  ${r.kind}, ${r.guessed ? 'guessed: ' : ''}${r.source}`).join('\n')],
     ['dns', `${s.dns.mode}, server ${s.dns.servers.join(' and ')}`],
     ['flows', `${s.flows.tcp} TCP, ${s.flows.udp} UDP`],
+    [
+      'dropped',
+      s.foreignPackets
+        ? `${s.foreignPackets} packets of other machines, which do not reach the cluster through this one`
+        : undefined,
+    ],
     ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],
     ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
     ['notes', s.notes.join('\n')],
     ...exchangeFields(s.exchanges),
   ])
+}
+
+function faultText({ message, hint, since }: StatusFault): string {
+  const out = process.stdout
+  return `${red(out, message)} ${dim(out, `(for ${formatAge(Date.now() - Date.parse(since))})`)}\n${hint}`
 }
 
 const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map((one) => [one.kind, describe(one)])

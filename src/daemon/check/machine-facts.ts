@@ -27,6 +27,8 @@ export interface MachineFacts {
   vpns: { name: string; kind: string }[]
   /** Rules for routing tables beyond the usual three, as `ip rule` shows them. */
   rules: string[]
+  /** This machine passes packets on for others. */
+  forwards: boolean
   /** What a killed kt left, in words. */
   leftovers: string[]
 }
@@ -50,6 +52,7 @@ export async function readMachine(
     net,
     vpns: net ? await otherVpns(effects, own) : [],
     rules: net ? await ownRules(effects) : [],
+    forwards: forwards(effects),
     leftovers: leftovers(effects, stale),
   }
 }
@@ -59,6 +62,7 @@ export async function askEngine(): Promise<{ status: Status | undefined; stale: 
   const { client, stale } = await connectControl(controlSocket(process.getuid!()))
   if (!client) return { status: undefined, stale }
   try {
+    await client.request('look', {}).catch(() => {})
     return { status: await client.request('status', {}), stale: false }
   } finally {
     client.close()
@@ -116,6 +120,11 @@ async function ownRules(effects: Effects): Promise<string[]> {
 
 /** One of the leftovers: names do not work while it is there. */
 export const LEFT_RESOLV_CONF = 'its /etc/resolv.conf'
+
+function forwards({ files, paths }: Effects): boolean {
+  const keys = ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']
+  return keys.some((key) => files.read(`${paths.proc}/sys/net/${key}`)?.trim() === '1')
+}
 
 function leftovers(effects: Effects, stale: boolean): string[] {
   const found: string[] = []

@@ -45,7 +45,9 @@ export function judgeMachine(facts: MachineFacts, status: Status | undefined): C
         ),
     ...(facts.net ? [judgeNames(facts.net, facts.leftovers, status), ...judgeIpv6(facts.net)] : []),
     judgeVpns(facts),
+    judgeForwarding(facts.forwards, status),
     judgeLeftovers(facts.leftovers),
+    ...judgeFaults(status),
   ]
 }
 
@@ -81,10 +83,17 @@ function judgeRoot(root: MachineFacts['root']): CheckLine {
   return line('root', 'failed', 'this is not root, and there is no sudo', 'run `kt up` as root, or install sudo')
 }
 
+const nameFaults = new Set(['resolv-conf', 'resolved', 'no-names'])
+
 function judgeNames(net: NonNullable<MachineFacts['net']>, leftovers: string[], status: Status | undefined): CheckLine {
   const name = 'DNS'
   // While connected, resolv.conf says what kt made of it.
-  if (status?.state === 'connected') return line(name, 'ok', `by ${status.dns.mode}, while connected`)
+  if (status && status.state !== 'connecting') {
+    const fault = status.faults?.find(({ code }) => nameFaults.has(code))
+    return fault
+      ? line(name, 'failed', fault.message, fault.hint)
+      : line(name, 'ok', `by ${status.dns.mode}, while connected`)
+  }
   if (leftovers.includes(LEFT_RESOLV_CONF))
     return line(name, 'failed', 'names are asked of a kt that is gone', '`sudo kt down` puts /etc/resolv.conf back')
   const { mode, notes } = decideResolver('auto', net.resolver)
@@ -123,6 +132,33 @@ function judgeVpns({ vpns, rules }: MachineFacts): CheckLine {
     `${names}, with rules that come before kt's routes (${rules.join('; ')})`,
     'if `kt up` then says that a range still goes elsewhere: disconnect it, or --exclude that range',
   )
+}
+
+function judgeForwarding(forwards: boolean, status: Status | undefined): CheckLine {
+  const name = 'forwarding'
+  const foreign = status?.foreignPackets ?? 0
+  if (foreign > 0)
+    return line(
+      name,
+      'warning',
+      `${foreign} packets from addresses that are not kt's own were dropped: only this machine's programs reach the cluster`,
+      'a container or machine behind this one needs masquerading (Docker does it); a program must not bind to another address',
+    )
+  if (!forwards) return line(name, 'ok', 'this machine passes nothing on for others')
+  return line(
+    name,
+    'ok',
+    'this machine passes packets on for others (ip_forward); kt takes its own only, and those of containers masqueraded behind it',
+  )
+}
+
+/** What the running connection says of itself. */
+function judgeFaults(status: Status | undefined): CheckLine[] {
+  if (!status) return []
+  const faults = (status.faults ?? []).filter(({ code }) => !nameFaults.has(code))
+  if (status.state === 'connecting' || status.state === 'disconnecting') return []
+  if (faults.length === 0) return [line('connection', 'ok', `${status.state}, and addresses of the cluster reach kt`)]
+  return faults.map(({ message, hint }) => line('connection', 'failed', message, hint))
 }
 
 function judgeLeftovers(found: string[]): CheckLine {

@@ -24,7 +24,7 @@ export function judgeTunnel({ state, shadow, roundTripMs, reconnects }: Status):
     const ms = roundTripMs === null ? '' : `, ${roundTripMs.toFixed(1)} ms round trip`
     return line(name, 'ok', `stands, to ${shadow.pod} on ${shadow.node}${ms}${times}`)
   }
-  return line(name, 'warning', `kt is ${state}`, '`kt logs` says why')
+  return line(name, 'warning', `kt is ${state}`, 'the line "connection" above says why')
 }
 
 /** What dials from the shadow came to. `failure` undefined: connected. */

@@ -1,0 +1,126 @@
+// Whether programs of this machine get through to kt: asked from another process, since the engine's own questions pass no
+// firewall, no routing rule and no resolver. See probe.ts.
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Fault } from '../host/findings.ts'
+import { sample } from '../host/prefix.ts'
+import type { Stack } from '../stack/api.ts'
+import { IpAddress } from '../wire/address.ts'
+import type { ProbeAnswer, ProbeRequest } from './probe.ts'
+
+/** tcpmux (RFC 1078), which no service of a cluster has: on one address a range it is answered here. */
+const PROBE_PORT = 1
+// Each is a connection at each look, and those of one range are alike.
+const MOST_RANGES = 16
+const EXIT_MS = 1_000
+
+/** What a Passage needs of names. */
+interface Names {
+  /** A name that the cluster has; undefined where names are not kt's. */
+  readonly knownName: string | undefined
+  readonly mode: 'resolved' | 'resolvconf' | 'none'
+  /** Rejects with ToldError when the cluster's resolver does not answer. */
+  verify(): Promise<string>
+}
+
+/** The way from this machine's programs to kt. */
+export class Passage {
+  readonly #names: Names
+  readonly #ranges: readonly string[]
+
+  /** `ranges`: those whose probes are answered. */
+  constructor(names: Names, ranges: readonly string[]) {
+    this.#names = names
+    this.#ranges = ranges
+  }
+
+  /** What keeps programs from kt, and names from programs; the latter only while the cluster can be asked. */
+  async look(connected: boolean, timeoutMs: number): Promise<Fault[]> {
+    const name = connected ? this.#names.knownName : undefined
+    const unanswered = name === undefined ? Promise.resolve([]) : this.#names.verify().then(() => [], faultOf)
+    const answer = await probe(name, this.#ranges, timeoutMs)
+    const own = await unanswered
+    // A resolver that kt cannot reach either is no fault of this machine.
+    return [...own, ...judgeProbe(answer, own.length > 0 ? undefined : name, this.#ranges, this.#names.mode)]
+  }
+}
+
+function faultOf(error: Error & { code?: string; hint?: string }): Fault[] {
+  return [{ code: error.code ?? 'names', message: error.message, hint: error.hint ?? '`kt logs` may say more' }]
+}
+
+/** Answers the probe's connections to the first ranges; returns those. */
+export function answerProbes(stack: Stack, routes: readonly string[], wake: () => void): string[] {
+  const answered = routes.slice(0, MOST_RANGES)
+  for (const route of answered) {
+    const local = { address: IpAddress.parse(sample(route)), port: PROBE_PORT }
+    stack.listenTcp(local, (flow) => {
+      flow.accept()
+      const close = () => {
+        flow.end()
+        wake()
+      }
+      return { onData: (_, start, end) => end - start, onEnd: close, onAcked: () => {}, onClose: () => {} }
+    })
+  }
+  return answered
+}
+
+/** Runs the probe. `name`: one that the cluster has; undefined where names are not kt's. Rejects if it cannot be run. */
+async function probe(name: string | undefined, ranges: readonly string[], timeoutMs: number): Promise<ProbeAnswer> {
+  const targets = ranges.map((range) => ({ address: sample(range), port: PROBE_PORT }))
+  const request: ProbeRequest = { name, targets, timeoutMs }
+  const folder = dirname(fileURLToPath(import.meta.url))
+  const file = [join(folder, 'probe.js'), join(folder, 'probe.ts')].find((path) => existsSync(path))
+  if (!file) throw new Error('the probe program is missing')
+  const output = await new Promise<string>((resolve, reject) => {
+    const options = { timeout: timeoutMs + EXIT_MS, killSignal: 'SIGKILL', cwd: '/' } as const
+    execFile(process.execPath, [file, JSON.stringify(request)], options, (error, stdout) =>
+      error ? reject(error) : resolve(stdout),
+    )
+  })
+  return JSON.parse(output) as ProbeAnswer
+}
+
+const words: Record<string, string> = {
+  ETIMEDOUT: 'there was no answer',
+  ECONNREFUSED: 'it was refused on the way',
+  EHOSTUNREACH: 'this machine says that the host is unreachable',
+  ENETUNREACH: 'this machine has no route there',
+  EACCES: 'this machine does not permit it',
+  EPERM: 'this machine does not permit it',
+  ENOTFOUND: 'the name is not known',
+  EAI_AGAIN: 'there was no answer',
+}
+
+/** What the probe's answer means, in words. Nothing if all is well. */
+export function judgeProbe(
+  { name: nameError, targets }: ProbeAnswer,
+  name: string | undefined,
+  ranges: readonly string[],
+  mode: 'resolved' | 'resolvconf' | 'none',
+): Fault[] {
+  const faults: Fault[] = []
+  const lost = ranges.filter((_, i) => targets[i] !== null)
+  if (lost.length > 0) {
+    const codes = new Set(targets.filter((code) => code !== null))
+    const why = [...codes].map((code) => words[code] ?? code).join('; ')
+    const all = lost.length === ranges.length
+    const what = all ? 'nothing that programs send' : `nothing that programs send to ${lost.join(', ')}`
+    const message = `${what} reaches kt: ${why}`
+    const hint =
+      "a firewall or another VPN's rules keep it away: `sudo nft list ruleset` and `ip rule` show them; let it pass on kt's device"
+    faults.push({ code: all ? 'no-passage' : 'some-passage', message, hint })
+  }
+  if (name !== undefined && nameError !== null && lost.length < ranges.length) {
+    const message = `programs find no names of the cluster's: ${name}: ${words[nameError] ?? nameError}`
+    const hint =
+      mode === 'resolved'
+        ? `\`resolvectl query ${name}\` shows who is asked; a firewall may keep UDP port 53 from kt's server`
+        : 'see /etc/resolv.conf, and in /etc/nsswitch.conf the line hosts, which needs dns; a firewall may keep UDP port 53 away'
+    faults.push({ code: 'no-names', message, hint })
+  }
+  return faults
+}
