@@ -229,6 +229,37 @@ describe('the handshake', () => {
     assert.equal(peer.stack.counters.dropped, 1)
     peer.expect()
   })
+
+  test('a flow that is over makes room for another', () => {
+    const peer = new Peer({ limits: { tcpFlows: 2 } })
+    peer.send('S', { port: 1 })
+    const first = peer.flow
+    peer.send('S', { port: 2 })
+    first.reset()
+    peer.send('S', { port: 3 })
+    assert.equal(peer.stack.counters.tcpFlows, 2)
+    assert.equal(peer.stack.counters.dropped, 0)
+  })
+
+  test('flows in TIME-WAIT count too, up to as many as may be open', () => {
+    const peer = new Peer({ limits: { tcpFlows: 2 } })
+    for (let port = 1; port <= 4; port++) {
+      peer.send('S', { port })
+      peer.flow.accept()
+      peer.stack.flush(0)
+      peer.send('A', { port, seq: 1, ack: 1 })
+      peer.flow.end()
+      peer.stack.flush(0)
+      peer.send('FA', { port, seq: 1, ack: 2 })
+      assert.equal(peer.flow.state, 'TIME-WAIT')
+    }
+    assert.equal(peer.stack.counters.tcpFlows, 0)
+    peer.send('S', { port: 5 })
+    assert.equal(peer.stack.counters.dropped, 1)
+    peer.wait(130_000)
+    peer.send('S', { port: 5 })
+    assert.equal(peer.stack.counters.tcpFlows, 1)
+  })
 })
 
 describe('connect', () => {

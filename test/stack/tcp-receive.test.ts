@@ -27,6 +27,18 @@ describe('receiving', () => {
     assert.deepEqual(peer.received, [...pattern(1000)])
   })
 
+  test('a FIN behind the edge of the window is cut off with the data before it, and counts when it comes again', () => {
+    const peer = new Peer({ limits: { receiveBytesPerFlow: 1000 } })
+    peer.open({ mss: 1460 })
+    peer.send('FA', { seq: 1, ack: 1, data: 1200 })
+    peer.expect('A 1 ack 1001')
+    assert.deepEqual([peer.received.length, peer.flow.state, peer.events], [1000, 'ESTABLISHED', []])
+    peer.send('FA', { seq: 1001, ack: 1, data: pattern(200, 1000) })
+    peer.expect('A 1 ack 1202')
+    assert.deepEqual(peer.events, ['end'])
+    assert.deepEqual(peer.received, [...pattern(1200)])
+  })
+
   test('segments behind a gap are kept, acknowledged at once with SACK, and delivered in order', () => {
     const peer = new Peer()
     peer.open()
@@ -144,17 +156,47 @@ describe('receiving', () => {
     }
   })
 
-  test('the window grows while the owner keeps up', () => {
+  test('the window grows while the owner keeps up, to what a flow may hold', () => {
     const peer = new Peer()
     peer.open({ mss: 1460, scale: 7 })
     let seq = 1
     let window = 0
-    for (let i = 0; i < 1000; i++) {
+    for (let i = 0; i < 4000; i++) {
       peer.send('A', { seq, ack: 1, data: 1460 })
       seq += 1460
       window = peer.sent()[0].window << 5
     }
     assert.equal(window, 1 << 20)
+  })
+
+  test('no window grows while the flows hold a quarter of what all may', () => {
+    const peer = new Peer({ limits: { receiveBytes: 1 << 20 } })
+    const open = (port: number) => {
+      peer.send('S', { port, mss: 1460, scale: 7 })
+      peer.flow.accept()
+      peer.stack.flush(0)
+      peer.send('A', { port, seq: 1, ack: 1 })
+    }
+    const feed = (port: number, segments: number) => {
+      let window = 0
+      for (let i = 0; i < segments; i++) {
+        peer.send('A', { port, seq: 1 + i * 1460, ack: 1, data: 1460 })
+        window = peer.sent().at(-1)?.window ?? 0
+      }
+      return window << 5
+    }
+    open(1)
+    const idle = peer.flow
+    peer.take = () => 0
+    for (let port = 2; port <= 9; port++) {
+      open(port)
+      feed(port, 30)
+    }
+    peer.take = (offered) => offered
+    const held = 8 * 30 * 1460
+    assert.ok(held > (1 << 20) / 4)
+    assert.equal(feed(1, 300), 256 * 1024, 'as it was at the start')
+    assert.equal(idle.state, 'ESTABLISHED')
   })
 })
 

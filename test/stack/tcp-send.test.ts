@@ -76,6 +76,32 @@ describe('sending', () => {
     peer.expect('A 2001+1000 ack 1')
   })
 
+  test('an ACK while the window is closed carries a number that the peer accepts, not that of the probe', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, window: 1000 })
+    peer.flow.send(pattern(3000))
+    peer.expect('A 1+1000 ack 1')
+    peer.send('A', { seq: 1, ack: 1001, window: 0 })
+    peer.wait(200)
+    peer.expect('A 1001+1 ack 1')
+    peer.send('A', { seq: 1, ack: 1001, data: 10, window: 0 })
+    peer.expect('A 1001 ack 11')
+  })
+
+  test('answers to probes are no duplicate ACKs: nothing is sent before the next probe', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, window: 3000 })
+    peer.flow.send(pattern(9000))
+    assert.equal(peer.sent().length, 3)
+    peer.send('A', { seq: 1, ack: 3001, window: 0 })
+    peer.wait(200)
+    peer.expect('A 3001+1 ack 1')
+    for (let i = 0; i < 5; i++) {
+      peer.send('A', { seq: 1, ack: 3001, window: 0 })
+      peer.expect()
+    }
+  })
+
   test('a probe that was taken counts', () => {
     const peer = new Peer()
     peer.open({ mss: 1000, window: 1000 })
@@ -130,6 +156,31 @@ describe('sending', () => {
     assert.equal(probe.seq, 1)
     peer.send('A', { seq: 1, ack: 1, window: 5000 })
     assert.equal(peer.sent()[0].text, 'A 1+1000 ack 1')
+  })
+})
+
+describe('the window of the peer (RFC 9293 3.10.7.4, SND.WL1 and SND.WL2)', () => {
+  test('is not taken from a segment that is older than the one that told it last', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, window: 4000 })
+    peer.send('A', { seq: 201, ack: 1, data: 100, window: 1000 })
+    peer.send('A', { seq: 1, ack: 1, data: 200, window: 9000 })
+    peer.sent()
+    peer.flow.send(pattern(9000))
+    peer.expect('A 1+1000 ack 301')
+  })
+
+  test('is not taken from a segment with an older ACK, though its data are newer', () => {
+    const peer = new Peer()
+    peer.open({ mss: 1000, window: 2000 })
+    peer.flow.send(pattern(9000))
+    peer.expect('A 1+1000 ack 1', 'A 1001+1000 ack 1')
+    peer.send('A', { seq: 1, ack: 2001, window: 1000 })
+    peer.expect('A 2001+1000 ack 1')
+    peer.send('A', { seq: 1, ack: 1001, data: 100, window: 9000 })
+    peer.expect('A 3001 ack 101')
+    peer.send('A', { seq: 201, ack: 1001, data: 100, window: 9000 })
+    peer.expect('A 3001 ack 101')
   })
 })
 

@@ -192,6 +192,33 @@ test('the queue is empty while the line is measured, also behind bulk alone, and
   assert.equal(sender.full, false, 'measuring again at once does not hold bulk up again')
 })
 
+test('a limit that nothing came near to does not grow, however quickly all arrives', () => {
+  let now = 1000
+  const sender = new Flight(
+    () => now,
+    () => 10,
+  )
+  const pulse = new Pulse()
+  let total = 0
+  const pass = (bytes: number) => {
+    sender.hurry()
+    sender.sent(bytes, pulse)
+    sender.arrived((total += bytes))
+    now += 10
+  }
+  sender.arrived(0)
+  for (let i = 0; i < 1000; i++) pass(40_000)
+  sender.hurry()
+  sender.sent(500_000, pulse)
+  assert.equal(sender.full, true)
+  // What did come near to it makes it grow.
+  sender.arrived((total += 500_000))
+  for (let i = 0; i < 20; i++) pass(380_000)
+  sender.hurry()
+  sender.sent(500_000, pulse)
+  assert.equal(sender.full, false)
+})
+
 test('counts go round at 2^32', () => {
   const a = new Flight(
     () => 0,
