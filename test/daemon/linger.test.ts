@@ -1,3 +1,4 @@
+// The end of an exchange's connections, in virtual time.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Lingering, linger } from '../../src/daemon/back/linger.ts'
@@ -12,32 +13,51 @@ function connection(restsMs: number, open: Set<Lingering>): Lingering {
   return one
 }
 
-test('quiet connections are ended, and nothing is waited for then', async () => {
+/** Time passes as it is waited for; `at` is called when it is `atMs`. */
+function clock(atMs = Number.POSITIVE_INFINITY, at = () => {}) {
+  return {
+    passed: 0,
+    now(): number {
+      return this.passed
+    },
+    async delay(ms: number): Promise<void> {
+      this.passed += ms
+      if (this.passed >= atMs) at()
+    },
+  }
+}
+const never = new AbortController().signal
+
+test('quiet connections are ended as soon as no new ones can come, and nothing is waited for then', async () => {
   const open = new Set<Lingering>()
   connection(5_000, open)
   connection(60_000, open)
-  assert.equal(await linger(() => open, new AbortController().signal), 0)
+  const time = clock()
+  assert.equal(await linger(() => open, never, time), 0)
+  assert.ok(time.passed > 1_500 && time.passed < 1_600, String(time.passed))
 })
 
 test('a request that is under way is waited for; a second Ctrl-C ends the waiting', async () => {
   const open = new Set<Lingering>()
   connection(-1, open)
   const hurry = new AbortController()
-  let over = false
-  const lingering = linger(() => open, hurry.signal).then((left) => {
-    over = true
-    return left
-  })
-  await new Promise((resolve) => setTimeout(resolve, 2_000))
-  assert.equal(over, false)
-  hurry.abort()
-  assert.equal(await lingering, 1)
+  const time = clock(9_000, () => hurry.abort())
+  assert.equal(await linger(() => open, hurry.signal, time), 1)
+  assert.equal(time.passed, 9_000)
 })
 
-test('busy connections that have just answered are ended after a while', async () => {
+test('a request that does not end is not waited for longer than 20 s', async () => {
+  const open = new Set<Lingering>()
+  connection(-1, open)
+  const time = clock()
+  assert.equal(await linger(() => open, never, time), 1)
+  assert.equal(time.passed, 20_000)
+})
+
+test('busy connections that have just answered are ended after 6 s: until then others can end by themselves', async () => {
   const open = new Set<Lingering>()
   connection(5, open)
-  const began = performance.now()
-  assert.equal(await linger(() => open, new AbortController().signal), 0)
-  assert.ok(performance.now() - began > 5_000, 'others first get the time to end by themselves')
+  const time = clock()
+  assert.equal(await linger(() => open, never, time), 0)
+  assert.ok(time.passed >= 6_000 && time.passed < 6_100, String(time.passed))
 })

@@ -52,6 +52,6 @@ for (const [scenario, proves] of Object.entries(scenarios)) {
       shownAt(place, script),
       scenario,
     ]
-    await promisify(execFile)('unshare', args, { timeout: 40_000 })
+    await promisify(execFile)('unshare', args, { timeout: 80_000 })
   })
 }

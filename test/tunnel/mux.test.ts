@@ -5,7 +5,7 @@ import { type Channel, type ChannelHandler, deaf } from '../../src/tunnel/ssh/ch
 import { ChannelMux, RESET_REQUEST } from '../../src/tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
 import { INITIAL_WINDOW, WindowBudget } from '../../src/tunnel/ssh/window.ts'
-import { Gatherer, plainFraming } from '../../src/tunnel/transport.ts'
+import type { Transport } from '../../src/tunnel/transport.ts'
 
 const messages = ['OPEN', 'OPEN_CONFIRMATION', 'OPEN_FAILURE', 'DATA', 'WINDOW_ADJUST', 'EOF', 'CLOSE', 'REQUEST']
 /** What ssh2 has inside, as it is once the connection is gone: nothing is sent. */
@@ -18,11 +18,21 @@ const connection = () => ({
   },
 })
 
+const nowhere = (): Transport => ({
+  start() {},
+  reserve: (length) => Buffer.alloc(length),
+  write() {},
+  unhurried: (write) => write(),
+  buffered: 0,
+  onDrain() {},
+  end() {},
+  destroy() {},
+})
+
 function bench() {
   const clock = { now: 0 }
   const budget = new WindowBudget(() => clock.now)
-  const transport = new Gatherer((_message, done) => done(), plainFraming, 'turn')
-  const mux = new ChannelMux(connection(), transport, budget, MAX_OWN_DATA)
+  const mux = new ChannelMux(connection(), nowhere(), budget, MAX_OWN_DATA)
   const events: string[] = []
   const handler: ChannelHandler = {
     ...deaf,

@@ -17,10 +17,22 @@ const PAUSE_MS = 3
 /** A connection, as far as it matters here. */
 export type Lingering = Pick<Splice, 'restsFor' | 'endStream'>
 
+/** The time that passes. `delay` ends early when the signal is aborted. */
+export interface LingerClock {
+  now(): number
+  delay(ms: number, hurry: AbortSignal): Promise<void>
+}
+
+const real: LingerClock = { now: () => performance.now(), delay }
+
 /** Resolves when none of `open()` is left, `hurry` is aborted, or after 20 s; to how many are left. */
-export async function linger(open: () => Iterable<Lingering>, hurry: AbortSignal): Promise<number> {
-  const began = performance.now()
-  const passed = () => performance.now() - began
+export async function linger(
+  open: () => Iterable<Lingering>,
+  hurry: AbortSignal,
+  clock: LingerClock = real,
+): Promise<number> {
+  const began = clock.now()
+  const passed = () => clock.now() - began
   const left = () => [...open()].length
   while (!hurry.aborted && passed() < AT_MOST_MS) {
     if (left() === 0 && passed() > AT_LEAST_MS) return 0
@@ -28,7 +40,7 @@ export async function linger(open: () => Iterable<Lingering>, hurry: AbortSignal
       const quiet = passed() < PATIENT_MS ? QUIET_MS : PAUSE_MS
       for (const splice of open()) if (splice.restsFor(quiet)) splice.endStream()
     }
-    await delay(TICK_MS, hurry)
+    await clock.delay(TICK_MS, hurry)
   }
   return left()
 }
