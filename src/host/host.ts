@@ -248,6 +248,11 @@ export class Host {
     await perform({ type: 'resolv-conf-install', path: old.path, text }, this.#effects)
   }
 
+  /** The file that is ours while connected: resolv.conf, or what it leads to. */
+  get resolvConfPath(): string {
+    return this.#installed()?.path ?? this.#effects.paths.resolvConf
+  }
+
   /** How our resolv.conf is undone, once it is there. */
   #installed(): RestoreResolvConf | undefined {
     return this.#journal.steps.find((step) => step.type === 'resolv-conf-restore')

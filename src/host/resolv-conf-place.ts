@@ -5,7 +5,7 @@ import type { Before } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'
 
-const NONE = 'use --dns none and ask names of kt yourself'
+const NONE = 'connect with `kt up --dns none` (programs then find no names of the cluster)'
 
 export interface ResolvConfPlace {
   /** Marks the file as ours. */

@@ -64,6 +64,22 @@ test('a rewritten resolv.conf is put back three times in a minute, then left alo
   machine.remove()
 })
 
+test('with a read-only /etc the file behind the link is watched, put back, and in the end the newer one is restored', async () => {
+  const link = { symlink: '../run/nm/resolv.conf', text: 'nameserver 9.9.9.9\n' }
+  const { machine, host, guard } = await connected({ resolvConf: link, readOnlyEtc: true })
+  assert.equal(host.resolvConfPath, systemFiles.linkTarget(machine.paths.resolvConf))
+  for (const text of ['nameserver dns.office.test\nnameserver 8.8.8.8\n', 'nameserver a,b\n']) {
+    machine.put('run/nm/resolv.conf', text)
+    const upstreams = text.includes('8.8.8.8') ? ['8.8.8.8'] : ['127.0.0.1']
+    assert.deepEqual((await guard.check()).resolvConf, { upstreams, reclaimed: true })
+    assert.ok(markedBy(systemFiles.read(host.resolvConfPath)!))
+  }
+  assert.deepEqual((await host.undo()).failed, [])
+  assert.equal(systemFiles.read(machine.paths.resolvConf), 'nameserver a,b\n')
+  assert.equal((await connected(plain)).host.resolvConfPath.endsWith('/etc/resolv.conf'), true)
+  machine.remove()
+})
+
 test('a fault that its cause takes back is gone at the next look', async () => {
   const { machine, guard } = await connected(plain)
   const ours = systemFiles.read(machine.paths.resolvConf)!

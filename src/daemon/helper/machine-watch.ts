@@ -32,7 +32,8 @@ export class HelperWatch {
     this.#watch = watchMachine(() => deps.inTurn(() => this.look()).then((faults) => faults.length > 0), clock)
     const changed = () => this.#watch.changed()
     const unwatched = (what: string) => (error: Error) => log(`${what} is not watched: ${error.message}`)
-    const { resolvConf, resolvedLinks } = effects.paths
+    const { resolvedLinks } = effects.paths
+    const resolvConf = host.resolvConfPath
     this.#stops = [watchKernel(effects.follow, clock, changed, log)]
     if (host.mode === 'resolvconf' || host.mode === 'resolved')
       this.#stops.push(watchFile(resolvConf, changed, unwatched(resolvConf)))
