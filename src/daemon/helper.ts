@@ -1,5 +1,5 @@
 // The root process: small, takes declarative requests only, undoes everything when the engine ends. See docs/host.md.
-//   helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground]    helper undo
+//   helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground]    helper undo [--end UID]
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runHelper } from './helper/main.ts'

@@ -12,6 +12,7 @@ export type HostErrorCode =
   | 'already-running' // this user's helper lives
   | 'journal' // /var/lib/kt cannot be used, or what is in it cannot be read
   | 'bad-request' // what the schema alone cannot tell
+  | 'run-folder' // /run/kt cannot be made
   | 'state' // asked for in the wrong order
 
 export class HostError extends ToldError<HostErrorCode> {

@@ -1,6 +1,8 @@
 // Carries out actions. Undoing is written to be done again: what is already gone is no failure.
+import { dirname } from 'node:path'
 import type { Before, DoAction, ResolvedLink, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
+import { HostError } from './errors.ts'
 import { ipBatch, ipQuery } from './ip.ts'
 import { markedBy } from './resolv-conf.ts'
 import { installResolvConf } from './resolv-conf-place.ts'
@@ -19,8 +21,21 @@ export async function perform(action: DoAction, effects: Effects): Promise<Resol
     case 'resolv-conf-install':
       return void installResolvConf(action.path ?? paths.resolvConf, action.text, effects)
     case 'make-run-folder':
-      files.folder(paths.run, 0o755, 0, 0)
-      return void files.folder(`${paths.run}/${action.uid}`, 0o700, action.uid, action.gid)
+      return void makeRunFolder(effects, action)
+  }
+}
+
+function makeRunFolder({ files, paths }: Effects, { uid, gid }: { uid: number; gid: number }): void {
+  try {
+    files.folder(paths.run, 0o755, 0, 0)
+    files.folder(`${paths.run}/${uid}`, 0o700, uid, gid)
+  } catch (error) {
+    if (typeof (error as NodeJS.ErrnoException).code !== 'string') throw error
+    throw new HostError(
+      'run-folder',
+      `the folder of the control socket, ${paths.run}/${uid}, cannot be made: ${(error as Error).message}`,
+      `make ${dirname(paths.run)} writable for root and see that ${paths.run} is a folder: \`ls -ld ${paths.run}\``,
+    )
   }
 }
 
@@ -29,12 +44,13 @@ export async function revert(action: UndoAction, effects: Effects): Promise<stri
   const { files, paths } = effects
   switch (action.type) {
     case 'delete-link':
-      if (await isThere(action, effects)) await ipBatch(effects, [`link delete dev ${action.name}`])
-      return
+      return void (await onLink(action, [`link delete dev ${action.name}`], effects))
     case 'clear-link':
-      if (await isThere(action, effects))
-        await ipBatch(effects, [`link set dev ${action.name} down`, `address flush dev ${action.name}`])
-      return
+      return void (await onLink(
+        action,
+        [`link set dev ${action.name} down`, `address flush dev ${action.name}`],
+        effects,
+      ))
     case 'resolved-revert':
       return void (await effects.resolved.revertLink(action.ifindex))
     case 'resolv-conf-restore':
@@ -42,6 +58,16 @@ export async function revert(action: UndoAction, effects: Effects): Promise<stri
     case 'remove-run-folder':
       files.remove(`${paths.run}/${action.uid}/control.sock`)
       return files.removeFolder(`${paths.run}/${action.uid}`) as undefined
+  }
+}
+
+/** Does nothing where the link is gone, also when it goes in this moment: its engine may be closing it. */
+async function onLink(link: { name: string; ifindex: number }, lines: string[], effects: Effects): Promise<void> {
+  if (!(await isThere(link, effects))) return
+  try {
+    await ipBatch(effects, lines)
+  } catch (error) {
+    if (await isThere(link, effects)) throw error
   }
 }
 

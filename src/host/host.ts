@@ -14,8 +14,9 @@ import {
   type WantedNetwork,
 } from './findings.ts'
 import { ipQueries } from './ip.ts'
-import { type Journal, markerIsAlive, ownerText, type UndoReport } from './journal.ts'
+import type { Journal, UndoReport } from './journal.ts'
 import { otherKts, writerOfMarker } from './others.ts'
+import { markerIsAlive, ownerText } from './owner.ts'
 import { planNetwork, planResolver } from './plan.ts'
 import { network, sample } from './prefix.ts'
 import { composeResolvConf, markedBy } from './resolv-conf.ts'

@@ -1,24 +1,18 @@
 // The undo journal: one file a user, in a folder only root may enter. A step's undo is on disk before the step is done,
 // so what a killed helper leaves can be undone by the next one. A file whose writer lives is never touched by another.
+import { basename, dirname } from 'node:path'
 import * as z from 'zod/mini'
 import { describe, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'
 import { revert } from './execute.ts'
-
-/** A process, told from a later one of the same number by when it started. */
-const Owner = z.strictObject({
-  pid: z.int(),
-  /** Clock ticks since boot, field 22 of /proc/PID/stat (proc(5)). */
-  started: z.string(),
-  /** /proc/sys/kernel/random/boot_id */
-  boot: z.string(),
-})
-export type Owner = z.infer<typeof Owner>
+import { isAlive, Owner, ownerOf } from './owner.ts'
 
 const Content = z.strictObject({
   version: z.literal(1),
   owner: Owner,
+  /** The engine that the owner has started. */
+  engine: z.optional(Owner),
   /** In the order they were done. */
   steps: z.array(UndoAction),
 })
@@ -30,22 +24,13 @@ export interface UndoReport {
   notes: string[]
   /** What could not be undone and stays in the journal. */
   failed: string[]
+  /** Journals that say nothing this kt understands; left out when there is none. */
+  unreadable?: UnreadableJournal[]
 }
 
-/** The owner a journal of process `pid` would have; undefined if there is no such process. */
-export function ownerOf(pid: number, { files, paths }: Effects): Owner | undefined {
-  const stat = files.read(`${paths.proc}/${pid}/stat`)
-  if (stat === undefined) return undefined
-  // The second field is a name in brackets that may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // proc(5): a zombie has ended; it waits to be noticed.
-  if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-  return { pid, started: fields[19], boot: files.read(`${paths.proc}/sys/kernel/random/boot_id`)?.trim() ?? '' }
-}
-
-/** Unique to one run of a helper; goes into resolv.conf's marker. */
-export function ownerText({ pid, started }: Owner): string {
-  return `${pid}-${started}`
+export interface UnreadableJournal {
+  path: string
+  why: string
 }
 
 export class Journal {
@@ -53,6 +38,7 @@ export class Journal {
   readonly #path: string
   readonly #effects: Effects
   #steps: UndoAction[] = []
+  #engine: Owner | undefined
 
   private constructor(path: string, owner: Owner, effects: Effects, steps: UndoAction[]) {
     this.#path = path
@@ -61,19 +47,37 @@ export class Journal {
     this.#steps = steps
   }
 
-  /** The journal of this user's helper, process `pid`. Throws HostError 'already-running' if there is one that lives. */
+  /**
+   * The journal of this user's helper, process `pid`. Throws HostError: 'already-running' if there is one that lives,
+   * 'journal' if what is there cannot be read, or nothing can be written.
+   */
   static create(uid: number, pid: number, effects: Effects): Journal {
     const owner = ownerOf(pid, effects)
     if (!owner) throw new HostError('journal', `process ${pid} is not in /proc`, 'mount /proc')
-    effects.files.folder(effects.paths.state, 0o700, 0, 0)
     const journal = new Journal(journalPath(uid, effects), owner, effects, [])
-    if (!effects.files.create(journal.#path, journal.#text()))
-      throw new HostError(
-        'already-running',
-        'kt is already starting or running for this user',
-        '`kt status` tells; `kt down` ends it',
-      )
-    return journal
+    const made = writing(effects.paths.state, () => {
+      effects.files.folder(effects.paths.state, 0o700, 0, 0)
+      return effects.files.create(journal.#path, journal.#text())
+    })
+    if (made) return journal
+    const there = readJournal(journal.#path, effects)
+    if ('why' in there && there.why !== GONE) throw unreadable(there)
+    throw new HostError(
+      'already-running',
+      `kt is already starting or running for this user${'why' in there ? '' : ` (process ${there.content.owner.pid})`}`,
+      '`kt status` tells; `kt down` ends it',
+    )
+  }
+
+  /** The processes of this user's kt that live. None where no journal can be read. */
+  static processes(uid: number, effects: Effects): { engine?: Owner; helper?: Owner } {
+    const there = readJournal(journalPath(uid, effects), effects)
+    if ('why' in there) return {}
+    const { owner: helper, engine } = there.content
+    return {
+      ...(engine && isAlive(engine, effects) && { engine }),
+      ...(isAlive(helper, effects) && { helper }),
+    }
   }
 
   get steps(): readonly UndoAction[] {
@@ -83,6 +87,12 @@ export class Journal {
   /** Writes down how to undo what is about to be done. */
   record(undo: UndoAction): void {
     this.#steps.push(undo)
+    this.#save()
+  }
+
+  /** Writes down which process the engine is, for whoever has to end it when the owner cannot. */
+  startedEngine(pid: number): void {
+    this.#engine = ownerOf(pid, this.#effects)
     this.#save()
   }
 
@@ -112,7 +122,7 @@ export class Journal {
       this.#steps.pop()
     }
     this.#steps.push(...failed)
-    this.#save()
+    this.#saveLess()
     return report
   }
 
@@ -122,11 +132,21 @@ export class Journal {
   }
 
   #text(): string {
-    return JSON.stringify({ version: 1, owner: this.owner, steps: this.#steps })
+    return JSON.stringify({ version: 1, owner: this.owner, engine: this.#engine, steps: this.#steps })
   }
 
   #save(): void {
-    this.#effects.files.write(this.#path, this.#text())
+    writing(this.#effects.paths.state, () => this.#effects.files.write(this.#path, this.#text()))
+  }
+
+  /** After steps were undone. On a full disk the longer journal stays, which does no harm: steps may be undone again. */
+  #saveLess(): void {
+    if (this.#steps.length === 0) return // `close` removes it
+    try {
+      this.#save()
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error
+    }
   }
 
   /** Undoes what the journals say whose writer is dead. */
@@ -134,12 +154,13 @@ export class Journal {
     const all: UndoReport = { undone: [], notes: [], failed: [] }
     for (const name of effects.files.list(effects.paths.state).filter((file) => /^\d+\.json$/.test(file))) {
       const path = `${effects.paths.state}/${name}`
-      const parsed = Content.safeParse(parseJson(effects.files.read(path)))
-      if (!parsed.success) {
-        all.failed.push(`${path} is not a journal this kt can read; look into it, then remove it`)
+      const there = readJournal(path, effects)
+      if ('why' in there) {
+        if (there.why === GONE) continue
+        all.unreadable = [...(all.unreadable ?? []), there]
         continue
       }
-      const { owner, steps } = parsed.data
+      const { owner, steps } = there.content
       if (isAlive(owner, effects)) continue
       const report = await new Journal(path, owner, effects, steps).#undoAndClose()
       all.undone.push(...report.undone)
@@ -163,9 +184,9 @@ export function writersOf(effects: Effects): { uid: number; owner: Owner; device
     .list(paths.state)
     .filter((file) => /^\d+\.json$/.test(file))
     .flatMap((file) => {
-      const parsed = Content.safeParse(parseJson(files.read(`${paths.state}/${file}`)))
-      if (!parsed.success) return []
-      const { owner, steps } = parsed.data
+      const there = readJournal(`${paths.state}/${file}`, effects)
+      if ('why' in there) return []
+      const { owner, steps } = there.content
       const devices = steps.flatMap((step) => (step.type === 'delete-link' ? [step.name] : []))
       return [{ uid: Number.parseInt(file, 10), owner, devices }]
     })
@@ -175,25 +196,50 @@ function oneLine(step: UndoAction): string {
   return describe(step).replaceAll('\n', '; ')
 }
 
-/** True if the file with this marker is that of a helper that lives. */
-export function markerIsAlive(text: string, effects: Effects): boolean {
-  const owner = ownerOf(Number(text.split('-')[0]), effects)
-  return owner !== undefined && ownerText(owner) === text
-}
-
-function isAlive(owner: Owner, effects: Effects): boolean {
-  const now = ownerOf(owner.pid, effects)
-  return now !== undefined && now.started === owner.started && now.boot === owner.boot
-}
-
 function journalPath(uid: number, { paths }: Effects): string {
   return `${paths.state}/${uid}.json`
 }
 
-function parseJson(text: string | undefined): unknown {
+/** Its owner has just removed it. */
+const GONE = 'it is gone'
+
+function isThere(path: string, files: Effects['files']): boolean {
+  return files.list(dirname(path)).includes(basename(path))
+}
+
+function readJournal(path: string, { files }: Effects): { content: z.infer<typeof Content> } | UnreadableJournal {
   try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined
+    const text = files.read(path)
+    if (text === undefined) return { path, why: isThere(path, files) ? 'it is no plain file' : GONE }
+    if (text.trim() === '') return { path, why: 'it is empty' }
+    const parsed = Content.safeParse(JSON.parse(text))
+    if (parsed.success) return { content: parsed.data }
+    return { path, why: `its ${parsed.error.issues[0]?.path.join('.') || 'content'} is not what this kt writes` }
+  } catch (error) {
+    return { path, why: error instanceof SyntaxError ? 'it is no JSON' : (error as Error).message }
+  }
+}
+
+/** For a person who has to decide what becomes of it: kt cannot know what it was to undo. */
+export function unreadable({ path, why }: UnreadableJournal): HostError {
+  return new HostError(
+    'journal',
+    `the undo journal ${path} cannot be used: ${why}`,
+    `see that /etc/resolv.conf is yours, then remove the journal: \`sudo rm -r ${path}\``,
+  )
+}
+
+/** Tells of a disk that is full or read-only in words. */
+function writing<T>(folder: string, write: () => T): T {
+  try {
+    return write()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (typeof code !== 'string' || error instanceof HostError) throw error
+    throw new HostError(
+      'journal',
+      `kt cannot write down in ${folder} how to undo what it does: ${message}`,
+      `make room on the file system of ${folder}, and make it writable: \`df ${folder}\` shows it`,
+    )
   }
 }

@@ -1,7 +1,8 @@
 // Whose the other kt on this machine is, where two users meet: by its journal for root, by the folder of its control socket
 // for everybody else.
 import type { Effects } from './effects.ts'
-import { ownerText, writersOf } from './journal.ts'
+import { writersOf } from './journal.ts'
+import { ownerText } from './owner.ts'
 
 /** Those of `devices` that other users' kt has opened, with whose they are in words. */
 export async function otherKts(effects: Effects, devices: readonly string[]): Promise<Map<string, string>> {

@@ -1,18 +1,18 @@
 // Our resolv.conf, which stands in the place of another one while connected. Pure.
 import { resolvConfLines } from '../base/resolv-conf.ts'
+import { RESOLV_CONF_MARK } from '../base/resolv-conf-mark.ts'
 
 const KEPT = ['search', 'domain', 'options', 'sortlist']
-const MARKER = '# kt is connected and answers here; `kt down` restores this file. Connection '
 
 /** The line that says whose file this is; `owner` is unique to one run of the helper. */
 export function marker(owner: string): string {
-  return MARKER + owner
+  return RESOLV_CONF_MARK + owner
 }
 
 /** Whose marker the file bears, undefined if it is nobody's of kt. */
 export function markedBy(text: string): string | undefined {
-  const line = text.split('\n').find((candidate) => candidate.startsWith(MARKER))
-  return line?.slice(MARKER.length).trim()
+  const line = text.split('\n').find((candidate) => candidate.startsWith(RESOLV_CONF_MARK))
+  return line?.slice(RESOLV_CONF_MARK.length).trim()
 }
 
 /** Our file: our servers, and everything of the old one that is not a server (search list, options, sort list). */

@@ -50,6 +50,7 @@ function run(argv: readonly string[], input = ''): Promise<CommandResult> {
       env: environment,
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: COMMAND_TIMEOUT_MS,
+      killSignal: 'SIGKILL', // one that hangs may also be stopped
       cwd: '/',
     })
     quietPipes(child)
@@ -123,7 +124,7 @@ export const systemFiles: Files = {
       renameSync(temporary, path)
     } else {
       const seconds = state.mtimeMs / 1000
-      replace(path, Buffer.from(state.content, 'base64'), state)
+      replace(path, Buffer.from(state.content, 'base64'), state, IN_PLACE_TO_RESTORE)
       utimesSync(path, seconds, seconds)
     }
     syncFolder(dirname(path))
@@ -198,16 +199,25 @@ function temporaryName(path: string): string {
 function writeNew(path: string, content: Buffer, { mode, uid, gid }: Ownership, own = true): void {
   const fd = openSync(path, 'wx', 0o600)
   try {
-    writeSync(fd, content)
+    writeAll(fd, content)
     if (own) fchownSync(fd, uid, gid)
     fchmodSync(fd, mode)
     fsyncSync(fd)
+  } catch (error) {
+    rmSync(path, { force: true }) // on a full disk, above all
+    throw error
   } finally {
     closeSync(fd)
   }
 }
 
-function replace(path: string, content: Buffer, ownership: Ownership): void {
+/** A nearly full disk takes a part, and refuses only the next. */
+function writeAll(fd: number, content: Buffer): void {
+  for (let done = 0; done < content.length; ) done += writeSync(fd, content, done, content.length - done, done)
+}
+
+/** A file that is written in place is for a moment neither the old nor the new one: `inPlace` says after which errors. */
+function replace(path: string, content: Buffer, ownership: Ownership, inPlace: ReadonlySet<string> = IN_PLACE): void {
   try {
     const temporary = temporaryName(path)
     writeNew(temporary, content, ownership, process.getuid?.() === 0)
@@ -218,13 +228,14 @@ function replace(path: string, content: Buffer, ownership: Ownership): void {
       throw error
     }
   } catch (error) {
-    // A mount point (containers have their resolv.conf so) cannot be renamed over, and the folder around it may be read-only: then
-    // in place.
-    if (!IN_PLACE.has((error as NodeJS.ErrnoException).code ?? '') || !overwrite(path, content)) throw error
+    if (!inPlace.has((error as NodeJS.ErrnoException).code ?? '') || !overwrite(path, content)) throw error
   }
 }
 
+// A mount point (containers have their resolv.conf so) cannot be renamed over, and the folder around it may be read-only.
 const IN_PLACE = new Set(['EBUSY', 'EROFS'])
+// What was there before has the blocks of what is there now, so it fits on a full disk.
+const IN_PLACE_TO_RESTORE = new Set([...IN_PLACE, 'ENOSPC', 'EDQUOT'])
 
 /** False if that cannot be done. */
 function overwrite(path: string, content: Buffer): boolean {
@@ -235,7 +246,7 @@ function overwrite(path: string, content: Buffer): boolean {
     return false
   }
   try {
-    writeSync(fd, content, 0, content.length, 0)
+    writeAll(fd, content)
     // Shortened after it is written: a reader never sees an empty file.
     ftruncateSync(fd, content.length)
     fsyncSync(fd)

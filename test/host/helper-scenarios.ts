@@ -88,8 +88,8 @@ function machine(): string {
   ).replace(/^\/(run|var\/lib)\/kt:\n\n?/gm, '')
 }
 
-const undo = () =>
-  JSON.parse(execFileSync(process.execPath, [main, 'undo'], { encoding: 'utf8' })) as Record<string, string[]>
+const undo = (...more: string[]) =>
+  JSON.parse(execFileSync(process.execPath, [main, 'undo', ...more], { encoding: 'utf8' })) as Record<string, string[]>
 
 async function gone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}/exe`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
@@ -327,6 +327,64 @@ const scenarios: Record<string, () => Promise<void>> = {
     assert.match(hint as string, /`sudo cp -aT \/run\/closed\/kt \/opt\/kt && sudo chmod -R go\+rX \/opt\/kt`/)
     assert.equal(await helper.ended, 1)
     assert.equal(machine(), before)
+  },
+
+  async 'disk-full'() {
+    sh('mount -t tmpfs -o size=64k t /var/lib/kt && chmod 700 /var/lib/kt')
+    const fill = () => sh('dd if=/dev/zero of=/var/lib/kt/filler bs=1k 2>/dev/null || true')
+    const helper = new Helper([who, apply, ready])
+    await helper.type('ready')
+    fill()
+    helper.child.kill('SIGTERM')
+    assert.equal(await helper.ended, 0)
+    assert.equal(sh('ls -A /var/lib/kt'), 'filler\n')
+
+    const killed = new Helper([who, apply, ready])
+    assert.match((await killed.type('failed'))['message'] as string, /\/var\/lib\/kt.*no space left/)
+    assert.equal(await killed.ended, 1)
+    sh('rm /var/lib/kt/filler')
+    const second = new Helper([who, apply, ready])
+    await second.type('ready')
+    fill()
+    second.child.kill('SIGKILL')
+    await gone(await second.enginePid())
+    assert.deepEqual(undo()['failed'], [])
+    sh('umount /var/lib/kt')
+    assert.equal(machine(), before)
+  },
+
+  async 'journal-broken'() {
+    writeFileSync('/var/lib/kt/4711.json', '')
+    const helper = new Helper([ready])
+    const failed = await helper.type('failed')
+    assert.equal(failed['code'], 'journal')
+    assert.match(failed['message'] as string, /\/var\/lib\/kt\/4711\.json.*empty/)
+    assert.deepEqual(undo()['unreadable'], [{ path: '/var/lib/kt/4711.json', why: 'it is empty' }])
+  },
+
+  async stopped() {
+    for (const who_ of ['engine', 'helper', 'both']) {
+      const helper = new Helper([who, apply, ready])
+      await helper.type('ready')
+      const engine = await helper.enginePid()
+      if (who_ !== 'helper') process.kill(engine, 'SIGSTOP')
+      if (who_ !== 'engine') helper.child.kill('SIGSTOP')
+      const { undone, failed } = undo('--end', '4711')
+      assert.deepEqual(failed, [])
+      assert.match(undone.join(), /did not answer, was killed/)
+      await helper.ended
+      await gone(engine)
+      assert.equal(machine(), before, who_)
+    }
+  },
+
+  async 'no-run'() {
+    sh('mount -o remount,ro /run/kt 2>/dev/null || (rmdir /run/kt && touch /run/kt)')
+    const helper = new Helper([ready])
+    const failed = await helper.type('failed')
+    assert.equal(failed['code'], 'run-folder')
+    assert.match(failed['hint'] as string, /ls -ld \/run\/kt/)
+    assert.equal(await helper.ended, 1)
   },
 
   async 'no-tun'() {

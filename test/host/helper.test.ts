@@ -23,6 +23,11 @@ const scenarios = {
   'mount-point': 'a resolv.conf that is a mount point is replaced in place and restored',
   'two-at-once': 'a second helper of the same user is refused',
   closed: 'kt in a folder that its user may not enter is an error that says where to put it',
+  'disk-full':
+    'a disk that fills up while connected: everything is undone, no temporary file stays, and a start says why not',
+  'journal-broken': 'an empty journal is named, by a start at once and by `helper undo`',
+  stopped: 'a stopped engine and a stopped helper are ended by `helper undo --end`, and everything is undone',
+  'no-run': 'a /run that is read-only is told in words',
   'no-tun': 'no /dev/net/tun is its own error, nothing is left',
 }
 

@@ -88,8 +88,8 @@ export class Machine {
     writeFileSync(full, text, { mode })
   }
 
-  process(pid: number, started: string): void {
-    const fields = ['S', ...Array.from({ length: 18 }, () => '0'), started, '0']
+  process(pid: number, started: string, state = 'S'): void {
+    const fields = [state, ...Array.from({ length: 18 }, () => '0'), started, '0']
     this.put(`proc/${pid}/stat`, `${pid} (node) x) ${fields.join(' ')}`)
   }
 

@@ -15,6 +15,8 @@ export interface EngineProcess {
 export interface EngineEnd {
   /** How it ended, in words. */
   how: string
+  /** Because it was to end. */
+  orderly: boolean
   /** The last of what it wrote to standard error. */
   lastWords: string
   /** The file or folder that kept it from starting, since the user may not read or enter it. */
@@ -52,11 +54,13 @@ export function startEngine(
     lastWords = (lastWords + text).slice(-LAST_WORDS)
   })
   child.on('message', onMessage)
+  child.stderr!.on('error', () => {}) // `close` follows
   const ended = new Promise<EngineEnd>((resolve) => {
-    child.on('error', (error) => resolve({ how: `it cannot be started: ${error.message}`, lastWords }))
+    child.on('error', (error) => resolve({ how: `it cannot be started: ${error.message}`, orderly: false, lastWords }))
     child.on('close', (code, signal) =>
       resolve({
         how: signal ? `it was ended by ${signal}` : `it ended with code ${code}`,
+        orderly: code === 0,
         lastWords,
         ...(code === CLOSED && { closed: lastWords }),
       }),

@@ -23,6 +23,6 @@ export function toFailure(error: unknown): { code: string; message: string; hint
   return {
     code: 'internal',
     message: `the helper failed: ${typeof message === 'string' ? message : String(error)}`,
-    hint: 'this is unexpected; please report it; `sudo kt down` puts everything back',
+    hint: 'this is unexpected; please report it; `kt down` puts everything back',
   }
 }

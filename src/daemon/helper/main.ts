@@ -1,10 +1,11 @@
 // The helper's two commands, put together from the parts of this folder. `engineProgram` comes from the caller, so tests
 // can put an engine of their own in its place; no option and no variable can.
-import { closeSync, constants, fchmodSync, openSync, writeSync } from 'node:fs'
+import { constants, fchmodSync, openSync, writeSync } from 'node:fs'
 import { systemClock } from '../../host/clock.ts'
 import { Journal } from '../../host/journal.ts'
 import { systemEffects } from '../../host/system.ts'
 import { openCaller } from './caller.ts'
+import { endProcesses } from './end.ts'
 import { toFailure } from './errors.ts'
 import { type HelperOptions, parseOptions, USAGE } from './options.ts'
 import { runUp } from './up.ts'
@@ -16,17 +17,28 @@ export async function runHelper(argv: string[], engineProgram: string): Promise<
     console.error(USAGE)
     return 2
   }
-  return options.command === 'undo' ? undo() : up(options, engineProgram)
+  return options.command === 'undo' ? undo(options.end) : up(options, engineProgram)
 }
 
-/** Undoes what dead helpers left; prints an UndoReport as one line of JSON. */
-async function undo(): Promise<number> {
+// Whatever hangs here: `kt down` waits for this process.
+const UNDO_MS = 60_000
+
+/** Ends `end`'s kt, undoes what dead helpers left; prints an UndoReport as one line of JSON. */
+async function undo(end: number | undefined): Promise<number> {
   if (process.getuid!() !== 0) {
     console.error('the helper needs root')
     return 1
   }
+  setTimeout(() => {
+    console.error(`undoing took more than ${UNDO_MS / 1000} s`)
+    process.exit(1)
+  }, UNDO_MS).unref()
   try {
-    console.log(JSON.stringify(await Journal.replay(systemEffects())))
+    const effects = systemEffects()
+    const kill = (pid: number, signal: NodeJS.Signals) => void process.kill(pid, signal)
+    const ended = end === undefined ? [] : await endProcesses(end, { effects, clock: systemClock, kill })
+    const report = await Journal.replay(effects)
+    console.log(JSON.stringify({ ...report, undone: [...ended, ...report.undone] }))
     return 0
   } catch (error) {
     console.error(toFailure(error).message)
@@ -68,21 +80,21 @@ async function up(options: Extract<HelperOptions, { command: 'up' }>, engineProg
   })
 }
 
+/** A log that cannot be opened or written is no reason to leave the machine as it is. */
 function openLog(path: string | undefined): (line: string) => void {
   if (path === undefined) return () => {}
   const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants
-  const fd = openSync(path, O_APPEND | O_CREAT | O_NOFOLLOW | O_WRONLY, 0o600)
   try {
+    const fd = openSync(path, O_APPEND | O_CREAT | O_NOFOLLOW | O_WRONLY, 0o600)
     fchmodSync(fd, 0o600)
-  } catch {
-    closeSync(fd)
-    return () => {}
-  }
-  return (line) => {
-    try {
-      writeSync(fd, `${new Date().toISOString()} helper ${process.pid}: ${line}\n`)
-    } catch {
-      // A full disk must not keep the helper from its work.
+    return (line) => {
+      try {
+        writeSync(fd, `${new Date().toISOString()} helper ${process.pid}: ${line}\n`)
+      } catch {
+        // the disk is full
+      }
     }
+  } catch {
+    return () => {}
   }
 }

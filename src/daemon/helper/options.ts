@@ -1,19 +1,27 @@
-// The helper's command line. Fixed and checked: it is what a sudoers rule would name.
+// The helper's command line, fixed and checked. Whoever may start the helper as root is root: it starts an engine as any
+// user and writes a log to any path. So a sudoers rule for it (NOPASSWD, say) is a rule for everything, and belongs only
+// to somebody who may be root, and only where nobody else can change kt's files, Node, or Node's environment.
 import { isAbsolute } from 'node:path'
 import { parseArgs } from 'node:util'
 
 export type HelperOptions =
-  | { command: 'undo' }
+  /** `end`: the user whose kt is ended first, by force if it must be. */
+  | { command: 'undo'; end: number | undefined }
   | { command: 'up'; uid: number; gid: number; user: string; foreground: boolean; log: string | undefined }
 
-export const USAGE = 'usage: helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground] | helper undo'
+export const USAGE =
+  'usage: helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground] | helper undo [--end UID]'
 
 /** Undefined for anything but the usage. */
 export function parseOptions(argv: string[]): HelperOptions | undefined {
   const [command, ...rest] = argv
-  if (command === 'undo' && rest.length === 0) return { command }
-  if (command !== 'up') return undefined
   try {
+    if (command === 'undo') {
+      const { end } = parseArgs({ args: rest, options: { end: { type: 'string' } } }).values
+      if (end !== undefined && !isId(end)) return undefined
+      return { command, end: end === undefined ? undefined : Number(end) }
+    }
+    if (command !== 'up') return undefined
     const { values } = parseArgs({
       args: rest,
       options: {

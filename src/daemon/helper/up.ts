@@ -6,7 +6,7 @@ import { HostError } from '../../host/errors.ts'
 import { perform } from '../../host/execute.ts'
 import { Host } from '../../host/host.ts'
 import { ipQuery } from '../../host/ip.ts'
-import { Journal } from '../../host/journal.ts'
+import { Journal, unreadable } from '../../host/journal.ts'
 import { findPackageRoot } from '../../tun/binary.ts'
 import { type NativeTunDevice, openTun, TunError } from '../../tun/native.ts'
 import { lookUpAccount } from './account.ts'
@@ -49,9 +49,12 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
     if (!told) caller.tell({ type: 'failed', ...failure })
     told = true
   }
+  // Whoever waits knows from here on that no password is asked for any more.
+  caller.tell({ type: 'progress', step: 'helper', state: 'running', detail: `process ${deps.pid}`, ms: 0 })
+  let end = { orderly: false, why: '' }
   try {
     if (process.getuid!() !== 0)
-      throw new HelperError('not-root', 'the helper needs root', 'run `sudo kt up`, or `kt up`, which asks sudo')
+      throw new HelperError('not-root', 'the helper needs root', 'run `kt up`, which asks sudo for it')
     const account = await lookUpAccount(options.uid, options.gid, options.user, effects)
     journal = await openJournal(options.uid, deps)
     await step(journal, effects, options)
@@ -62,9 +65,11 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
     const engine = startEngine(deps.engineProgram, account, device.fd, deps.environment, (m) => session.onMessage(m))
     device.close() // the engine has it; the interface goes with the engine
     const session = new EngineSession(engine, host, options.foreground, deps)
+    if (engine.pid > 0) journal.startedEngine(engine.pid)
     log(`engine ${engine.pid} started as ${account.name} on ${device.name}`)
     engine.send({ event: 'config', line: config })
-    const { how, lastWords, closed } = await engine.ended
+    const { how, orderly, lastWords, closed } = await engine.ended
+    end = { orderly, why: how }
     log(`the engine is gone: ${how}${lastWords ? `\n${lastWords}` : ''}`)
     await session.finish()
     told = session.lastLine !== undefined
@@ -85,9 +90,14 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
   } finally {
     if (journal) {
       const { failed } = await journal.undo()
-      for (const line of failed) log(`not undone: ${line}`)
+      for (const line of failed) {
+        log(`not undone: ${line}`)
+        caller.tell({ type: 'progress', step: 'note', state: 'note', detail: `not undone: ${line}`, ms: 0 })
+      }
       journal.close()
     }
+    // Read in the foreground only; else nobody is there any more.
+    caller.tell({ type: 'ended', ...end })
   }
 }
 
@@ -99,6 +109,8 @@ async function openJournal(uid: number, { effects, caller, clock, pid, log }: He
     const note = (detail: string) => caller.tell({ type: 'progress', step: 'note', state: 'note', detail, ms: 0 })
     if (report.undone.length > 0) note('what a killed kt had left on this machine was undone')
     for (const line of [...report.notes, ...report.failed]) note(line)
+    // One's own stops the start below; somebody else's is for them to know.
+    if (left === ENDING_TRIES) for (const one of report.unreadable ?? []) log(unreadable(one).message)
     try {
       return Journal.create(uid, pid, effects)
     } catch (error) {
@@ -216,7 +228,7 @@ class EngineSession {
         this.#unwatch()
         const { failed } = await this.#host.undo()
         if (failed.length > 0)
-          throw new HostError('command-failed', `not undone: ${failed.join('; ')}`, '`sudo kt down` tries again')
+          throw new HostError('command-failed', `not undone: ${failed.join('; ')}`, '`kt down` tries again')
         this.#engine.send({ id, ok: true })
       }
     } catch (error) {
