@@ -37,3 +37,18 @@ export function whoCalls(env: NodeJS.ProcessEnv = process.env): Caller {
 export function ownerOf(caller: Caller): string {
   return `${caller.name}@${hostname()}`
 }
+
+/** Root runs the helper: nothing of the caller's environment that Node would act on goes along. */
+export function helperEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env }
+  for (const name of [
+    'NODE_OPTIONS',
+    'NODE_PATH',
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_REPL_EXTERNAL_MODULE',
+    'LD_PRELOAD',
+    'LD_LIBRARY_PATH',
+  ])
+    delete env[name]
+  return env
+}

@@ -3,6 +3,7 @@ import { type ControlClient, connectControl } from '../control/client.ts'
 import { controlSocket } from '../control/paths.ts'
 import { whoCalls } from './caller.ts'
 import { CliError, EXIT } from './output.ts'
+import { tracesOf } from './traces.ts'
 
 /** Runs `use` with the caller's engine; fails with exit code 3 when none runs. */
 export async function withEngine<T>(use: (engine: ControlClient) => Promise<T>): Promise<T> {
@@ -15,12 +16,13 @@ export async function withEngine<T>(use: (engine: ControlClient) => Promise<T>):
   }
 }
 
+/** Says the truth also when the socket, or all of /run/kt, has been removed. */
 export function notConnected(stale: boolean): CliError {
-  return stale
+  return stale || tracesOf(whoCalls().uid).length > 0
     ? new CliError(
-        'not connected: kt was killed and left its settings behind',
-        '`sudo kt down` puts the machine back; `sudo kt up` does so and connects',
+        'not connected: kt was killed, or cannot be reached any more, and its settings are still on this machine',
+        '`kt down` puts the machine back; `kt up` does so and connects',
         EXIT.notConnected,
       )
-    : new CliError('not connected', '`sudo kt up` connects', EXIT.notConnected)
+    : new CliError('not connected', '`kt up` connects', EXIT.notConnected)
 }

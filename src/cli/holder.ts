@@ -10,6 +10,13 @@ import { connectedHere } from './connected.ts'
 import { callersEnvironment } from './environment.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
 import { programFile } from './programs.ts'
+import { asTyped } from './self.ts'
+
+/** A holder that is told to end gives itself less, and told again much less. */
+const END_MS = 60_000
+const HURRY_MS = 10_000
+/** `kt clean` may have much to put back. */
+const TASK_MS = 10 * 60_000
 
 export interface HoldWords {
   /** Said after the holder's own line: how it ends. */
@@ -28,11 +35,22 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
   let ready = false
   let told = false
   let failed: CliError | undefined
+  let limit: NodeJS.Timeout | undefined
   const interrupt = () => {
-    if (interrupted++ === 0) process.stderr.write(`${dim(process.stderr, 'ending; everything is put back')}\n`)
+    if (interrupted++ === 0)
+      process.stderr.write(
+        `${dim(process.stderr, 'ending: putting everything back; Ctrl-C again waits for nothing more')}\n`,
+      )
     else if (interrupted === 2) process.stderr.write(`${dim(process.stderr, 'waiting for nothing more')}\n`)
     const end: HolderCommand = { op: 'end' }
     holder.child.stdin.write(`${JSON.stringify(end)}\n`)
+    clearTimeout(limit)
+    limit = setTimeout(hangs, interrupted === 1 ? END_MS : HURRY_MS)
+  }
+  const hangs = () => {
+    const what = 'target' in config ? `\`kt recover ${config.target}\`` : '`kt clean`'
+    failed ??= new CliError('the process that holds it did not answer and was killed', `${what} puts back what it left`)
+    holder.child.kill('SIGKILL')
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const signal of signals) process.on(signal, interrupt)
@@ -43,7 +61,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
         printProgress(line)
         break
       case 'notice':
-        process.stderr.write(`${line.message}\n`)
+        process.stderr.write(`${asTyped(line.message)}\n`)
         break
       case 'ended':
         told = true
@@ -62,6 +80,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
   try {
     await Promise.race([holder.ended, inBackground.promise])
   } finally {
+    clearTimeout(limit)
     for (const signal of signals) process.off(signal, interrupt)
     holder.letGo()
   }
@@ -80,7 +99,8 @@ export async function runTask(config: TaskConfig, caller: Caller): Promise<Holde
     if (line.type === 'progress') printProgress(line)
     else result = line
   })
-  await holder.ended
+  const limit = setTimeout(() => holder.child.kill('SIGKILL'), TASK_MS)
+  await holder.ended.finally(() => clearTimeout(limit))
   if (!result) throw new CliError('the task ended without a result', '`kt logs` may say why')
   if (result.type === 'failed') throw new CliError(result.message, result.hint)
   return result
@@ -116,7 +136,12 @@ function start(config: HolderConfig, caller: Caller): Holder {
     onLine: (callback) => {
       const splitter = new LineSplitter()
       child.stdout.on('data', (chunk: Buffer) => {
-        for (const text of splitter.push(chunk)) callback(JSON.parse(text) as HolderLine)
+        try {
+          for (const text of splitter.push(chunk)) callback(JSON.parse(text) as HolderLine)
+        } catch {
+          // What is no line of a holder's is no holder.
+          child.kill('SIGKILL')
+        }
       })
     },
     ended,

@@ -1,6 +1,7 @@
 // What people see: steps and errors on stderr, results on stdout; colour only on a terminal and without NO_COLOR.
 import { visibleJson } from '../base/visible.ts'
 import type { Progress } from '../control/protocol.ts'
+import { asTyped } from './self.ts'
 import { own } from './terminal.ts'
 
 /** Exit codes of cli.md. */
@@ -30,8 +31,8 @@ export class CliError extends Error {
 
 /** Two lines on stderr: what and why, what to do. */
 export function printError(message: string, hint: string): void {
-  process.stderr.write(`${red(process.stderr, 'error:')} ${oneLine(message)}\n`)
-  if (hint) process.stderr.write(`${dim(process.stderr, '       ')}${oneLine(hint)}\n`)
+  process.stderr.write(`${red(process.stderr, 'error:')} ${asTyped(oneLine(message))}\n`)
+  if (hint) process.stderr.write(`${dim(process.stderr, '       ')}${asTyped(oneLine(hint))}\n`)
 }
 
 /** A step as it ends (or a note), one line. */
@@ -44,7 +45,7 @@ export function printProgress(progress: Progress): void {
   }
   const mark = progress.state === 'note' ? yellow(out, '!') : green(out, '✓')
   const took = progress.state === 'done' && progress.ms >= 100 ? dim(out, `  ${(progress.ms / 1000).toFixed(1)} s`) : ''
-  out.write(`  ${mark} ${progress.step.padEnd(9)} ${oneLine(progress.detail)}${took}\n`)
+  out.write(`  ${mark} ${progress.step.padEnd(9)} ${asTyped(oneLine(progress.detail))}${took}\n`)
 }
 
 export function printJson(value: unknown): void {

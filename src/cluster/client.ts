@@ -183,9 +183,11 @@ class WorkerClient implements ClusterClient {
     return this.#call('removeLeftovers', [leftovers, holder], { progress })
   }
 
-  async close(): Promise<void> {
+  async close(patienceMs = EXIT_MS): Promise<void> {
     const worker = this.#worker
     if (!worker) return
+    // From the beginning: what is to be undone first may be what hangs.
+    const timer = setTimeout(() => worker.kill('SIGKILL'), patienceMs)
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
     // A shadow in the making says itself when it is undone; the rest has nothing to undo.
     const undone = [...this.#calls].map(async ([id, call]) => {
@@ -195,7 +197,6 @@ class WorkerClient implements ClusterClient {
     })
     await Promise.all(undone)
     this.#letGo()
-    const timer = setTimeout(() => worker.kill('SIGKILL'), EXIT_MS)
     await exited
     clearTimeout(timer)
   }

@@ -69,7 +69,7 @@ async function toService(context: Context, service: V1Service): Promise<ForwardT
     throw clusterError(
       'target-unfit',
       `port ${port.port} of ${name} is ${port.protocol}, and \`kt forward\` carries TCP only`,
-      '`sudo kt up` carries UDP too',
+      '`kt up` carries UDP too',
     )
   if (spec.clusterIP && spec.clusterIP !== 'None')
     return { name, namespace, address: spec.clusterIP, port: port.port, pod: undefined }

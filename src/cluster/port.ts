@@ -144,8 +144,11 @@ export interface ClusterClient extends BackClient {
   prolongShadow(shadow: ShadowHandle): Promise<void>
   /** Deletes Job, pod and Secret of this shadow, nobody else's; resolves when they are gone (5 s at most). Idempotent. */
   removeShadow(shadow: ShadowHandle): Promise<void>
-  /** Gives up what is under way (a shadow being made is removed) and ends the worker; the next call starts it again. */
-  close(): Promise<void>
+  /**
+   * Gives up what is under way (a shadow being made is removed) and ends the worker, after `patienceMs` by force; the next
+   * call starts it again.
+   */
+  close(patienceMs?: number): Promise<void>
 }
 
 export type ClusterErrorCode =

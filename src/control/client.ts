@@ -10,6 +10,10 @@ import {
   type Response,
 } from './protocol.ts'
 
+/** Silence after which the other end is asked whether it is there, and how long it may take to say so. */
+const SILENCE_MS = 3_000
+const PONG_MS = 3_000
+
 /** An error the engine reported, or the lack of an engine. */
 export class ControlFailure extends Error {
   readonly code: string
@@ -33,9 +37,17 @@ export interface ControlClient {
   close(): void
 }
 
+const silent = () =>
+  new ControlFailure({
+    code: 'no-answer',
+    message: 'kt is there, but does not answer',
+    hint: '`kt down` ends it and puts the machine back',
+  })
+
 /**
  * Connects to the engine's socket. Resolves to undefined when nobody listens there (`stale` tells whether a socket file
- * was left behind by an engine that died); rejects with ControlFailure when it may not be opened.
+ * was left behind by an engine that died); rejects with ControlFailure when it may not be opened. Requests may take as long
+ * as they take while the other end answers at all; one that is stopped or hangs ends them with the code `no-answer`.
  */
 export async function connectControl(path: string): Promise<{ client?: ControlClient; stale: boolean }> {
   const socket = net.connect(path)
@@ -48,6 +60,8 @@ export async function connectControl(path: string): Promise<{ client?: ControlCl
     const code = (error as NodeJS.ErrnoException).code
     if (code === 'ENOENT') return { stale: false }
     if (code === 'ECONNREFUSED') return { stale: true }
+    // unix(7): nobody has taken the connections that wait already.
+    if (code === 'EAGAIN') throw silent()
     throw new ControlFailure({
       code: 'control',
       message: `the control socket ${path} cannot be opened: ${code}`,
@@ -67,19 +81,31 @@ function clientOf(socket: net.Socket): ControlClient {
   const waiting = new Map<number, Waiting>()
   const splitter = new LineSplitter()
   let nextId = 1
-  let over = false
+  let over: (() => ControlFailure) | undefined
+  let watchdog: NodeJS.Timeout | undefined
   const lost = () =>
     new ControlFailure({
       code: 'engine-lost',
       message: 'kt ended before it answered',
-      hint: '`kt logs` shows its last words; `sudo kt down` puts the machine back',
+      hint: '`kt logs` shows its last words; `kt down` puts the machine back',
     })
-  const fail = () => {
-    over = true
-    for (const one of waiting.values()) one.reject(lost())
+  const fail = (why: () => ControlFailure = lost) => {
+    over ??= why
+    clearTimeout(watchdog)
+    for (const one of waiting.values()) one.reject(over())
     waiting.clear()
   }
-  socket.on('data', (chunk) => {
+  const send = (request: object) => void socket.write(`${JSON.stringify({ v: CONTROL_VERSION, ...request })}\n`)
+  /** Anew with each sign of life: asks for one after a silence, and gives up when none comes. */
+  const watch = () => {
+    clearTimeout(watchdog)
+    if (waiting.size === 0 || over) return
+    watchdog = setTimeout(() => {
+      send({ id: nextId++, op: 'ping', args: {} })
+      watchdog = setTimeout(() => fail(silent), PONG_MS)
+    }, SILENCE_MS)
+  }
+  const take = (chunk: Buffer) => {
     let responses: Response[]
     try {
       responses = splitter.push(chunk).map((line) => JSON.parse(line) as Response)
@@ -89,7 +115,7 @@ function clientOf(socket: net.Socket): ControlClient {
       return
     }
     for (const response of responses) {
-      const one = waiting.get(response.id)
+      const one = waiting.get((response as Response | null)?.id ?? 0)
       if (!one) continue
       if ('progress' in response) {
         one.onProgress?.(response.progress)
@@ -99,20 +125,25 @@ function clientOf(socket: net.Socket): ControlClient {
       if (response.ok) one.resolve(response.result)
       else one.reject(new ControlFailure(response.error))
     }
+  }
+  socket.on('data', (chunk) => {
+    take(chunk)
+    watch()
   })
-  socket.on('error', fail)
-  socket.on('close', fail)
+  socket.on('error', () => fail())
+  socket.on('close', () => fail())
   return {
     request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: EventOf<O>) => void) =>
       new Promise<Operations[O][1]>((resolve, reject) => {
-        if (over) return reject(lost())
+        if (over) return reject(over())
         const id = nextId++
         waiting.set(id, {
           resolve: resolve as (value: unknown) => void,
           reject,
           onProgress: onProgress as Waiting['onProgress'],
         })
-        socket.write(`${JSON.stringify({ v: CONTROL_VERSION, id, op, args })}\n`)
+        send({ id, op, args })
+        watch()
       }),
     close: () => {
       // Somebody else may have a question under way on the same connection.

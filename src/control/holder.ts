@@ -64,13 +64,18 @@ export interface CleanConfig extends ClusterConfig {
   dryRun: boolean
 }
 
+/** Is there a cluster behind the kubeconfig that answers? */
+export interface IdentifyConfig extends ClusterConfig {
+  kind: 'identify'
+}
+
 type ClusterConfig = Pick<
   ShadowConfig,
   'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env' | 'terminal' | 'connected'
 >
 
 export type HoldConfig = ForwardConfig | BackConfig
-export type TaskConfig = RecoverConfig | CleanConfig
+export type TaskConfig = RecoverConfig | CleanConfig | IdentifyConfig
 export type HolderConfig = HoldConfig | TaskConfig
 
 /** What a dead client left in the cluster. */
@@ -98,6 +103,7 @@ export type HolderLine =
   | { type: 'ended'; message: string }
   /** A task's result. */
   | { type: 'recovered'; result: PutBack }
+  | { type: 'identified' }
   | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }
   /** It could not begin, or had to end; everything is put back when the output closes. */
   | ({ type: 'failed' } & ControlError)

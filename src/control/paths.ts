@@ -1,9 +1,11 @@
 // Where the control socket and the log of a user are: the command line, the helper and the engine must agree.
 import { join } from 'node:path'
 
+export const RUN_FOLDER = '/run/kt'
+
 /** The folder the helper makes for one user, mode 0700. */
-export function controlFolder(uid: number): string {
-  return `/run/kt/${uid}`
+export function controlFolder(uid: number, run = RUN_FOLDER): string {
+  return `${run}/${uid}`
 }
 
 export function controlSocket(uid: number): string {

@@ -231,8 +231,9 @@ export interface Operations {
   leave: [Record<string, never>, { notes: string[] }]
   /** Is this the cluster and namespace we are connected to? */
   same: [
-    Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>,
-    { same: boolean; wanted: string; current: string },
+    // `given`: parts of an UpConfig; `ignored` names those that this connection does not have so.
+    Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'> & { given?: Record<string, unknown> },
+    { same: boolean; wanted: string; current: string; ignored?: string[] },
   ]
   services: [Record<string, never>, ServiceReports]
   team: [Record<string, never>, Team]

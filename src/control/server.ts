@@ -27,6 +27,7 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
     context: z.string().optional(),
     namespace: z.string().optional(),
     env: z.record(z.string(), z.string()),
+    given: z.record(z.string(), z.unknown()).optional(),
   }),
   services: empty,
   team: empty,
@@ -122,6 +123,8 @@ async function answer(
         'run `kt down` and `kt up` again after an update',
       )
     }
+    // Asked by a caller who has heard nothing for a while: is anybody there?
+    if (request.op === 'ping') return send({ id, ok: true, result: {} })
     if (!Object.hasOwn(handlers, request.op))
       throw new ToldError(
         'unknown-operation',

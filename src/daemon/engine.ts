@@ -15,7 +15,7 @@ import { watch } from './watch.ts'
 
 /** The helper passes the TUN here. */
 const TUN_FD = 3
-/** Longest good-bye to the cluster. The helper's patience is a little more. */
+/** Leaving has a deadline of its own, which is less; the helper's patience is a little more. */
 const FAREWELL_MS = 9_000
 
 const config = await readConfig()
@@ -88,6 +88,8 @@ try {
       ),
     )
   }
+  const trouble = log.trouble()
+  if (trouble) report(note(trouble))
   const message = await session.connect()
   log(message)
   report({ type: 'ready', message })

@@ -28,7 +28,7 @@ const cluster = createClusterClient({ kubeconfig, context, namespace, connected 
 const identity = cluster.identify()
 identity.catch(() => {}) // whoever awaits it tells of it
 const { hold, runTaskAndTell } = await import('./back/hold.ts')
-if (config.kind === 'recover' || config.kind === 'clean') {
+if (config.kind === 'recover' || config.kind === 'clean' || config.kind === 'identify') {
   await runTaskAndTell(config, cluster)
   process.stdin.destroy()
 } else {

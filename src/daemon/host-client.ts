@@ -25,11 +25,16 @@ type Answer =
   | { id: number; ok: true; applied?: AppliedState; domainsLeftOut?: string[]; faults?: Fault[] }
   | { id: number; ok: false; error: { code: string; message: string; hint: string } }
 
-const gone = (id: number): Answer => ({
+/** The helper gives each of its commands 10 s, and an `apply` has some. Leaving has a deadline of its own. */
+const ANSWER_MS = 40_000
+
+const failed = (id: number, code: string, message: string): Answer => ({
   id,
   ok: false,
-  error: { code: 'helper-gone', message: "kt's helper is gone", hint: '`sudo kt down` puts the machine back' },
+  error: { code, message, hint: '`kt down` puts the machine back' },
 })
+const gone = (id: number) => failed(id, 'helper-gone', "kt's helper is gone")
+const silent = (id: number) => failed(id, 'helper-silent', `kt's helper (process ${process.ppid}) does not answer`)
 
 /** Speaks to the helper this process was started by. `onGone`: the helper died, the machine will not be undone by it. */
 export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () => void): HostClient {
@@ -52,9 +57,17 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
   const ask = async (request: object): Promise<Answer & { ok: true }> => {
     const id = nextId++
     const answer = await new Promise<Answer>((resolve) => {
-      waiting.set(id, { resolve })
+      const timer = setTimeout(() => {
+        waiting.delete(id)
+        resolve(silent(id))
+      }, ANSWER_MS)
+      const answered = (answer: Answer) => {
+        clearTimeout(timer)
+        resolve(answer)
+      }
+      waiting.set(id, { resolve: answered })
       if (process.connected) process.send!({ id, ...request }, undefined, undefined, () => {})
-      else resolve(gone(id))
+      else answered(gone(id))
     })
     if (!answer.ok) throw new ToldError(answer.error.code, answer.error.message, answer.error.hint)
     return answer

@@ -15,6 +15,7 @@ import { IpAddress } from '../wire/address.ts'
 import { runTask } from './back/task.ts'
 import { capture } from './capture.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
+import { Deadline } from './deadline.ts'
 import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
 import { Link } from './link.ts'
@@ -34,6 +35,10 @@ import { ClusterViews } from './views.ts'
 
 const PROLONG_EVERY_MS = 5 * 60_000
 const MTU = 1500
+/** For all of leaving, whatever does not answer. `kt down` waits a little longer. */
+const LEAVE_MS = 6_000
+/** What the process that speaks to the API server may take to end when nothing is under way any more. */
+const WORKER_MS = 500
 
 export interface SessionDeps {
   device: TappedDevice
@@ -165,60 +170,66 @@ export class Session {
     return `connected to ${identity.cluster}, namespace ${identity.namespace}`
   }
 
-  /** Leaves: tunnel, shadow, machine. Never rejects; returns what could not be put back. */
+  /**
+   * Leaves: tunnel, shadow, machine. Never rejects; returns what could not be put back. Ends in time, whatever of helper,
+   * cluster and line does not answer.
+   */
   async close(progress: (p: Progress) => void): Promise<string[]> {
     const notes: string[] = []
+    const deadline = new Deadline(LEAVE_MS)
     this.#setState('disconnecting')
     this.#closing.abort()
     clearInterval(this.#prolong)
     this.#network?.close()
     const began = performance.now()
-    const machine = this.#deps.host.undo().then(
-      () =>
-        progress({
-          step: 'machine',
-          state: 'done',
-          detail: 'routes and resolver are as before',
-          ms: performance.now() - began,
-        }),
+    const done = (step: string, detail: string) =>
+      progress({ step, state: 'done', detail, ms: performance.now() - began })
+    const late = 'no answer in time'
+    const machine = deadline.wait(this.#deps.host.undo(), late).then(
+      () => done('machine', 'routes and resolver are as before'),
       (error: Error) => void notes.push(`the machine: ${error.message}`),
     )
-    await this.#link?.close().catch(() => {})
-    this.#path?.close()
-    this.#names?.close()
     const shadow = this.#shadow
-    if (shadow) {
-      await this.#cluster.removeShadow(shadow).then(
-        () =>
-          progress({ step: 'shadow', state: 'done', detail: `${shadow.job} removed`, ms: performance.now() - began }),
+    const removed =
+      shadow &&
+      deadline.wait(this.#cluster.removeShadow(shadow), late).then(
+        () => done('shadow', `${shadow.job} removed`),
         (error: Error) =>
           void notes.push(
             `the shadow ${shadow.job} in namespace ${shadow.namespace} could not be removed (it ends by itself): ${error.message}`,
           ),
       )
-    }
+    // On a line that is cut the good-bye to the shadow does not arrive.
+    await deadline.wait(this.#link?.close() ?? Promise.resolve(), late).catch(() => {})
+    this.#path?.close()
+    this.#names?.close()
+    await removed
     await machine
-    await this.#cluster.close()
+    await this.#cluster.close(deadline.left + WORKER_MS)
     return notes
   }
 
   /** Is `selection` the cluster and namespace of this session? */
-  async same({ env, ...selection }: Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'>): Promise<{
-    same: boolean
-    wanted: string
-    current: string
-  }> {
-    const { context, server, namespace } = this.#identity!
+  async same({
+    env,
+    given = {},
+    ...selection
+  }: Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'> & {
+    given?: Record<string, unknown>
+  }): Promise<{ same: boolean; wanted: string; current: string; ignored: string[] }> {
+    const mine = this.#identity
+    if (!mine) throw new ToldError('not-ready', 'kt is still connecting', 'try again when `kt up` has returned')
+    const { context, server, namespace } = mine
     const connected = { context, server, namespace }
     const other = createClusterClient({ ...selection, connected }, { env: { ...process.env, ...env } })
     try {
       const id = await other.identify()
       const name = (i: ClusterIdentity) => `${i.cluster} (${i.server}), namespace ${i.namespace}`
-      const mine = this.#identity!
       return {
         same: id.server === mine.server && id.namespace === mine.namespace,
         wanted: name(id),
         current: name(mine),
+        ignored: differing(given, this.#config),
       }
     } finally {
       await other.close()
@@ -495,6 +506,14 @@ export class Session {
     this.#state = state
     this.#since = new Date()
   }
+}
+
+/** Names of what was asked for and is not so. The order of a list says nothing. */
+function differing(given: Record<string, unknown>, config: UpConfig): string[] {
+  const text = (value: unknown) => JSON.stringify(Array.isArray(value) ? [...value].sort() : (value ?? null))
+  return Object.entries(given)
+    .filter(([key, value]) => text(value) !== text(config[key as keyof UpConfig]))
+    .map(([key]) => key)
 }
 
 function describeRanges({ ranges }: Ranges): string {

@@ -18,7 +18,7 @@ const PATIENCE_MS = 10_000
 const HANGS = {
   code: 'engine-hangs',
   message: 'kt runs and does not answer',
-  hint: '`kt logs` may say why; `sudo kt down` ends it',
+  hint: '`kt logs` may say why; `kt down` ends it',
 }
 
 export interface FeedDeps {
@@ -80,8 +80,7 @@ export class Feed {
   async engine(): Promise<ControlClient> {
     if (this.#client) return this.#client
     const { client } = await connectControl(this.#deps.socket)
-    if (!client)
-      throw new ControlFailure({ code: 'not-connected', message: 'not connected', hint: '`sudo kt up` connects' })
+    if (!client) throw new ControlFailure({ code: 'not-connected', message: 'not connected', hint: '`kt up` connects' })
     this.#client = client
     return client
   }

@@ -85,7 +85,7 @@ describe('the page', { skip: noBrowser }, () => {
     await using it = await fixture(() => {}, false)
     const page = await open(it)
     await visible(page, 'status', 'Not connected')
-    await page.getByText('sudo kt up').waitFor()
+    await page.getByText('kt up', { exact: true }).waitFor()
     await it.engine.start()
     await visible(page, 'status', 'Connected')
     await page.getByText('staging', { exact: true }).waitFor()

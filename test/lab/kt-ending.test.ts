@@ -44,11 +44,15 @@ test('the engine dies: the helper undoes everything', async () => {
   await kt.assertRestored()
 })
 
-test('the helper dies: the engine ends, and the next `kt down` undoes what is left', async () => {
+test('the helper dies: the engine ends, `kt status` tells what is left, and `kt down` undoes it, which asks sudo', async () => {
   await kt.up()
   process.kill(kt.processes().helper!, 'SIGKILL')
   await kt.noProcesses()
-  assert.equal((await kt.machine.kt(['down'], { sudo: true })).code, 0)
+  const status = await kt.machine.kt(['status'])
+  assert.equal(status.code, 3)
+  assert.match(status.stderr, /its settings are still on this machine/)
+  const down = await kt.machine.kt(['down'])
+  assert.equal(down.code, 0, down.stderr)
   await kt.assertRestored()
 })
 
@@ -60,7 +64,7 @@ test('SIGTERM to the engine is a `kt down`', async () => {
   await kt.assertClusterClean()
 })
 
-test('both are killed: `kt down` without rights says so, with rights undoes it', async () => {
+test('both are killed: where sudo refuses, `kt down` says so with a command that works; with sudo it undoes all', async () => {
   await kt.up()
   const { engine, helper } = kt.processes()
   process.kill(helper!, 'SIGKILL')
@@ -71,9 +75,13 @@ test('both are killed: `kt down` without rights says so, with rights undoes it',
     /198\.18\.|kt/,
     'kt’s resolv.conf is in place',
   )
-  const dev = await kt.machine.kt(['down'])
-  assert.match(dev.stderr, /sudo|root/)
-  const down = await kt.machine.kt(['down'], { sudo: true })
+  const folder = (await kt.machine.run(['mktemp', '-d'])).stdout.trim()
+  await kt.machine.run(['sh', '-c', `printf '#!/bin/sh\nexit 1\n' >${folder}/sudo; chmod +x ${folder}/sudo`])
+  const refused = await kt.machine.kt(['down'], { env: { PATH: `${folder}:/usr/bin:/bin` } })
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /needs root/)
+  const hint = /run `(sudo [^`]+)`/.exec(refused.stderr)![1]
+  const down = await kt.machine.run(['sh', '-c', hint])
   assert.equal(down.code, 0, down.stderr)
   await kt.assertRestored()
 })

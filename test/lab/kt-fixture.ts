@@ -80,6 +80,14 @@ export class KtLab implements AsyncDisposable {
     return { engine: running(/\/engine\.(js|ts)$/), helper: running(/\/helper\.(js|ts)$/) }
   }
 
+  /** The command line `kt up --foreground`, while it is there. */
+  foreground(): number | undefined {
+    return pidsIn(this.lab.laptop.netns).find((pid) => {
+      const words = commandLine(pid)
+      return /node$/.test(words[0]) && words.some((word) => /start\.mjs$/.test(word)) && words.includes('--foreground')
+    })
+  }
+
   async noProcesses(): Promise<void> {
     await until('kt has ended', () => {
       const { engine, helper } = this.processes()

@@ -12,6 +12,7 @@ import { connectedHere } from '../connected.ts'
 import { callersEnvironment } from '../environment.ts'
 import { bold, CliError, dim, EXIT, green, printJson, printProgress, red, yellow } from '../output.ts'
 import { programFile } from '../programs.ts'
+import { asTyped } from '../self.ts'
 import { cidrs, oneOf, withClusterOptions } from './common.ts'
 import { type ShadowFlags, shadowConfig, withPodOptions } from './shadow-options.ts'
 
@@ -90,12 +91,15 @@ function verdict(failed: number, warnings: number): string {
 
 const marks = { ok: green, warning: yellow, failed: red }
 const signs = { ok: '✓', warning: '!', failed: '✗' }
+/** Each check has limits of its own, and a shadow that is tried may take its time. */
+const CHECK_MS = 5 * 60_000
 const NAME_WIDTH = 24
 
 function printLine({ name, state, result, advice }: CheckLine): void {
   const out = process.stdout
   out.write(`  ${marks[state](out, signs[state])} ${name.padEnd(NAME_WIDTH)} ${state.padEnd(7)}  ${visible(result)}\n`)
-  if (advice && state !== 'ok') out.write(`    ${''.padEnd(NAME_WIDTH)}          ${dim(out, visible(advice))}\n`)
+  if (advice && state !== 'ok')
+    out.write(`    ${''.padEnd(NAME_WIDTH)}          ${dim(out, visible(asTyped(advice)))}\n`)
 }
 
 function run(
@@ -121,14 +125,20 @@ function run(
       interrupted = true
       child.kill(signal)
     })
+  const limit = setTimeout(() => child.kill('SIGKILL'), CHECK_MS)
   const splitter = new LineSplitter()
   child.stdout.on('data', (chunk: Buffer) => {
-    for (const text of splitter.push(chunk)) take(JSON.parse(text) as CheckLine | CheckEnd | CheckSaid)
+    try {
+      for (const text of splitter.push(chunk)) take(JSON.parse(text) as CheckLine | CheckEnd | CheckSaid)
+    } catch {
+      child.kill('SIGKILL') // what is no line of the check's
+    }
   })
   return new Promise((resolve, reject) => {
     child.once('error', (error) =>
       reject(new CliError(`the check cannot be started: ${error.message}`, 'run ./dev setup again')),
     )
+    child.once('close', () => clearTimeout(limit))
     child.once('close', () =>
       interrupted ? reject(new CliError('interrupted; nothing was left behind', '`kt check` starts again')) : resolve(),
     )

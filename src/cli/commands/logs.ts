@@ -1,9 +1,9 @@
 // `kt logs`: the engine's log.
-import { closeSync, fstatSync, openSync, readSync, statSync, watch } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, watch } from 'node:fs'
 import { StringDecoder } from 'node:string_decoder'
 import type { Command } from 'commander'
 import { logFile } from '../../control/paths.ts'
-import { whoCalls } from '../caller.ts'
+import { type Caller, whoCalls } from '../caller.ts'
 import { CliError, printError } from '../output.ts'
 import { withClusterOptions } from './common.ts'
 
@@ -12,13 +12,19 @@ export function addLogsCommand(program: Command): void {
     .option('-f, --follow', 'go on with what is written from now on')
     .action((options: { follow?: boolean }) => {
       const caller = whoCalls()
+      becomeCaller(caller)
       const path = newestLog(caller.home, process.env)
       let fd: number
       try {
-        fd = openSync(path, 'r')
+        fd = openLogFile(path)
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code
-        if (code === 'ENOENT') throw new CliError(`there is no log yet (${path})`, '`sudo kt up` writes one')
+        if (code === 'ELOOP')
+          throw new CliError(
+            `${path} is no log of kt's: it is a link, or no file`,
+            'remove it; `kt up` writes a new one',
+          )
+        if (code === 'ENOENT') throw new CliError(`there is no log yet (${path})`, '`kt up` writes one')
         throw new CliError(`${path} cannot be read: ${code}`, 'run the command as the user who ran `kt up`')
       }
       const chunk = Buffer.alloc(1 << 16)
@@ -46,6 +52,22 @@ function follow(path: string, copy: () => void): void {
   } catch (error) {
     throw failed(error as NodeJS.ErrnoException)
   }
+}
+
+/** Under sudo: a log is the person's, and root's eyes are not lent to whatever lies in its place. For good. */
+function becomeCaller({ sudo, uid, gid }: Caller): void {
+  if (!sudo) return
+  process.setgroups!([gid])
+  process.setgid!(gid)
+  process.setuid!(uid)
+}
+
+/** Opens a plain file. Throws ELOOP for a link or anything else, without waiting for the writer of a pipe. */
+function openLogFile(path: string): number {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  if (fstatSync(fd).isFile()) return fd
+  closeSync(fd)
+  throw Object.assign(new Error('no plain file'), { code: 'ELOOP' })
 }
 
 /** Where the variable says, or where an engine started by sudo, which drops it, has written since. */

@@ -1,14 +1,13 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { type Command, Option } from 'commander'
-import { quietPipes } from '../../base/children.ts'
 import { connectControl } from '../../control/client.ts'
-import { LineSplitter } from '../../control/lines.ts'
 import { controlSocket } from '../../control/paths.ts'
-import type { Progress, UpConfig } from '../../control/protocol.ts'
+import type { UpConfig } from '../../control/protocol.ts'
 import { type Caller, whoCalls } from '../caller.ts'
+import { runTask } from '../holder.ts'
 import { bold, CliError, printProgress } from '../output.ts'
-import { programFile } from '../programs.ts'
+import { startHelper } from '../start-helper.ts'
+import { hasDevice } from '../traces.ts'
 import { cidrs, oneOf } from './common.ts'
 import { disconnect } from './down.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
@@ -39,28 +38,87 @@ export function addUpCommand(program: Command): void {
     .action(up)
 }
 
-async function up(options: UpOptions): Promise<void> {
+async function up(options: UpOptions, command: Command): Promise<void> {
   const caller = whoCalls()
   const config = configOf(options, caller)
+  if (await isConnected(caller, config, command)) return
+  // What is wrong with the kubeconfig or the cluster is told before anybody has typed a password.
+  if (!caller.root) await runTask({ ...config, kind: 'identify' }, caller)
+  const { message, ended } = await startHelper(caller, config, options.foreground === true)
+  process.stderr.write(`${bold(process.stderr, message)}\n`)
+  if (options.foreground) await holdForeground(caller, ended)
+}
+
+/** True, with words, if kt is connected as asked. What is half gone is ended first. Throws CliError for another cluster. */
+async function isConnected(caller: Caller, config: UpConfig, command: Command): Promise<boolean> {
   const { client: running } = await connectControl(controlSocket(caller.uid))
-  if (running) {
-    try {
+  if (!running) return false
+  try {
+    const { state, tun } = await running.request('status', {})
+    if (state === 'connecting')
+      throw new CliError('kt is connecting already', '`kt status` shows how far it is; `kt down` ends it')
+    if (state !== 'disconnecting' && tun && hasDevice(tun.name)) {
       const { kubeconfig, context, namespace, env } = config
-      const { same, wanted, current } = await running.request('same', { kubeconfig, context, namespace, env })
+      const given = givenFlags(command, config)
+      const { same, wanted, current, ignored } = await running.request('same', {
+        kubeconfig,
+        context,
+        namespace,
+        env,
+        ...(Object.keys(given).length > 0 && { given }),
+      })
       if (!same)
         throw new CliError(
           `already connected to ${current}; ${wanted} was asked for`,
           '`kt down` disconnects; then `kt up` again',
         )
       process.stderr.write(`already connected to ${current}\n`)
-    } finally {
-      running.close()
+      const unheeded: string[] = (ignored ?? []).map((key) => FLAGS[key as Flag]?.flag ?? key)
+      if (command.opts<UpOptions>().foreground) unheeded.push('--foreground')
+      if (unheeded.length > 0)
+        printProgress({
+          step: 'note',
+          state: 'note',
+          detail: `${unheeded.join(', ')}: not heeded, since kt is connected already, without; disconnect first: \`kt down\``,
+          ms: 0,
+        })
+      return true
     }
-    return
+    process.stderr.write(
+      state === 'disconnecting'
+        ? 'the last kt is still on its way out; it is ended first\n'
+        : `kt runs, but its network device ${tun?.name ?? ''} is gone; it is ended first\n`,
+    )
+  } finally {
+    running.close()
   }
-  const summary = await runHelper(caller, config)
-  process.stderr.write(`${bold(process.stderr, summary)}\n`)
-  if (options.foreground) await holdForeground(caller)
+  await disconnect(caller)
+  return false
+}
+
+/** Flags that make a connection what it is: the option's name, by the configuration's. */
+const FLAGS = {
+  include: { option: 'include', flag: '--include' },
+  exclude: { option: 'exclude', flag: '--exclude' },
+  dns: { option: 'dns', flag: '--dns' },
+  clusterDomain: { option: 'clusterDomain', flag: '--cluster-domain' },
+  shadow: { option: 'shadow', flag: '--shadow' },
+  image: { option: 'image', flag: '--image' },
+  nodeSelector: { option: 'nodeSelector', flag: '--node-selector' },
+  serviceAccount: { option: 'serviceAccount', flag: '--service-account' },
+  imagePullSecrets: { option: 'imagePullSecret', flag: '--image-pull-secret' },
+  labels: { option: 'label', flag: '--label' },
+  annotations: { option: 'annotation', flag: '--annotation' },
+  podResources: { option: 'podResources', flag: '--pod-resources' },
+} as const
+type Flag = keyof typeof FLAGS
+
+/** What the person has asked for, on the command line or in the configuration. */
+function givenFlags(command: Command, config: UpConfig): Record<string, unknown> {
+  const given = (Object.keys(FLAGS) as Flag[]).filter(
+    (key) => !['default', undefined].includes(command.getOptionValueSource(FLAGS[key].option)),
+  )
+  return Object.fromEntries(given.map((key) => [key, config[key]]))
 }
 
 function configOf(options: UpOptions, caller: Caller): UpConfig {
@@ -73,110 +131,17 @@ function configOf(options: UpOptions, caller: Caller): UpConfig {
   }
 }
 
-// The helper does little: without the optimizing compilers it takes 3 MB less.
-const HELPER_NODE_OPTIONS = ['--lite-mode']
-
-/** Lines of the helper: steps, then one of the two ends. */
-type HelperLine =
-  | ({ type: 'progress' } & Progress)
-  | { type: 'ready'; message: string }
-  | { type: 'failed'; code: string; message: string; hint: string }
-
-/** Starts the helper and shows its lines. Resolves to the last one's words when connected. */
-async function runHelper(caller: Caller, config: UpConfig): Promise<string> {
-  const helper = [
-    process.execPath,
-    ...HELPER_NODE_OPTIONS,
-    programFile('helper'),
-    'up',
-    '--uid',
-    String(caller.uid),
-    '--gid',
-    String(caller.gid),
-    '--user',
-    caller.name,
-  ]
-  // sudo stays while what it started runs; setsid --fork lets it go, and frees the helper of this terminal.
-  const command = caller.root ? helper : ['sudo', '--', 'setsid', '--fork', ...helper]
-  const child: ChildProcess = spawn(command[0], command.slice(1), {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    detached: caller.root,
-    env: caller.root ? helperEnvironment() : process.env,
-  })
-  quietPipes(child)
-  const failedToStart = new Promise<never>((_, reject) => {
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'ENOENT' && !caller.root
-          ? new CliError('kt needs root for its network device, and there is no sudo', 'run `kt up` as root')
-          : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
-      ),
-    )
-  })
-  // Node closes a child's input when the child ends, and sudo ends as soon as setsid has let the helper go: the pipe,
-  // whose end tells the helper to give up, is kept by ourselves.
-  const input = child.stdin!
-  child.stdin = null
-  input.on('error', () => {}) // the helper's end is seen on its output
-  input.write(`${JSON.stringify(config)}\n`)
-
-  let interrupted = false
-  const interrupt = () => {
-    interrupted = true
-    input.end() // the end of its input tells the helper to undo everything
-  }
-  process.on('SIGINT', interrupt)
-  process.on('SIGTERM', interrupt)
-  try {
-    return await Promise.race([lastWords(child.stdout!, () => interrupted), failedToStart])
-  } finally {
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
-    input.destroy()
-    child.stdout!.destroy()
-    child.unref()
-  }
-}
-
-async function lastWords(output: NodeJS.ReadableStream, interrupted: () => boolean): Promise<string> {
-  const splitter = new LineSplitter()
-  for await (const chunk of output) {
-    for (const text of splitter.push(chunk as Buffer)) {
-      const line = JSON.parse(text) as HelperLine
-      if (line.type === 'progress') printProgress(line)
-      else if (line.type === 'ready') return line.message
-      else if (line.type === 'failed' && !interrupted()) throw new CliError(line.message, line.hint)
-    }
-  }
-  if (interrupted()) throw new CliError('interrupted; nothing was left behind', '`kt up` starts again')
-  throw new CliError(
-    'the helper ended before kt was connected',
-    '`kt logs` may say why; without sudo rights for this, ask for `sudo kt up`',
-  )
-}
-
-/** Root runs the helper: nothing of the caller's environment that Node would act on goes along. */
-function helperEnvironment(): NodeJS.ProcessEnv {
-  const env = { ...process.env }
-  for (const name of [
-    'NODE_OPTIONS',
-    'NODE_PATH',
-    'NODE_EXTRA_CA_CERTS',
-    'NODE_REPL_EXTERNAL_MODULE',
-    'LD_PRELOAD',
-    'LD_LIBRARY_PATH',
-  ])
-    delete env[name]
-  return env
-}
-
-/** Stays until Ctrl-C, SIGTERM, or the end of the engine. */
-async function holdForeground(caller: Caller): Promise<void> {
+/** Stays until Ctrl-C, SIGTERM, or the end of kt, whoever brings that about. */
+async function holdForeground(caller: Caller, ended: Promise<void>): Promise<void> {
   process.stderr.write('Ctrl-C disconnects\n')
-  await new Promise<void>((settle) => {
-    process.once('SIGINT', settle)
-    process.once('SIGTERM', settle)
-    process.once('SIGHUP', settle)
-  })
-  await disconnect(caller)
+  const { promise: told, resolve } = Promise.withResolvers<'told'>()
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const end = () => resolve('told')
+  for (const signal of signals) process.on(signal, end)
+  try {
+    if ((await Promise.race([ended, told])) === 'told') await disconnect(caller)
+    else process.stderr.write('disconnected\n')
+  } finally {
+    for (const signal of signals) process.off(signal, end)
+  }
 }

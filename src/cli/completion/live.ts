@@ -35,7 +35,7 @@ export async function liveNames({ live, command, given }: Completion, current: s
 function list(kind: string, selection: object): Promise<string[]> {
   return new Promise((resolve) => {
     const words = [programFile('list'), kind, JSON.stringify(selection)]
-    execFile(process.execPath, words, { timeout: LIMIT_MS }, (error, stdout) =>
+    execFile(process.execPath, words, { timeout: LIMIT_MS, killSignal: 'SIGKILL' }, (error, stdout) =>
       resolve(error ? [] : stdout.split('\n').filter((name) => name !== '')),
     )
   })

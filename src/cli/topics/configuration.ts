@@ -13,7 +13,7 @@ A profile is a set of such defaults under a name:
 
   kt config --profile work set context work-cluster
   kt config --profile work set up.image registry.work.example/kt-shadow:1
-  sudo kt up --profile work           or KT_PROFILE=work kt up
+  kt up --profile work           or KT_PROFILE=work kt up
 
 What beats what: a flag on the command line, then the environment (\`kt help
 environment\`), then the profile, then the defaults, then kt's own. A key of one

@@ -1,6 +1,6 @@
 export const connect = `Connecting
 
-\`sudo kt up\` brings the cluster's network to this machine; \`kt down\` takes it
+\`kt up\` brings the cluster's network to this machine; \`kt down\` takes it
 back. Without sudo, \`kt up\` asks sudo for the small part that needs root.
 
 What happens, step by step (each is shown as it ends):

@@ -17,7 +17,7 @@ The shadow does not start
   The error has the cluster's words. Image: --image, --image-pull-secret. Quota:
   --pod-resources. No node: --node-selector. Slow: --ready-timeout 180.
 kt was killed, names do not work any more
-  sudo kt down puts the machine back.
+  kt down puts the machine back.
 The API server is not reached once connected
   It is never captured by kt. Is it behind another VPN that is down?
 `

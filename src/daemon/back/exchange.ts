@@ -21,7 +21,8 @@ import { Complaints } from './once.ts'
 const RENEW_MS = 5_000
 const LISTEN_AGAIN_MS = 1_000
 // An API server out of reach when everything is to be put back is asked again for so long.
-const RESTORE_PATIENCE_MS = 30_000
+// Until then the shadow passes requests on to the original, so nobody suffers when it is left to `kt recover`.
+const RESTORE_PATIENCE_MS = 8_000
 
 export class Exchange implements Holding {
   readonly #config: BackConfig

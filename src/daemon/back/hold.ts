@@ -122,8 +122,9 @@ export async function hold(
 
 function openHolderLog(config: HolderConfig): Log {
   const base = openLog(logFile(homedir(), process.env), process.env['KT_LOG'] === 'debug')
-  const name = config.kind === 'clean' ? 'clean' : `${config.kind} ${config.target}`
+  const name = 'target' in config ? `${config.kind} ${config.target}` : config.kind
   const log = Object.assign((line: string) => base(`${name}: ${line}`), {
+    trouble: base.trouble,
     debug: (line: string) => base.debug(`${name}: ${line}`),
   })
   log(`holder ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)

@@ -1,4 +1,4 @@
-// `kt recover` and `kt clean`: what ends by itself, with a result instead of something held.
+// `kt recover`, `kt clean`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
 import type { Leftover, Recovered } from '../../cluster/back-port.ts'
 import type { ClusterClient } from '../../cluster/port.ts'
 import type { HolderLine, LeftBehind, TaskConfig } from '../../control/holder.ts'
@@ -13,6 +13,10 @@ export async function runTask(
   const { owner } = config
   const progress = (_: string, detail: string) => running(detail)
   try {
+    if (config.kind === 'identify') {
+      await cluster.identify()
+      return { type: 'identified' }
+    }
     if (config.kind === 'recover') {
       const recovered = await cluster.recover(config.target, { force: config.force, holder: owner }, progress)
       return { type: 'recovered', result: putBack(config.target, recovered) }

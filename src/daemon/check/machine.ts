@@ -95,7 +95,7 @@ function judgeNames(net: NonNullable<MachineFacts['net']>, leftovers: string[], 
       : line(name, 'ok', `by ${status.dns.mode}, while connected`)
   }
   if (leftovers.includes(LEFT_RESOLV_CONF))
-    return line(name, 'failed', 'names are asked of a kt that is gone', '`sudo kt down` puts /etc/resolv.conf back')
+    return line(name, 'failed', 'names are asked of a kt that is gone', '`kt down` puts /etc/resolv.conf back')
   const { mode, notes } = decideResolver('auto', net.resolver)
   const how = mode === 'resolved' ? 'systemd-resolved is in charge' : '/etc/resolv.conf is in charge'
   if (notes.length > 0)
@@ -167,7 +167,7 @@ function judgeLeftovers(found: string[]): CheckLine {
     'leftovers',
     'failed',
     `a kt that was killed left ${found.join(' and ')}`,
-    '`sudo kt down` puts the machine back',
+    '`kt down` puts the machine back',
   )
 }
 

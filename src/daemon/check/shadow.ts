@@ -61,7 +61,7 @@ export async function tryShadow(
 ): Promise<void> {
   const { kubeconfig, context, namespace, connected } = config
   const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
-  const log = Object.assign(() => {}, { debug: () => {} })
+  const log = Object.assign(() => {}, { debug: () => {}, trouble: () => undefined })
   const way = new ShadowLine(cluster, config, log, signal)
   let made: ShadowHandle | undefined
   let runs = false

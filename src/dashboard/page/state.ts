@@ -40,7 +40,7 @@ export function stateWords(stream: Known['stream'], { engine, message, status }:
       kind: 'bad',
       title: 'kt was killed',
       text: 'It left its routes and resolver settings behind. This puts the machine back:',
-      command: 'sudo kt down',
+      command: 'kt down',
     }
   if (engine === 'none' || !status)
     return {
@@ -48,7 +48,7 @@ export function stateWords(stream: Known['stream'], { engine, message, status }:
       kind: 'idle',
       title: 'Not connected',
       text: 'This page comes alive as soon as you connect:',
-      command: 'sudo kt up',
+      command: 'kt up',
     }
   switch (status.state) {
     case 'connected':

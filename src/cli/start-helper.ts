@@ -1,0 +1,201 @@
+// Starts the helper (by sudo where needed), shows its lines until kt is connected, and in the foreground until it ends.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { quietPipes } from '../base/children.ts'
+import { connectControl } from '../control/client.ts'
+import { LineSplitter } from '../control/lines.ts'
+import { controlSocket } from '../control/paths.ts'
+import type { Progress, UpConfig } from '../control/protocol.ts'
+import { type Caller, helperEnvironment } from './caller.ts'
+import { CliError, printProgress } from './output.ts'
+import { programFile } from './programs.ts'
+
+// The helper does little: without the optimizing compilers it takes 3 MB less.
+const HELPER_NODE_OPTIONS = ['--lite-mode']
+/** So often it is looked whether a connection in the making still lives; dead twice in a row is dead. */
+const LOOK_MS = 10_000
+/** The helper gives its engine less to leave. */
+const INTERRUPTED_MS = 15_000
+
+/** Lines of the helper: steps, one of two ends of the beginning, and in the foreground the end. */
+type HelperLine =
+  | ({ type: 'progress' } & Progress)
+  | { type: 'ready'; message: string }
+  | { type: 'failed'; code: string; message: string; hint: string }
+  | { type: 'ended'; orderly: boolean; why: string }
+
+export interface Started {
+  /** What it is connected to. */
+  message: string
+  /** In the foreground: it has ended and all is undone. Rejects with CliError when it fell over. */
+  ended: Promise<void>
+}
+
+/** Resolves when connected. Rejects with CliError; then nothing is left. */
+export async function startHelper(caller: Caller, config: UpConfig, foreground: boolean): Promise<Started> {
+  const { child, input } = spawnHelper(caller, foreground)
+  const { promise: broken, reject } = Promise.withResolvers<never>()
+  broken.catch(() => {})
+  child.once('error', (error: NodeJS.ErrnoException) =>
+    reject(
+      error.code === 'ENOENT' && !caller.root
+        ? new CliError('kt needs root for its network device, and there is no sudo', 'run `kt up` as root')
+        : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
+    ),
+  )
+  input.on('error', () => {}) // the helper's end is seen on its output
+  input.write(`${JSON.stringify(config)}\n`)
+
+  let interrupted = false
+  let limit: NodeJS.Timeout | undefined
+  const interrupt = () => {
+    interrupted = true
+    input.end() // the end of its input tells the helper to undo everything
+    limit ??= setTimeout(
+      () => reject(new CliError('kt does not end', '`kt down` ends it and puts the machine back')),
+      INTERRUPTED_MS,
+    )
+  }
+  const lines = linesOf(child.stdout!)
+  const dead = watchOver(caller)
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  const letGo = () => {
+    input.destroy()
+    child.stdout!.destroy()
+    child.unref()
+  }
+  try {
+    const begun = begin(lines, () => interrupted, dead.start)
+    begun.catch(() => {})
+    const message = await Promise.race([begun, broken, dead.promise])
+    if (!foreground) letGo()
+    const ended = foreground ? untilEnd(lines).finally(letGo) : Promise.resolve()
+    ended.catch(() => {})
+    return { message, ended }
+  } catch (error) {
+    letGo()
+    throw error
+  } finally {
+    clearTimeout(limit)
+    dead.stop()
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+function spawnHelper(
+  caller: Caller,
+  foreground: boolean,
+): { child: ChildProcess; input: NodeJS.WritableStream & { destroy(): void } } {
+  const helper = [
+    process.execPath,
+    ...HELPER_NODE_OPTIONS,
+    programFile('helper'),
+    'up',
+    '--uid',
+    String(caller.uid),
+    '--gid',
+    String(caller.gid),
+    '--user',
+    caller.name,
+    ...(foreground ? ['--foreground'] : []),
+  ]
+  // sudo stays while what it started runs; setsid --fork lets it go, and frees the helper of this terminal.
+  const command = caller.root ? helper : ['sudo', '--', 'setsid', '--fork', ...helper]
+  const child = spawn(command[0], command.slice(1), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    detached: caller.root,
+    env: caller.root ? helperEnvironment() : process.env,
+  })
+  quietPipes(child)
+  // Node closes a child's input when the child ends, and sudo ends as soon as setsid has let the helper go: the pipe,
+  // whose end tells the helper to give up, is kept by ourselves.
+  const input = child.stdin
+  ;(child as ChildProcess).stdin = null
+  return { child, input }
+}
+
+async function* linesOf(output: NodeJS.ReadableStream): AsyncGenerator<HelperLine> {
+  const splitter = new LineSplitter()
+  try {
+    for await (const chunk of output)
+      for (const text of splitter.push(chunk as Buffer)) yield JSON.parse(text) as HelperLine
+  } catch {
+    // What is no line of the helper's is its end for us.
+  }
+}
+
+/** Shows the steps. Resolves to the words of the last when connected; `onFirst` is called when the helper runs. */
+async function begin(
+  lines: AsyncGenerator<HelperLine>,
+  interrupted: () => boolean,
+  onFirst: () => void,
+): Promise<string> {
+  for (;;) {
+    const { value: line, done } = await lines.next()
+    if (done) break
+    onFirst()
+    if (line.type === 'progress') printProgress(line)
+    else if (line.type === 'ready') return line.message
+    else if (line.type === 'failed' && !interrupted()) throw new CliError(line.message, line.hint)
+  }
+  if (interrupted()) throw new CliError('interrupted; nothing was left behind', '`kt up` starts again')
+  throw new CliError(
+    'the helper ended before kt was connected',
+    '`kt logs` may say why; if sudo refused, ask for the right to run kt by sudo',
+  )
+}
+
+async function untilEnd(lines: AsyncGenerator<HelperLine>): Promise<void> {
+  for (;;) {
+    const { value: line, done } = await lines.next()
+    if (done) throw new CliError('the helper was killed', '`kt down` puts the machine back')
+    if (line.type === 'progress') printProgress(line)
+    if (line.type !== 'ended') continue
+    if (line.orderly) return
+    throw new CliError(`kt ended by itself (${line.why}); the machine is as before`, '`kt logs` may say why')
+  }
+}
+
+/**
+ * From `start` on rejects when neither an engine nor its beginning shows a sign of life: the person whom sudo asks for a
+ * password is waited for, a helper that is stopped is not.
+ */
+function watchOver(caller: Caller): { promise: Promise<never>; start(): void; stop(): void } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => {})
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+  let missed = 0
+  const look = async () => {
+    missed = (await answers(caller)) ? 0 : missed + 1
+    if (stopped) return
+    if (missed >= 2) reject(new CliError('kt does not answer', '`kt down` ends it and puts the machine back'))
+    else timer = setTimeout(() => void look(), LOOK_MS)
+  }
+  return {
+    promise,
+    start: () => {
+      if (!stopped) timer ??= setTimeout(() => void look(), LOOK_MS)
+    },
+    stop: () => {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+async function answers(caller: Caller): Promise<boolean> {
+  try {
+    const { client } = await connectControl(controlSocket(caller.uid))
+    if (!client) return false
+    try {
+      await client.request('status', {})
+      return true
+    } finally {
+      client.close()
+    }
+  } catch {
+    return false
+  }
+}

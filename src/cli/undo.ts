@@ -1,0 +1,67 @@
+// Root's part of `kt down`: the helper's `undo`, through sudo where the caller is not root.
+import { spawn } from 'node:child_process'
+import { quietPipes } from '../base/children.ts'
+import { type Caller, helperEnvironment } from './caller.ts'
+import { CliError } from './output.ts'
+import { programFile } from './programs.ts'
+
+/** What the helper prints; docs/host.md. */
+export interface Undone {
+  undone: string[]
+  notes: string[]
+  failed: string[]
+  unreadable?: { path: string; why: string }[]
+}
+
+/** Ends what lives of the caller's kt and undoes what dead ones left. Rejects with CliError. */
+export async function undoAsRoot(caller: Caller): Promise<Undone> {
+  // The helper has a limit of its own; only the person whom sudo asks for a password may take longer.
+  const command = [process.execPath, programFile('helper'), 'undo', '--end', String(caller.uid)]
+  const { code, stdout, stderr } = await run(caller.root ? command : ['sudo', '--', ...command], caller)
+  try {
+    const report = JSON.parse(stdout) as Undone
+    if (Array.isArray(report.undone)) return report
+  } catch {
+    // said below
+  }
+  const last = stderr.trim().split('\n').at(-1)
+  if (!caller.root && !last)
+    throw new CliError(
+      'kt has left its settings on this machine, and to put it back needs root, which sudo did not give',
+      '`kt down` asks sudo again; or run `sudo kt down` where you may',
+    )
+  throw new CliError(
+    `what kt left could not be undone: ${last || `the helper ended with code ${code}`}`,
+    'the steps are in /var/lib/kt; `kt down` tries again',
+  )
+}
+
+function run(command: string[], caller: Caller): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command[0], command.slice(1), {
+      // sudo asks on the terminal, and says there what is wrong with the answer.
+      stdio: ['inherit', 'pipe', caller.root ? 'pipe' : 'inherit'],
+      env: caller.root ? helperEnvironment() : process.env,
+    })
+    quietPipes(child)
+    let stdout = ''
+    let stderr = ''
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-2000)
+    })
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'ENOENT' && !caller.root
+          ? new CliError(
+              'kt has left its settings on this machine, to put it back needs root, and there is no sudo',
+              'run `kt down` as root',
+            )
+          : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
+      ),
+    )
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+}
