@@ -102,6 +102,14 @@ export class Api {
     }
   }
 
+  /** Throws ClusterError when the API server cannot be reached, or does not know who asks. */
+  async introduce(): Promise<void> {
+    await this.get('/version')
+    // Everybody may read the version, also who shows nothing; what the API offers is for those who are known.
+    const { headers, tls } = await this.credentials()
+    if (!headers['Authorization'] && !tls.cert) await this.ask('GET', '/api')
+  }
+
   /** Fresh credentials for somebody else's connection. */
   credentials(): Promise<Credentials> {
     return this.#source.get(this.#current)

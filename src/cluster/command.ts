@@ -5,12 +5,12 @@ import type { Environment } from './kubeconfig-file.ts'
 
 /** Why there is no answer, in words that follow `the credential plugin X of user Y`. */
 export class PluginError extends Error {
-  /** It could not be started, which another environment may mend. */
-  readonly notFound: boolean
+  /** What to do, where that is not to log in again. */
+  readonly hint: string | undefined
 
-  constructor(message: string, notFound = false) {
+  constructor(message: string, hint?: string) {
     super(message)
-    this.notFound = notFound
+    this.hint = hint
   }
 }
 
@@ -26,6 +26,8 @@ const QUESTION_MS = 200
 // What runs on behind it (a daemon that keeps its cache) may hold the output open.
 const AFTER_EXIT_MS = 300
 const KILL_AFTER_MS = 2_000
+/** Its own `installHint` says it better. */
+export const NOT_FOUND = 'install it, or check its path in the kubeconfig'
 
 const running = new Set<ChildProcess>()
 process.once('exit', () => {
@@ -68,7 +70,7 @@ export function runCommand(
   for (const stream of [child.stdout!, child.stderr!]) stream.on('error', () => {}) // `close` follows
 
   child.once('error', (error: NodeJS.ErrnoException) => {
-    if (child.pid === undefined) reject(new PluginError(`cannot be run (${error.code ?? error.message})`, true))
+    if (child.pid === undefined) reject(new PluginError(`cannot be run (${error.code ?? error.message})`, NOT_FOUND))
   })
   const settle = (code: number | null, by: NodeJS.Signals | null) => {
     errors.flush()

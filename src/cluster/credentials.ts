@@ -2,7 +2,7 @@
 // at each use; what a plugin answered is kept until it expires or is refused.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { tokenOfProvider } from './auth-provider.ts'
-import { PluginError } from './command.ts'
+import { NOT_FOUND, PluginError } from './command.ts'
 import { clusterError, withSudoHint } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
 import type { Impersonation, Material, User } from './kubeconfig-entry.ts'
@@ -97,10 +97,9 @@ export class CredentialSource {
       return await kept.answer
     } catch (error) {
       if (!(error instanceof PluginError)) throw error
-      const hint = plugin.installHint?.trim().split('\n')[0]
-      const advice = error.notFound ? (hint ?? 'install it, or check its path in the kubeconfig') : undefined
+      const own = error.hint === NOT_FOUND ? plugin.installHint?.trim().split('\n')[0] : undefined
       const text = `the credential plugin ${JSON.stringify(plugin.command)} of user ${JSON.stringify(user.name)} ${error.message}`
-      throw withSudoHint(clusterError('credentials', text, advice), env)
+      throw withSudoHint(clusterError('credentials', text, own ?? error.hint), env)
     }
   }
 

@@ -56,6 +56,7 @@ export class Inspection {
 
   /** Throws ClusterError when it cannot be reached or knows nobody. */
   async server(): Promise<ServerFacts> {
+    await this.#api.introduce()
     let roundTripMs = Number.POSITIVE_INFINITY
     let skewMs = Number.NaN
     let answer = { gitVersion: '', minor: '0' }

@@ -44,12 +44,20 @@ export function loadKubeconfig(selection: ClusterSelection, env: Environment): K
   const contextNamespace = textOf(context.body['namespace'])
   const { connected } = selection
   const here = connected && connected.context === name && connected.server === cluster.server ? connected : undefined
+  const namespace = selection.namespace || here?.namespace || contextNamespace || 'default'
+  // RFC 1123 2.1; it becomes a part of a path.
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(namespace))
+    throw new ClusterError(
+      'namespace-missing',
+      `${JSON.stringify(namespace)} cannot be a namespace`,
+      'expected small letters, digits and dashes, 63 at most',
+    )
   return {
     identity: {
       context: name,
       cluster: cluster.name,
       user: user.name,
-      namespace: selection.namespace ?? here?.namespace ?? (contextNamespace || 'default'),
+      namespace,
       server: cluster.server,
     },
     cluster,

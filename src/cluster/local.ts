@@ -65,8 +65,7 @@ export class LocalClusterClient implements ClusterClient {
   async identify(): Promise<ClusterIdentity> {
     const api = this.#connect()
     const { identity, proxy } = api.kubeconfig
-    // The API server's version is everybody's to read, so an error is about the way there or who we are.
-    await api.get('/version')
+    await api.introduce()
     const hosts = [identity.server, ...(proxy ? [proxy] : [])].map((url) => new URL(url).hostname)
     const resolved = await Promise.all(hosts.map(addressesOf))
     return { ...identity, serverAddresses: [...new Set(resolved.flat())] }

@@ -32,7 +32,10 @@ export async function runPlugin(
 ): Promise<PluginAnswer> {
   const terminal = plugin.interactiveMode === 'Never' ? undefined : openTerminal(setting.terminal())
   if (plugin.interactiveMode === 'Always' && terminal === undefined)
-    throw new PluginError('must be run in a terminal (its interactiveMode is Always), and there is none here')
+    throw new PluginError(
+      'must be run in a terminal (its interactiveMode is Always), and there is none here',
+      'run the command in a terminal; while kt runs in the background, `kt down` and `kt up` log in again',
+    )
   try {
     const info = execInfo(plugin, cluster, terminal !== undefined)
     const own = Object.fromEntries(plugin.env.map(({ name, value }) => [name, value]))

@@ -20,11 +20,11 @@ export function unfitAnswer(
   if (status === 403 && message.includes('User "system:anonymous"')) return anonymous(kubeconfig, credentials, message)
   const { identity } = kubeconfig
   const check = `check the server of cluster ${JSON.stringify(identity.cluster)} in the kubeconfig`
-  if (status === 400 && /HTTP request .* to an? (HTTPS|TLS)|plain HTTP request/i.test(message))
+  if (status === 400 && /HTTP request (.* )?to an? (HTTPS|TLS)|plain HTTP request/i.test(message))
     return clusterError(
       'tls',
       `${identity.server} is plain http, and https is spoken there`,
-      `${check}: it begins with https://`,
+      `${check}: it should begin with https://`,
     )
   if (status >= 300 && status < 400) {
     const to = response.headers.location

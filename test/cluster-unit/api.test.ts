@@ -113,13 +113,42 @@ test('a token that has expired: since when, by the API server’s clock', async 
   await refused(api.get('/version'), 'credentials', /token of user "u" expired on 2020-09-13T12:26:40/)
 })
 
-test('a user without credentials is told so', async () => {
-  await using double = await ApiDouble.start(() => [401, { message: 'Unauthorized' }])
-  await refused(
-    double.api(double.kubeconfig({})).get('/version'),
-    'credentials',
-    /"u" of the kubeconfig has no credentials/,
+test('a user without credentials is told so, whether the API server asks for some or takes everybody for nobody', async () => {
+  const anonymous = (path: string) =>
+    `services is forbidden: User "system:anonymous" cannot get path "${path}": No policy matched.`
+  await using strict = await ApiDouble.start(() => [401, { message: 'Unauthorized' }])
+  await using lenient = await ApiDouble.start(({ path }) =>
+    path === '/version' ? [200, {}] : [403, { kind: 'Status', message: anonymous(path) }],
   )
+  const words = /^user "u" of the kubeconfig has no credentials: /
+  await refused(strict.api(strict.kubeconfig({})).get('/version'), 'credentials', words)
+  const api = lenient.api(lenient.kubeconfig({}))
+  await refused(api.introduce(), 'credentials', words, /needs a token, a client certificate or a credential plugin/)
+  await refused(api.ask('GET', '/api/v1/pods'), 'credentials', words)
+  await refused(api.watch('/api/v1/pods', {}, new AbortController().signal).next(), 'credentials', words)
+  // With credentials the version is enough; that they do not arrive is another matter.
+  const known = lenient.api()
+  await known.introduce()
+  await refused(known.get('/api/v1/pods'), 'credentials', /does not see the credentials of user "u"/)
+})
+
+test('plain http to a port that speaks TLS, and answers that no API server gives', async () => {
+  const texts = ['Client sent an HTTP request to an HTTPS server.\n', 'The plain HTTP request was sent to HTTPS port']
+  for (const text of texts) {
+    await using double = await ApiDouble.start((_, response) => void response.writeHead(400).end(text))
+    await refused(
+      double.api().get('/version'),
+      'tls',
+      /is plain http, and https is spoken there/,
+      /cluster "c".*https:/,
+    )
+  }
+  await using moved = await ApiDouble.start(
+    (_, response) => void response.writeHead(301, { location: 'https://x/' }).end(),
+  )
+  await refused(moved.api().get('/version'), 'unreachable', /sends on to https:\/\/x\//, /check the server/)
+  await using page = await ApiDouble.start((_, response) => void response.writeHead(405).end('<html>no</html>'))
+  await refused(page.api().get('/version'), 'unreachable', /answered 405: <html>no/, /check the kubeconfig's server/)
 })
 
 function plugin(double: ApiDouble, script: string, more: object = {}): string {
