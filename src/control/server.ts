@@ -33,10 +33,10 @@ const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
   team: empty,
   recover: z.strictObject({ target: z.string().min(1).max(253), namespace: z.string().min(1).max(63) }),
   'dns.status': empty,
-  'dns.query': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
+  'dns.query': z.strictObject({ name: z.string(), type: z.string() }),
   'dns.log': z.strictObject({ since: z.number().int().min(0).optional() }),
-  'dns.trace': z.strictObject({ name: z.string().min(1).max(255), type: z.string().min(1).max(10) }),
-  capture: z.strictObject({ filter: z.string().min(1).max(255).optional() }),
+  'dns.trace': z.strictObject({ name: z.string(), type: z.string() }),
+  capture: z.strictObject({ filter: z.string().optional() }),
   metrics: empty,
   watch: z.strictObject({ dns: z.boolean().optional() }),
   flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),
@@ -137,7 +137,7 @@ async function answer(
       throw new ToldError(
         'bad-request',
         `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`,
-        'this is a mistake in kt; please report it',
+        'the command and the kt that runs are of different versions: `kt down`, then `kt up` again',
       )
     const handler = handlers[op] as (args: unknown, progress: (p: unknown) => void, caller: ControlCaller) => unknown
     send({ id, ok: true, result: await handler(args.data, (progress) => send({ id, progress }), caller) })

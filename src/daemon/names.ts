@@ -10,7 +10,7 @@ import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
 import { parsePodResolvConf } from '../dns/pod-resolv-conf.ts'
 import type { ClusterNames, DnsCounters, DnsServer, DnsUpstream } from '../dns/port.ts'
-import { describeAnswer, typeCode } from '../dns/records.ts'
+import { describeAnswer } from '../dns/records.ts'
 import { createDnsServer } from '../dns/server.ts'
 import { streamUpstream } from '../dns/stream-upstream.ts'
 import { DnsTcpSession } from '../dns/tcp.ts'
@@ -18,6 +18,7 @@ import type { Tunnel } from '../tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../wire/address.ts'
 import { AddressNames } from './address-names.ts'
 import type { DataPath } from './data-path.ts'
+import { requireQuestion } from './dns-question.ts'
 import type { Log } from './log.ts'
 
 const DNS_PORT = 53
@@ -234,7 +235,7 @@ export class NameService {
   }
 
   async query(name: string, type: string): Promise<DnsAnswer> {
-    requireType(type)
+    requireQuestion(name, type)
     const { answer, decision } = await this.#server.ask(name, type)
     const { rcode, answers } = await describeAnswer(answer)
     return {
@@ -249,7 +250,7 @@ export class NameService {
 
   /** Each decision on the way of one question, which is asked anew whatever the cache has. */
   async trace(name: string, type: string): Promise<DnsTrace> {
-    requireType(type)
+    requireQuestion(name, type)
     const began = performance.now()
     const { answer, decision, cache, resolved } = await this.#server.trace(name, type)
     const ms = Math.round((performance.now() - began) * 10) / 10
@@ -309,9 +310,4 @@ export class NameService {
     this.disconnected()
     this.#server.close()
   }
-}
-
-function requireType(type: string): void {
-  if (typeCode(type) !== undefined) return
-  throw new ToldError('usage', `${type} is not a record type`, 'A, AAAA, SRV, PTR, TXT, CNAME, MX, NS, SOA, or TYPEnnn')
 }

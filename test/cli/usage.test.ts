@@ -38,6 +38,7 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['up', '--shadow', 'sshd'],
     ['status', '--nope'],
     ['dns', 'query'],
+    ['leave', ''],
     ['flows', '--filter', 'web'],
     ['flows', '--pcap', 'x', '--watch'],
     ['flows', '--pcap', '-', '--rotate-size', '5'],

@@ -1,5 +1,7 @@
 // Credential plugins: how they are started, what a person sees of them, and how often they run.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -149,6 +151,29 @@ test('without a terminal its standard input is closed, and one that needs a term
   await refused(new CredentialSource(setting()).get(always), /must be run in a terminal/)
   await refused(new CredentialSource(setting('/dev/null')).get(always), /must be run in a terminal/)
   assert.equal(runs(double), 1)
+})
+
+test('at a terminal it may ask, and is told so', { skip: !existsSync('/usr/bin/script') }, async () => {
+  await using double = await start()
+  // script(1) makes a terminal; what sits there writes nothing to it but its name, and reads nothing.
+  const child = spawn('/usr/bin/script', ['-qec', 'stty -echo; tty; sleep 60', '/dev/null'])
+  try {
+    const [shown] = (await once(child.stdout, 'data')) as [Buffer]
+    const terminal = shown.toString().trim()
+    const script = `printf 'Code: ' >&2; read code; ${answer({ token: 'GOT' }).replace('GOT', `'"$code"'`)}; printf %s "$KUBERNETES_EXEC_INFO" >$log.info`
+    const said = (line: string) => void (line === 'Code:' && child.stdin.write('1234\n'))
+    const kubeconfig = loadKubeconfig(
+      { kubeconfig: plugin(double, script, { interactiveMode: 'Always' }) },
+      process.env,
+    )
+    const credentials = await new CredentialSource({ terminal: () => terminal, said }).get(kubeconfig)
+    assert.equal(tokenOf(credentials), '1234')
+    assert.equal(JSON.parse(readFileSync(join(double.folder, 'log.info'), 'utf8')).spec.interactive, true)
+    const never = loadKubeconfig({ kubeconfig: plugin(double, script, { interactiveMode: 'Never' }) }, process.env)
+    await refused(new CredentialSource({ terminal: () => terminal, said }).get(never), /no status with a token/)
+  } finally {
+    child.kill()
+  }
 })
 
 test('a flood on either output, an end by a signal, and no answer at all', async () => {

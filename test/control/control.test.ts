@@ -102,7 +102,7 @@ test('what is no request is refused and harms nobody', () =>
     assert.match(await raw('{"v":1,"id":1,"op":"reboot","args":{}}\n'), /unknown operation reboot/)
     assert.match(await raw('{"v":1,"id":1,"op":"toString","args":{}}\n'), /unknown operation toString/)
     assert.match(await raw('{"v":9,"id":1,"op":"status","args":{}}\n'), /"version"/)
-    assert.match(await raw('{"v":1,"id":1,"op":"dns.query","args":{"name":""}}\n'), /bad-request/)
+    assert.match(await raw('{"v":1,"id":1,"op":"dns.query","args":{"name":5}}\n'), /bad-request/)
     assert.match(await raw('nonsense\n'), /"ok":false/)
     const { client } = await connectControl(path)
     assert.equal((await client!.request('status', {})).state, 'connected')

@@ -34,7 +34,8 @@ class Helper {
       env: { ...process.env, NODE_OPTIONS: '', LANG: 'C.UTF-8', SECRET: 'x', KT_LOG: 'debug' },
     })
     this.child.stdin!.on('error', () => {})
-    this.child.stdin!.write(`${JSON.stringify(commands)}\n`)
+    // As long as a configuration with a large environment in it.
+    this.child.stdin!.write(`${JSON.stringify(commands)}${' '.repeat(500_000)}\n`)
     this.ended = once(this.child, 'exit').then(([code]) => code as number)
     const lines = createInterface({ input: this.child.stdout! })
     lines.on('line', (text) => {

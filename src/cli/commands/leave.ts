@@ -1,5 +1,5 @@
 // `kt leave`: ends one exchange, mesh or run of this user on this machine, wherever it is held.
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { askHolders, type LiveHolder } from '../../control/holders.ts'
 import { whoCalls } from '../caller.ts'
 import { CliError, printProgress } from '../output.ts'
@@ -10,7 +10,10 @@ export function addLeaveCommand(program: Command): void {
     program
       .command('leave')
       .description('end an exchange, mesh or run of yours on this machine, and put everything back')
-      .argument('<target>', 'as `kt status` lists it'),
+      .argument('<target>', 'as `kt status` lists it', (text) => {
+        if (text === '') throw new InvalidArgumentError('expected a name.')
+        return text
+      }),
   )
     .option('--version-mark <value>', 'of several meshes of one Service: which')
     .action(async (target: string, options: ClusterOptions & { versionMark?: string }) => {
