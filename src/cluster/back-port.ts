@@ -5,17 +5,26 @@ import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shado
 export type Protocol = 'TCP' | 'UDP'
 export type BackKind = 'exchange' | 'mesh' | 'run'
 
+/** A port of the target that shall come here. Without a protocol: TCP if it has that port for TCP, else UDP. */
+export interface WantedPort {
+  port: number
+  protocol?: Protocol
+  /** What was asked for is the port of this name, whatever its number. */
+  name?: string
+  /** No port was named: it is this one if the Service has it, else the only one. */
+  implied?: boolean
+}
+
 /** What the terminal asked for. */
 export interface ExchangeRequest {
   kind: 'exchange' | 'mesh'
   /** `[service/|deployment/|statefulset/|pod/]NAME` */
   target: string
   mode: 'selector' | 'scale'
-  /** The target's ports that shall come here. Without a protocol: TCP if it has that port for TCP, else UDP. */
-  ports: { port: number; protocol?: Protocol }[]
+  ports: WantedPort[]
   /** `user@machine/ID`, another one for each exchange. */
   holder: string
-  /** Takes over what somebody else holds, after having put it back. */
+  /** Takes over what somebody else holds, after having put it back; in scale mode also leaves ports without anybody. */
   force: boolean
 }
 
@@ -24,7 +33,7 @@ export interface MeshRequest {
   /** `[service/|deployment/|statefulset/|pod/]NAME` */
   target: string
   mode: 'auto' | 'manual'
-  ports: { port: number; protocol?: Protocol }[]
+  ports: WantedPort[]
   /** auto: a header's name; manual: a label's. */
   header: string
   /** manual: one is made up where there is none. */
@@ -68,6 +77,8 @@ export interface BackHandle {
   selector: Record<string, string>
   written: Record<string, string>
   ports: BackPort[]
+  /** What each wanted port is, in the order of the request. */
+  remotes: number[]
   holder: string
   /** ISO 8601, by the API server's clock. */
   since: string

@@ -22,7 +22,7 @@ const hints: Record<ClusterErrorCode, string> = {
   forbidden: 'ask for this right: docs/rights.md has a Role with all that kt needs',
   admission: 'change what is asked for (the flags are in `kt up --help`), or ask the administrator of the cluster',
   'image-pull': 'check the name with --image, and --image-pull-secret if the registry wants a login',
-  unschedulable: 'check --node-selector and --pod-resources, or wait until the cluster has room',
+  unschedulable: 'check --node-selector, --toleration and --pod-resources, or wait until the cluster has room',
   crashed: '--image changes what runs in the pod; `kubectl logs` of it may say more',
   timeout: 'try again, or with a longer --ready-timeout',
   'namespace-missing': 'use --namespace with one that is there',
@@ -54,7 +54,9 @@ export function withSudoHint(error: ClusterError, env: Record<string, string | u
 /** What a refused request means. `doing` completes "while ...": `creating Job kt-shadow-x`. */
 export function fromStatus(httpStatus: number, body: unknown, doing: string): ClusterError {
   const status: Status = typeof body === 'object' && body !== null ? body : {}
-  const message = status.message ?? (typeof body === 'string' && body.trim() ? body.trim().slice(0, 300) : 'no reason')
+  const message = plainWords(
+    status.message ?? (typeof body === 'string' && body.trim() ? body.trim().slice(0, 300) : 'no reason'),
+  )
   switch (httpStatus) {
     case 401:
       return clusterError('credentials', `the API server does not accept the credentials: ${message}`)
@@ -89,6 +91,13 @@ export function fromStatus(httpStatus: number, body: unknown, doing: string): Cl
         "check the kubeconfig's server, and the proxy to it; `kubectl version` needs the same way",
       )
   }
+}
+
+// What the API server says of values that it refuses ends with the regular expression it used.
+function plainWords(message: string): string {
+  return message
+    .replace(/:? ?quantities must match the regular expression '[^']*'/g, ': it is no amount like 100m or 64Mi')
+    .replace(/(,| \(|;)? ?regex used for validation is '[^']*'/g, '')
 }
 
 const unreachable: Record<string, string> = {

@@ -4,6 +4,7 @@ import type { V1EndpointSlice, V1LabelSelector, V1Pod, V1Service } from '@kubern
 import type { Api } from './api.ts'
 import { clusterError, fromStatus } from './errors.ts'
 import { missingIn } from './missing.ts'
+import { longLivedContainers } from './pods.ts'
 import type { ForwardRequest, ForwardTarget } from './port.ts'
 import { parseTarget, type TargetKind } from './target.ts'
 
@@ -76,7 +77,10 @@ async function toService(context: Context, service: V1Service): Promise<ForwardT
   return await toEndpoint(context, service, port.name)
 }
 
-function pickServicePort({ request, name }: Context, ports: NonNullable<V1Service['spec']>['ports'] & object) {
+function pickServicePort(
+  { request, name, namespace }: Context,
+  ports: NonNullable<V1Service['spec']>['ports'] & object,
+) {
   const wanted = request.remote ?? String(request.local)
   const found = ports.filter((each) => String(each.port) === wanted || each.name === wanted)
   const port = found.find((each) => (each.protocol ?? 'TCP') === 'TCP') ?? found[0]
@@ -89,7 +93,7 @@ function pickServicePort({ request, name }: Context, ports: NonNullable<V1Servic
     ? clusterError(
         'target-unfit',
         `${name} has several ports: ${list}`,
-        `name one: \`kt forward ${request.target} ${request.local}:${tcp[0].port}\``,
+        `name one: \`kt forward ${request.target} ${request.local}:${tcp[0].port} -n ${namespace}\``,
       )
     : clusterError('target-unfit', `${name} has no port ${wanted}`, `its ports are ${list}`)
 }
@@ -124,7 +128,7 @@ async function toWorkload(context: Context, selector: V1LabelSelector): Promise<
 
 function toPod({ namespace, name, request }: Context, pod: V1Pod): ForwardTarget {
   const wanted = request.remote ?? String(request.local)
-  const declared = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? [])
+  const declared = longLivedContainers(pod).flatMap((container) => container.ports ?? [])
   const port = /^\d+$/.test(wanted) ? Number(wanted) : declared.find((each) => each.name === wanted)?.containerPort
   if (!port) {
     const named = declared.map((each) => `${each.containerPort}${each.name ? ` (${each.name})` : ''}`).join(', ')

@@ -88,6 +88,7 @@ function podSpec(name: string, options: ShadowOptions, serving?: Serving): V1Pod
       imagePullSecrets: options.imagePullSecrets.map((secret) => ({ name: secret })),
     }),
     ...(Object.keys(options.nodeSelector).length > 0 && { nodeSelector: options.nodeSelector }),
+    ...(options.tolerations.length > 0 && { tolerations: options.tolerations }),
     securityContext: {
       ...(agent && {
         runAsNonRoot: true,

@@ -2,10 +2,19 @@
 
 export type ShadowKind = 'agent' | 'sshd'
 
+/** core/v1 Toleration, as far as a command line says it. */
+export interface Toleration {
+  key: string
+  operator: 'Exists' | 'Equal'
+  value?: string
+  effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
+}
+
 export interface ShadowOptions {
   kind: ShadowKind
   image: string
   nodeSelector: Record<string, string>
+  tolerations: Toleration[]
   serviceAccount?: string
   imagePullSecrets: string[]
   labels: Record<string, string>

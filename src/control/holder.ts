@@ -8,6 +8,10 @@ import type { PutBack } from './views.ts'
 export interface ForwardConfig extends ShadowConfig {
   kind: 'forward'
   target: string
+  ports: ForwardPort[]
+}
+
+export interface ForwardPort {
   /** 0: any free one. */
   local: number
   /** Number or name. Default: as `local`, or the only one there is. */
@@ -47,7 +51,12 @@ export interface MeshConfig {
 /** A port of the Service and the port of this machine that it comes to. */
 export interface ExposedPort {
   local: number
+  /** Before the cluster was asked, where a name or nothing was given: as `local`. */
   remote: number
+  /** The port of this name is meant. */
+  name?: string
+  /** No port was named: the one that is called as the local one, else the only one there is. */
+  implied?: boolean
   protocol?: 'TCP' | 'UDP'
 }
 

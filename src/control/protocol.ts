@@ -25,6 +25,13 @@ export interface ShadowConfig {
   image?: string
   readyTimeoutS: number
   nodeSelector: Record<string, string>
+  /** Taints of nodes that the shadow may run on all the same. */
+  tolerations: {
+    key: string
+    operator: 'Exists' | 'Equal'
+    value?: string
+    effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
+  }[]
   serviceAccount?: string
   imagePullSecrets: string[]
   labels: Record<string, string>

@@ -130,6 +130,7 @@ export function shadowOptions(config: ShadowConfig): ShadowOptions {
     kind: config.shadow,
     image: shadowImage(config),
     nodeSelector: config.nodeSelector,
+    tolerations: config.tolerations,
     serviceAccount: config.serviceAccount,
     imagePullSecrets: config.imagePullSecrets,
     labels: config.labels,

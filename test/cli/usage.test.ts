@@ -27,6 +27,8 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['forward', 'web', '80:70000'],
     ['exchange', 'web'],
     ['exchange', 'web', '--expose', '8080:0'],
+    ['exchange', 'web', '--expose', '8080:http,8081:HTTP'],
+    ['run', 'mine', '--expose', '8080:http'],
     ['exchange', 'web', '--expose', '8080:80,8081:80'],
     ['exchange', 'web', '--expose', '8080:80', '--mode', 'ephemeral'],
     ['exchange', 'web', '--expose', '8080:80', '--shadow', 'sshd', '--image', 'x'],
@@ -56,6 +58,25 @@ test('a value that is refused is told with what is expected', () => {
     kt('up', '--dns', 'maybe').stderr,
     /^error: option '--dns <mode>' argument 'maybe' is invalid: expected one of auto, resolved, resolvconf, none\n/,
   )
+})
+
+test('a number that is no port is told as that, and not as a wrong form', () => {
+  for (const [args, number] of [
+    [['exchange', 'web', '--expose', '0'], 0],
+    [['exchange', 'web', '--expose', '8080:70000'], 70000],
+    [['mesh', 'web', '--expose', '70000:80'], 70000],
+    [['run', 'mine', '--port', '70000'], 70000],
+    [['forward', 'web', '70000'], 70000],
+    [['forward', 'web', '8080:0'], 0],
+  ] as const) {
+    const { stderr, status } = kt(...args)
+    assert.equal(status, 2, args.join(' '))
+    assert.match(
+      stderr.split('\n')[0],
+      new RegExp(`${number} (in ".*" )?is no port: ports are 1 to 65535`),
+      args.join(' '),
+    )
+  }
 })
 
 test('help and version are exit code 0, on stdout', () => {

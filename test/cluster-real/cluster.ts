@@ -51,6 +51,7 @@ export const shadowOptions: ShadowOptions = {
   kind: 'agent',
   image: 'node:24-alpine',
   nodeSelector: {},
+  tolerations: [],
   imagePullSecrets: [],
   labels: {},
   annotations: {},

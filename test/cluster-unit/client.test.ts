@@ -22,6 +22,7 @@ const options: ShadowOptions = {
   kind: 'sshd',
   image: 'x',
   nodeSelector: {},
+  tolerations: [],
   imagePullSecrets: [],
   labels: {},
   annotations: {},

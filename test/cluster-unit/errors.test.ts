@@ -100,3 +100,11 @@ test('a proxy is named, its password is not', () => {
   })
   assert.match(message, /behind the proxy http:\/\/p:1 refuses/)
 })
+
+test('a value that the API server refuses is told without the regular expression it used', () => {
+  const said = (message: string) => fromStatus(422, { message }, 'creating the Job x').message
+  const quantity = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+  assert.equal(said(`Job in version "v1" cannot be handled as a Job: ${quantity}`).includes('[0-9'), false)
+  const label = `Invalid value: "a b": a valid label must consist of letters (e.g. 'MyValue', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')`
+  assert.match(said(label), /letters \(e\.g\. 'MyValue'\)$/)
+})

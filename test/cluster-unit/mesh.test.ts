@@ -14,6 +14,7 @@ const options: ShadowOptions = {
   kind: 'agent',
   image: 'node:24-alpine',
   nodeSelector: {},
+  tolerations: [],
   imagePullSecrets: [],
   labels: {},
   annotations: {},

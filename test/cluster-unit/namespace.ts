@@ -9,6 +9,7 @@ export const options: ShadowOptions = {
   kind: 'agent',
   image: 'node:24-alpine',
   nodeSelector: {},
+  tolerations: [],
   imagePullSecrets: [],
   labels: {},
   annotations: {},

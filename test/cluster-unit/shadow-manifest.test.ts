@@ -8,6 +8,7 @@ const options: ShadowOptions = {
   kind: 'agent',
   image: 'node:24-alpine',
   nodeSelector: {},
+  tolerations: [],
   imagePullSecrets: [],
   labels: {},
   annotations: {},
@@ -45,6 +46,12 @@ test('the Secret belongs to the Job, so that it goes with it', () => {
   const job = jobManifest('kt-shadow-abcde', 'shop', options)
   job.metadata!.uid = '00000000-0000-4000-8000-000000000001'
   golden('secret', secretManifest(job, { 'agent.cjs': 'program', host_key: 'private', authorized: 'public' }))
+})
+
+test('tolerations of the user are those of the pod', () => {
+  const tolerations = [{ key: 'spot', operator: 'Exists' as const }]
+  assert.deepEqual(jobManifest('a', 'b', { ...options, tolerations }).spec!.template.spec!.tolerations, tolerations)
+  assert.equal(jobManifest('a', 'b', options).spec!.template.spec!.tolerations, undefined)
 })
 
 test('what kt made is known by its labels, whatever labels the user gave', () => {

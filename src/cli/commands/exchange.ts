@@ -35,7 +35,7 @@ export function addExchangeCommand(program: Command): void {
         .default('selector' as const)
         .argParser(oneOf('selector', 'scale')),
     )
-    .option('--force', 'take over what somebody else holds')
+    .option('--force', 'take over what somebody else holds; with --mode scale also leave ports without anybody')
     .action(async (target: string, options: ExchangeFlags) => {
       const { mode, force = false } = options
       await start('exchange', target, options.expose ?? [], { mode, force }, options)
@@ -48,14 +48,17 @@ export function addRunCommand(program: Command): void {
     .alias('preview')
     .description('a new Service in the cluster that leads here; needs no root')
     .argument('<name>', 'of the new Service', serviceName)
-    .option('--port <port>', 'of the Service, and of this machine', (text) => {
-      const port = portNumber(text)
-      if (!port) throw new InvalidArgumentError('expected a port, 1 to 65535.')
-      return port
-    })
+    .option('--port <port>', 'of the Service, and of this machine', (text) => portNumber(text))
   withBackOptions(withShadowOptions(command)).action(async (name: string, options: RunFlags) => {
     const { port } = options
     const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
+    const named = ports.find((one) => one.name !== undefined)
+    if (named)
+      throw new CliError(
+        `a new Service has no port ${named.name} yet`,
+        `give its number: --expose ${named.local}:NUMBER`,
+        EXIT.usage,
+      )
     await start('run', name, ports, { mode: 'selector', force: false }, options)
   })
 }
@@ -68,7 +71,11 @@ function serviceName(text: string): string {
 
 export function withBackOptions(command: Command): Command {
   return command
-    .option('--expose <ports>', 'LOCAL[:REMOTE][/udp],…: ports of this machine for which ports there', exposedPorts)
+    .option(
+      '--expose <ports>',
+      'LOCAL[:REMOTE][/udp],…: ports of this machine for which ports there; REMOTE is a number or name',
+      exposedPorts,
+    )
     .option('--background', 'return when it works; `kt leave` ends it')
     .addOption(
       new Option('--proxy-protocol <version>', 'tell the local program who connected: v1 or v2').argParser(

@@ -6,12 +6,14 @@ import { type Caller, ownerOf } from '../caller.ts'
 import { callersEnvironment, callersTerminal } from '../environment.ts'
 import { CliError, EXIT } from '../output.ts'
 import { type ClusterOptions, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
+import { amounts, tolerations } from './pod-values.ts'
 
 export interface ShadowFlags extends ClusterOptions {
   image?: string
   shadow: ShadowConfig['shadow']
   readyTimeout: number
   nodeSelector?: Record<string, string>
+  toleration?: ShadowConfig['tolerations']
   serviceAccount?: string
   imagePullSecret?: string[]
   label?: Record<string, string>
@@ -35,11 +37,12 @@ export function withPodOptions(command: Command): Command {
   return command
     .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
     .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)
+    .option('--toleration <taint>', 'KEY[=VALUE][:EFFECT], a taint the shadow tolerates (repeatable)', tolerations)
     .option('--service-account <name>', "the shadow's service account")
     .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', collect)
     .option('--label <key=value>', 'label of the shadow (repeatable)', keyValues)
     .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', keyValues)
-    .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", keyValues)
+    .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", amounts)
 }
 
 /** Throws CliError where an image is missing. */
@@ -59,6 +62,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
     image: options.image,
     readyTimeoutS: options.readyTimeout,
     nodeSelector: options.nodeSelector ?? {},
+    tolerations: options.toleration ?? [],
     serviceAccount: options.serviceAccount,
     imagePullSecrets: options.imagePullSecret ?? [],
     labels: options.label ?? {},

@@ -15,7 +15,8 @@ Connection refused at once
   Another VPN or your network has that range: --exclude it, or disconnect that.
 The shadow does not start
   The error has the cluster's words. Image: --image, --image-pull-secret. Quota:
-  --pod-resources. No node: --node-selector. Slow: --ready-timeout 180.
+  --pod-resources. No node: --node-selector, --toleration. Slow:
+  --ready-timeout 180.
 kt was killed, names do not work any more
   kt down puts the machine back.
 The API server is not reached once connected

@@ -8,7 +8,7 @@ import { createShadow } from '../shadow.ts'
 import { type BackContext, deleteOwn, recordOf, targetOf } from './context.ts'
 import { leaseName, secondName } from './derived.ts'
 import { deleteLease, held, leasesByOtherNames, ownLease, type TakenLease, takeLease } from './lease.ts'
-import { agentPorts, type PortPlan, plainPorts, planPorts } from './ports.ts'
+import { agentPorts, type PortPlan, plainPorts, planPorts, unservedPorts } from './ports.ts'
 import {
   type BackRecord,
   ID_LABEL,
@@ -38,8 +38,10 @@ export async function beginExchange(
   const found = await resolveTarget(api, namespace, request.target, request.mode)
   const { service, workload, target } = found
   const id = context.suffix()
-  const plan = service ? planPorts(service, found.pods, request.ports) : plainPorts(request.ports)
+  const plan = service ? planPorts(service, found.pods, request.ports) : plainPorts(request.ports, found.pods)
   refuseHeld(found, request, namespace)
+  const unserved = request.mode === 'scale' ? unservedPorts(found.services, found.pods, plan) : []
+  if (unserved.length > 0 && !request.force) throw leftWithoutPods(unserved, target)
   const known = readRecord(service?.metadata?.annotations) ?? readRecord(workload?.object.metadata?.annotations)
   const selector = request.mode === 'selector' ? (known?.selector ?? service!.spec!.selector!) : {}
   const record: Omit<BackRecord, 'since'> = {
@@ -68,12 +70,18 @@ export async function beginExchange(
       workload: workload && { kind: workload.kind, name: workload.object.metadata!.name!, replicas: replicas! },
       selector,
       written: request.mode === 'selector' ? writtenSelector(selector, id) : {},
-      ports: plan.ports,
+      ports: request.mode === 'scale' ? plan.ports.filter(({ exposed }) => exposed) : plan.ports,
+      remotes: plan.remotes,
       holder: request.holder,
       since: lease.since,
       lease: { name: lease.name, uid: lease.uid },
       original: undefined,
-      warnings: [...plan.warnings, ...(await warningsOf(context, found, request.mode))],
+      warnings: [
+        ...(found.more ? [found.more] : []),
+        ...unserved.map((ports) => `nobody serves port ${ports} meanwhile: the pods are scaled to 0`),
+        ...plan.warnings,
+        ...(await warningsOf(context, found, request.mode)),
+      ],
       options,
       serving: undefined as never,
     }
@@ -86,8 +94,7 @@ export async function beginExchange(
     }
     const podLabels =
       request.mode === 'selector' ? draft.written : (workload!.object.spec!.template.metadata?.labels ?? {})
-    const listening = request.mode === 'scale' ? { ...plan, ports: plan.ports.filter(({ exposed }) => exposed) } : plan
-    draft.serving = serving(draft, listening, address, podLabels, 0)
+    draft.serving = serving(draft, { ...plan, ports: draft.ports }, address, podLabels, 0)
     const shadow = await createShadow(context, options, progress, hooks, draft.serving)
     return { ...draft, shadow }
   } catch (error) {
@@ -133,6 +140,7 @@ export async function beginRun(
       selector: {},
       written: { [ID_LABEL]: id },
       ports: plan.ports,
+      remotes: plan.remotes,
       holder,
       since: lease.since,
       lease: { name: lease.name, uid: lease.uid },
@@ -192,6 +200,15 @@ function serving(
     annotations: { 'kt/target': targetOf(handle), 'kt/kind': handle.kind, 'kt/holder': handle.holder },
     env: {},
   }
+}
+
+function leftWithoutPods(unserved: string[], target: string) {
+  const one = unserved.length === 1 && !/, | and /.test(unserved[0])
+  return clusterError(
+    'target-unfit',
+    `with --mode scale nobody would serve ${one ? 'port' : 'ports'} ${unserved.join(', ')}: the pods of ${target} are scaled to 0`,
+    `expose ${one ? 'it' : 'them'} as well, use --mode selector, or accept it with --force`,
+  )
 }
 
 /** Held by what its annotation says, or by a shadow that stands where its pods were. */

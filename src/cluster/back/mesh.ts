@@ -181,6 +181,7 @@ function draftOf(
     selector: {},
     written: {},
     ports: plan.ports,
+    remotes: plan.remotes,
     holder: request.holder,
     since: lease.since,
     lease: { name: lease.name, uid: lease.uid },

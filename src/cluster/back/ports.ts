@@ -1,15 +1,14 @@
 // Which ports the agent listens on so that a Service can lead to it, and what it dials for those nobody takes. Pure.
 import type { V1Pod, V1Service, V1ServicePort } from '@kubernetes/client-node'
-import type { AgentPort, BackPort, NamedPort, Protocol } from '../back-port.ts'
+import type { AgentPort, BackPort, NamedPort, Protocol, WantedPort } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
-
-export interface WantedPort {
-  port: number
-  protocol?: Protocol
-}
+import { longLivedContainers } from '../pods.ts'
 
 export interface PortPlan {
+  /** Without those that come along with an exposed one, since both lead to the same port of the pods. */
   ports: BackPort[]
+  /** What each wanted port is, in that order. */
+  remotes: number[]
   named: NamedPort[]
   warnings: string[]
   /** Ports of the agent itself, which none of the others is. */
@@ -23,14 +22,16 @@ const FREE_FROM = 20_000
 /** Throws ClusterError `target-unfit` for a port that the Service has not, or that is wanted twice. */
 export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[]): PortPlan {
   const name = service.metadata!.name!
-  const all = service.spec?.ports ?? []
-  const known = all.filter((port) => protocolOf(port) !== undefined)
-  const exposed = new Set(wanted.map((one) => pick(name, known, one)))
-  if (exposed.size < wanted.length) throw twice(wanted)
+  const declared = service.spec?.ports ?? []
+  const known = declared.filter((port) => protocolOf(port) !== undefined)
+  const picked = wanted.map((one) => pick(name, known, one))
+  const exposed = new Set(picked)
+  if (exposed.size < wanted.length) throw twice(picked)
+  const remotes = picked.map(({ port }) => port)
   const taken = new Set<string>()
   const listen = new Map<string, number>()
   const named: NamedPort[] = []
-  const warnings = all
+  const warnings = declared
     .filter((port) => protocolOf(port) === undefined)
     .map(
       (port) =>
@@ -53,7 +54,7 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
     listen.set(key, number)
     if (named.every((one) => one.name !== target)) named.push({ name: target, port: number, protocol })
   }
-  const ports = known.map(
+  const all = known.map(
     (port): BackPort => ({
       ...(port.name && { name: port.name }),
       port: port.port,
@@ -62,25 +63,45 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
       exposed: exposed.has(port),
     }),
   )
-  for (const port of ports)
-    if (
-      !port.exposed &&
-      ports.some((other) => other.exposed && other.listen === port.listen && other.protocol === port.protocol)
-    )
+  const ports = all.filter((port) => {
+    const twin = port.exposed
+      ? undefined
+      : all.find((other) => other.exposed && other.listen === port.listen && other.protocol === port.protocol)
+    if (twin)
       warnings.push(
-        `port ${port.port} of Service ${name} leads to the same port of the pods as one that is exposed, so it comes here too`,
+        `port ${port.port} of Service ${name} leads to the same port of the pods as ${twin.port}, so it comes here too`,
       )
+    return !twin
+  })
   const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, named, warnings, sshPort }
+  return { ports, remotes, named, warnings, sshPort }
 }
 
-/** For pods that no Service leads to, and for run: what is wanted is what is listened on. */
-export function plainPorts(wanted: WantedPort[]): PortPlan {
-  const ports = wanted.map(({ port, protocol = 'TCP' }): BackPort => ({ port, protocol, listen: port, exposed: true }))
+/** For pods that no Service leads to, and for run: what is wanted is what is listened on. Names are those of `pods`. */
+export function plainPorts(wanted: WantedPort[], pods: V1Pod[] = []): PortPlan {
+  const ports = wanted.map(({ port, name, protocol = 'TCP' }): BackPort => {
+    const number = name === undefined ? port : numberOf(pods, name, protocol)
+    if (number === undefined)
+      throw clusterError('target-unfit', `the pods name no ${protocol} port ${name}`, 'give its number: LOCAL:NUMBER')
+    return { port: number, protocol, listen: number, exposed: true }
+  })
   const taken = new Set(ports.map((port) => `${port.protocol} ${port.listen}`))
-  if (taken.size < ports.length) throw twice(wanted)
+  if (taken.size < ports.length) throw twice(ports)
   const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, named: [], warnings: [], sshPort }
+  return { ports, remotes: ports.map(({ port }) => port), named: [], warnings: [], sshPort }
+}
+
+/** Ports of these Services that nobody serves while their pods are away: `7, 9 and 7/UDP of Service web`. */
+export function unservedPorts(services: V1Service[], pods: V1Pod[], plan: PortPlan): string[] {
+  const served = new Set(plan.ports.flatMap((port) => (port.exposed ? [`${port.protocol} ${port.listen}`] : [])))
+  return services.flatMap((service) => {
+    const left = planPorts(service, pods, [])
+      .ports.filter((port) => !served.has(`${port.protocol} ${port.listen}`))
+      .map(({ port, protocol }) => (protocol === 'TCP' ? `${port}` : `${port}/${protocol}`))
+    const last = left.pop()
+    if (last === undefined) return []
+    return [`${left.length > 0 ? `${left.join(', ')} and ` : ''}${last} of Service ${service.metadata!.name}`]
+  })
 }
 
 /** `originalHost` undefined: there is nobody behind, and what is not taken is refused. */
@@ -103,27 +124,33 @@ export function agentPorts(plan: PortPlan, originalHost: string | undefined, htt
 }
 
 function pick(name: string, ports: V1ServicePort[], wanted: WantedPort): V1ServicePort {
-  const same = ports.filter((port) => port.port === wanted.port)
-  const found = wanted.protocol
-    ? same.find((port) => protocolOf(port) === wanted.protocol)
-    : (same.find((port) => protocolOf(port) === 'TCP') ?? same[0])
+  const fit = ports.filter((port) => !wanted.protocol || protocolOf(port) === wanted.protocol)
+  const same =
+    wanted.name === undefined
+      ? fit.filter((port) => port.port === wanted.port)
+      : ([fit.filter((port) => port.name === wanted.name), fit.filter((port) => port.targetPort === wanted.name)].find(
+          ({ length }) => length > 0,
+        ) ?? [])
+  const found = same.find((port) => protocolOf(port) === 'TCP') ?? same[0]
   if (found) return found
+  if (wanted.implied && fit.length === 1) return fit[0]
   const list = ports.map((port) => `${port.port}/${protocolOf(port)}${port.name ? ` (${port.name})` : ''}`).join(', ')
+  const what = wanted.name ?? wanted.port
   throw clusterError(
     'target-unfit',
-    `Service ${name} has no port ${wanted.port}${wanted.protocol ? `/${wanted.protocol}` : ''}`,
+    `Service ${name} has no port ${what}${wanted.protocol ? `/${wanted.protocol}` : ''}`,
     list ? `its ports are ${list}: use --expose LOCAL:REMOTE with one of them` : 'it has no ports at all',
   )
 }
 
-function twice(wanted: WantedPort[]) {
-  const port = wanted.find((one, index) => wanted.findIndex((other) => other.port === one.port) < index) ?? wanted[0]
-  return clusterError('target-unfit', `port ${port.port} is exposed twice`, 'expose each port once')
+function twice(ports: { port: number; protocol?: string }[]) {
+  const { port } = ports.find((one, index) => ports.findIndex((other) => other.port === one.port) < index) ?? ports[0]
+  return clusterError('target-unfit', `port ${port} is exposed twice`, 'expose each port once')
 }
 
 function numberOf(pods: V1Pod[], name: string, protocol: Protocol): number | undefined {
   for (const pod of pods)
-    for (const container of pod.spec?.containers ?? [])
+    for (const container of longLivedContainers(pod))
       for (const port of container.ports ?? [])
         if (port.name === name && (port.protocol ?? 'TCP') === protocol) return port.containerPort
   return undefined

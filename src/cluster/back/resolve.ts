@@ -22,6 +22,10 @@ export interface Found {
   pods: V1Pod[]
   /** `web`, or `deployment/web`; names lease and messages. */
   target: string
+  /** All Services that lead to the workload: in scale mode they lose their pods. */
+  services: V1Service[]
+  /** A sentence where more comes here than was named. */
+  more?: string
 }
 
 export const servicePath = (namespace: string, name?: string) =>
@@ -45,8 +49,10 @@ export async function resolveTarget(
     if (!service) throw await unknownService(api, namespace, name, kind === undefined)
     const selector = fitSelector(service)
     const pods = await listPods(api, namespace, selector)
-    const workload = mode === 'scale' ? await workloadOf(api, namespace, `Service ${name}`, selector) : undefined
-    return { service, workload, pods, target: name }
+    if (mode === 'selector') return { service, workload: undefined, pods, target: name, services: [service] }
+    const workload = await workloadOf(api, namespace, `Service ${name}`, selector)
+    const services = await servicesOf(api, namespace, workload.object.spec?.template.metadata?.labels ?? {})
+    return { service, workload, pods, target: name, services }
   }
   const [labels, workload] = await labelsOf(api, namespace, kind, name)
   const services = await servicesOf(api, namespace, labels)
@@ -59,7 +65,10 @@ export async function resolveTarget(
       )
     const service = services.length === 1 ? services[0] : undefined
     const target = service?.metadata?.name ?? `${workload.kind.toLowerCase()}/${workload.object.metadata!.name}`
-    return { service, workload, pods: await listPods(api, namespace, labels), target }
+    const pods = await listPods(api, namespace, labels)
+    const more =
+      kind === 'pod' ? `${target} is scaled to 0: all its pods are replaced, not only the Pod ${name}` : undefined
+    return { service, workload, pods, target, services, more }
   }
   if (services.length !== 1) {
     const names = services.map(({ metadata }) => metadata!.name).join(', ')
@@ -73,7 +82,27 @@ export async function resolveTarget(
   }
   const [service] = services
   const pods = await listPods(api, namespace, fitSelector(service))
-  return { service, workload: undefined, pods, target: service.metadata!.name! }
+  const more = moreThanNamed(service, kind, name, labels, pods)
+  return { service, workload: undefined, pods, target: service.metadata!.name!, services, more }
+}
+
+/** A Service is changed as a whole, whichever of its pods was named. */
+function moreThanNamed(
+  { metadata }: V1Service,
+  kind: 'deployment' | 'statefulset' | 'pod',
+  name: string,
+  labels: Labels,
+  pods: V1Pod[],
+): string | undefined {
+  const whole = `all requests to Service ${metadata!.name} come here`
+  if (kind === 'pod') {
+    const count = pods.length > 1 ? `, which leads to ${pods.length} pods` : ''
+    return `${whole}${count}: a single Pod (${name}) cannot be exchanged`
+  }
+  const others = pods.filter((pod) => !covers(labels, pod.metadata?.labels ?? {})).length
+  return others > 0
+    ? `${whole}, also those that reached the ${others} pods of it which are not of ${kind}/${name}`
+    : undefined
 }
 
 /** The selector, or the error of a Service that has none. */

@@ -14,7 +14,7 @@ export async function requireListening(ports: ExposedPort[]): Promise<void> {
         if (answers.includes(true)) return
         throw Object.assign(new Error(`nothing listens on localhost:${local}`), {
           code: 'local-closed',
-          hint: 'start your program first, or use --no-check to start it later',
+          hint: 'start your program first, or use --no-check to start it later (UDP is LOCAL:REMOTE/udp)',
         })
       }),
   )

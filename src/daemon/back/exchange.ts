@@ -204,6 +204,8 @@ export class Exchange implements Holding {
           )
     const ready = begun.then((handle) => {
       this.#handle = handle
+      // Now it is known what a name, or nothing, stands for.
+      config.ports = config.ports.map((port, index) => ({ ...port, remote: handle.remotes[index] ?? port.remote }))
       this.#renewing = setInterval(() => void this.#renew(), RENEW_MS)
       return handle.shadow
     })
@@ -418,8 +420,8 @@ export class Exchange implements Holding {
   }
 }
 
-function portOf({ remote, protocol }: ExposedPort) {
-  return { port: remote, protocol }
+function portOf({ remote, protocol, name, implied }: ExposedPort) {
+  return { port: remote, protocol, name, implied }
 }
 
 function servicePort({ remote, protocol }: ExposedPort): { port: number; protocol: 'TCP' | 'UDP' } {
