@@ -20,15 +20,14 @@ test('the check of import directions sees a forbidden import', () => {
     for (const file of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json'])
       cpSync(resolve(file), join(folder, file))
     symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
-    const depcruise = resolve('node_modules/.bin/depcruise')
-    const { status, stdout } = spawnSync(depcruise, ['--no-progress', '--config', '.dependency-cruiser.cjs', 'src'], {
+    const { status, stderr } = spawnSync(process.execPath, [resolve('scripts/imports.ts')], {
       cwd: folder,
       encoding: 'utf8',
     })
-    assert.notEqual(status, 0)
-    assert.match(stdout, /wire-imports: src\/wire\/b\.ts → src\/dns\/a\.ts/)
-    assert.match(stdout, /dgram-in-one-place: src\/dns\/d\.ts → dgram/)
-    assert.match(stdout, /cli-imports: src\/cli\/c\.ts → src\/dns\/a\.ts/)
+    assert.equal(status, 1)
+    assert.match(stderr, /wire-imports: src\/wire\/b\.ts → src\/dns\/a\.ts/)
+    assert.match(stderr, /dgram-in-one-place: src\/dns\/d\.ts → dgram/)
+    assert.match(stderr, /cli-imports: src\/cli\/c\.ts → src\/dns\/a\.ts/)
   } finally {
     rmSync(folder, { recursive: true })
   }
