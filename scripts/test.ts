@@ -4,6 +4,8 @@
 import { globSync } from 'node:fs'
 import { relative } from 'node:path'
 import { run } from 'node:test'
+import { checkPrerequisites } from '../test/lab/namespaces.ts'
+import { missing } from '../test/support/programs.ts'
 import { ensureCluster } from './real-cluster.ts'
 
 const suites: Record<string, { files: string[]; concurrency: number; timeoutMs: number }> = {
@@ -50,6 +52,12 @@ for (const [name, suite] of Object.entries(suites)) {
     const cluster = await ensureCluster()
     console.log(cluster.message)
   }
+  const why = name === 'lab' ? noLab() : undefined
+  if (why) {
+    console.log(`  skipped: all of the lab: ${why}`)
+    results.push({ passed: 0, skipped: files.length, failures: [] })
+    continue
+  }
   const first = await runFiles(files, suite.concurrency, suite.timeoutMs)
   const failed = [...first].filter(([, { failures }]) => failures.length > 0).map(([file]) => file)
   // A suite that several files share is told under its own name, which is no file to run: its failures stand.
@@ -72,6 +80,16 @@ const sum = (of: (result: FileResult) => number) => results.reduce((total, resul
 const passed = sum((result) => result.passed)
 console.log(`\n${passed} passed, ${failures.length} failed, ${sum((result) => result.skipped)} skipped`)
 process.exit(failures.length > 0 || passed === 0 ? 1 : 0)
+
+/** Why this machine cannot hold the lab as its tests use it. */
+function noLab(): string | undefined {
+  try {
+    checkPrerequisites()
+    return missing('sudo') || undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
 
 async function runFiles(files: string[], concurrency: number, timeoutMs: number): Promise<Map<string, FileResult>> {
   const perFile = new Map<string, FileResult>()

@@ -9,6 +9,7 @@ import { Command } from 'commander'
 import { cidrs, oneOf } from '../../src/cli/commands/common.ts'
 import { complete } from '../../src/cli/completion/complete.ts'
 import { scripts } from '../../src/cli/completion/scripts.ts'
+import { missing } from '../support/programs.ts'
 
 function program(): Command {
   const kt = new Command('kt').option('--profile <name>')
@@ -68,8 +69,6 @@ const bin = mkdtempSync(join(tmpdir(), 'kt-completion-'))
 after(() => rmSync(bin, { recursive: true }))
 symlinkSync(resolve('bin/kt'), join(bin, 'kt'))
 const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}`, HOME: bin, KUBECONFIG: join(bin, 'none') }
-const missing = (shell: string) =>
-  spawnSync(shell, ['-c', 'true']).error ? `${shell} is not installed` : (false as const)
 
 test('kt __complete says nothing of errors', () => {
   const { status, stdout, stderr } = spawnSync('kt', ['__complete', '--', 'up', '-n', ''], { encoding: 'utf8', env })

@@ -1,6 +1,6 @@
 // What kt shows of itself on a real cluster, as an ordinary user of a laptop: flows, names, counters, packets.
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { DnsLogEntry, DnsTrace, FlowReport, Flows } from '../../src/control/views.ts'
 import { type Machine, realCluster, realMachine } from '../support/machine.ts'
+import { missing } from '../support/programs.ts'
 
 const cluster = realCluster()
 const skip = 'missing' in cluster ? cluster.missing : false
@@ -95,7 +96,7 @@ describe('the views, connected', { skip }, () => {
   })
 
   test('packets of one service are captured, with names, and with the programs that lived for a moment', {
-    skip: spawnSync('tshark', ['--version']).status !== 0 && 'tshark is not installed',
+    skip: missing('tshark'),
   }, async () => {
     const file = join(folder, 'web.pcapng')
     const said = await bash(

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodeSshKeyPair, generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
+import { missing } from '../support/programs.ts'
 
 // RFC 8032 7.1, test 1.
 const seed = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex')
@@ -26,9 +27,8 @@ test('the private file holds seed and public key, padded to the block', () => {
   assert.ok(privateKey.split('\n').every((line) => line.length <= 70))
 })
 
-const haveKeygen = spawnSync('ssh-keygen', ['-?']).error === undefined
 test('ssh-keygen reads every generated key and derives the same public one', {
-  skip: !haveKeygen && 'no ssh-keygen',
+  skip: missing('ssh-keygen'),
 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'kt-key-'))
   try {

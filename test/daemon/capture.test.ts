@@ -1,7 +1,7 @@
 // A capture from the device to the file, read back by tshark: what is captured are the frames of two stacks that talk to
 // each other, so they are what the kernel would send and get.
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,9 +20,10 @@ import { withTap } from '../../src/tun/tap.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { VNET_HDR_LEN } from '../../src/wire/vnet.ts'
 import { seeded } from '../stack/line.ts'
+import { missing } from '../support/programs.ts'
 import { until } from '../support/until.ts'
 
-const skip = spawnSync('tshark', ['--version']).status !== 0 && 'tshark is not installed'
+const skip = missing('tshark')
 let folder: string
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'kt-capture-'))

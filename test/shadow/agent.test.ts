@@ -229,7 +229,7 @@ describe('ping', { skip: pingSkip }, () => {
     execFileSync(compiler!, ['-O2', '-Wall', '-Wextra', '-Werror', '-o', helper, join(root, 'shadow/kt-ping.c')])
     // In a namespace of its own, where the sysctl may be set as a pod has it; only the ssh connection has to get in there.
     const script = `
-      ip link set lo up && sysctl -qw net.ipv4.ping_group_range="0 2147483647" &&
+      ip link set lo up && echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range &&
       exec ${process.execPath} ${join(import.meta.dirname, 'ping-inside.ts')} ${bundle}`
     const output = execFileSync('unshare', ['-n', 'sh', '-c', script], {
       env: {

@@ -1,5 +1,6 @@
 // Our TCP against the kernel's: a TUN in a network namespace, servers on the stack, ordinary sockets as clients.
 import { describe, test } from 'node:test'
+import { missing } from '../support/programs.ts'
 import { cannotRun, inNamespace } from '../tun/namespace.ts'
 
 const why = cannotRun()
@@ -19,7 +20,7 @@ describe('against the kernel of this machine', { skip: why, concurrency: false }
     ['speed', 'bulk in both directions'],
   ]
   for (const [scenario, name] of scenarios) {
-    test(name, async (t) => {
+    test(name, { skip: scenario === 'ping' && missing('ping') }, async (t) => {
       const output = await inNamespace('../stack/kernel-scenarios.ts', scenario)
       for (const line of output.trim().split('\n')) if (line) t.diagnostic(line)
     })

@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { ParsedKey } from 'ssh2'
 import { encodeSshKeyPair, generateSshKeyPair, type SshKeyPair } from '../../src/cluster/ssh-key.ts'
+import { missing } from '../support/programs.ts'
 
 const { utils } = createRequire(import.meta.url)('ssh2') as typeof import('ssh2')
 
@@ -40,7 +41,7 @@ describe('key pairs', () => {
 
   it('may begin with a zero byte', () => check(zeroKey()))
 
-  it('are read by OpenSSH', { skip: existsSync('/usr/bin/ssh-keygen') ? undefined : 'no ssh-keygen' }, () => {
+  it('are read by OpenSSH', { skip: missing('ssh-keygen') }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'kt-keys-'))
     for (const pair of [generateSshKeyPair('a comment'), zeroKey()]) {
       writeFileSync(join(folder, 'key'), pair.privateKey, { mode: 0o600 })
