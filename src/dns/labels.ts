@@ -13,6 +13,9 @@ const MOST = 4096
 // Routing domains for systemd-resolved: beyond this the host's schema refuses the list (4096 with the zones).
 const MOST_NAMESPACES = 2000
 
+// With so many, systemd-resolved has no room for all, and it matters which are used.
+const CROWDED = 200
+
 interface Known {
   /** Undefined when the cluster was asked and did not say. */
   exists: boolean | undefined
@@ -22,6 +25,8 @@ interface Known {
 export class Labels {
   readonly #clock: Clock
   readonly #fixed: Set<string>
+  /** Of the fixed ones, those that programs have named. */
+  readonly #used = new Set<string>()
   readonly #known = new Map<string, Known>()
   readonly #changed: () => void
 
@@ -60,17 +65,25 @@ export class Labels {
     const learned: string[] = []
     for (const [key, { exists }] of this.#known)
       if (exists && key.startsWith('namespace ')) learned.push(key.slice('namespace '.length))
-    return [...learned.sort(), ...[...this.#fixed].sort()].slice(0, MOST_NAMESPACES)
+    const named = [...learned, ...this.#used].sort()
+    const others = [...this.#fixed].filter((label) => !this.#used.has(label)).sort()
+    return [...named, ...others].slice(0, MOST_NAMESPACES)
   }
 
   #set(kind: LabelKind, label: string, exists: boolean | undefined, ms: number): void {
-    if (kind === 'namespace' && this.#fixed.has(label)) return
+    if (kind === 'namespace' && this.#fixed.has(label)) return this.#use(label, exists)
     const key = `${kind} ${label}`
     const before = this.#known.get(key)?.exists ?? false
     this.#known.delete(key)
     this.#known.set(key, { exists, until: this.#clock.now() + ms })
     if (this.#known.size > MOST) this.#makeRoom()
     if (kind === 'namespace' && before !== (exists ?? false)) this.#changed()
+  }
+
+  #use(label: string, exists: boolean | undefined): void {
+    if (!exists || this.#used.has(label)) return
+    this.#used.add(label)
+    if (this.#fixed.size > CROWDED) this.#changed()
   }
 
   // What does not exist goes first: it is what a flood of made-up names consists of.

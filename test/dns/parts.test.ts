@@ -26,6 +26,19 @@ function find(cache: DnsCache, key: CacheKey, host: string, now = 0) {
   return cache.get(key, now)
 }
 
+test('of many namespaces those that programs name come first, and whoever tells systemd-resolved hears of it', () => {
+  let told = 0
+  const many = Array.from({ length: 300 }, (_, i) => `ns${String(i).padStart(3, '0')}`)
+  const labels = new Labels(new VirtualClock(), many, () => told++)
+  labels.learn('namespace', 'ns299', true)
+  labels.learn('namespace', 'ns299', true)
+  labels.learn('namespace', 'ns298', false)
+  assert.deepEqual([labels.namespaces()[0], labels.namespaces().length, told], ['ns299', 300, 1])
+  const few = new Labels(new VirtualClock(), ['other', 'shop'], () => told++)
+  few.learn('namespace', 'shop', true)
+  assert.deepEqual([few.namespaces(), told], [['shop', 'other'], 1], 'where there is room for all nothing is told')
+})
+
 test('the cache keeps its bounds in entries and octets, and what is used stays longest', () => {
   const key = new CacheKey(7)
   const cache = new DnsCache(100, 1 << 20)

@@ -158,11 +158,18 @@ test('too many domains: as many as it takes, the first ones', async () => {
   const tooLong: [string, string] = ['System.Error.E2BIG', 'Argument list too long']
   const domains = Array.from({ length: 400 }, (_, i) => `ns${i}`)
   await withFakeBus(
-    (member, count) => (member === 'SetLinkDomains' && count < 3 ? tooLong : undefined),
+    (member, count) => (member === 'SetLinkDomains' && count < 4 ? tooLong : undefined),
     async (address, calls) => {
       const taken = await systemResolved(address).setLink(7, { ...link, domains })
       assert.deepEqual(taken, { ...link, domains: domains.slice(0, 225) })
-      assert.equal(calls.filter((name) => name === 'SetLinkDomains').length, 3)
+      assert.equal(calls.filter((name) => name === 'SetLinkDomains').length, 4)
+    },
+  )
+  await withFakeBus(
+    (member, count) => (member === 'SetLinkDomains' && count < 2 ? tooLong : undefined),
+    async (address) => {
+      const taken = await systemResolved(address).setLink(7, { ...link, domains })
+      assert.equal(taken.domains.length, 400, 'refused once since the old ones counted, and taken then')
     },
   )
   await withFakeBus(

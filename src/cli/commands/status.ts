@@ -90,7 +90,7 @@ function statusLines(s: Status): string[] {
     [
       'dropped',
       s.foreignPackets
-        ? `${s.foreignPackets} packets of other machines, which do not reach the cluster through this one`
+        ? `${s.foreignPackets} packets of other machines since \`kt up\`: they do not reach the cluster through this one`
         : undefined,
     ],
     ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],

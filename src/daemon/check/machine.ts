@@ -141,7 +141,7 @@ function judgeForwarding(forwards: boolean, status: Status | undefined): CheckLi
     return line(
       name,
       'warning',
-      `${foreign} packets from addresses that are not kt's own were dropped: only this machine's programs reach the cluster`,
+      `${foreign} packets from addresses that are not kt's own were dropped since \`kt up\`: only this machine's programs reach the cluster`,
       'a container or machine behind this one needs masquerading (Docker does it); a program must not bind to another address',
     )
   if (!forwards) return line(name, 'ok', 'this machine passes nothing on for others')

@@ -104,10 +104,12 @@ const FINAL = /\.(AccessDenied|InteractiveAuthorizationRequired|LinkBusy|NoReply
 
 /**
  * Sets as many domains as it takes, the first ones first: its limit differs between versions (256 in 252), and a list that
- * is refused leaves the link without any. Returns what it took.
+ * is refused leaves the link without any. It counts the domains before the change as well, so a list that is refused may be
+ * taken the second time. Returns what it took.
  */
 async function setDomains(bus: Bus, ifindex: number, link: ResolvedLink): Promise<ResolvedLink> {
-  for (let most = link.domains.length; ; most = Math.floor((most * 3) / 4)) {
+  let tries = 0
+  for (let most = link.domains.length; ; most = ++tries === 1 ? most : Math.floor((most * 3) / 4)) {
     const taken = { ...link, domains: link.domains.slice(0, most) }
     try {
       await manager(bus, 'SetLinkDomains', 'ia(sb)', [ifindex, domains(taken)])
