@@ -71,7 +71,10 @@ export class Labels {
   }
 
   #set(kind: LabelKind, label: string, exists: boolean | undefined, ms: number): void {
-    if (kind === 'namespace' && this.#fixed.has(label)) return this.#use(label, exists)
+    if (kind === 'namespace' && this.#fixed.has(label)) {
+      this.#use(label, exists)
+      return
+    }
     const key = `${kind} ${label}`
     const before = this.#known.get(key)?.exists ?? false
     this.#known.delete(key)
