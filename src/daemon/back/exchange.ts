@@ -8,6 +8,7 @@ import { parseTarget } from '../../cluster/target.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
 import type { IncomingDatagrams, IncomingStream, Tunnel, TunnelListener } from '../../tunnel/port.ts'
+import { Deadline } from '../deadline.ts'
 import { Link } from '../link.ts'
 import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { requireListening } from './check-local.ts'
@@ -16,6 +17,7 @@ import { linger } from './linger.ts'
 import { LocalTarget } from './local.ts'
 import { meshWords } from './mesh.ts'
 import { Complaints } from './once.ts'
+import { Reach } from './reach.ts'
 
 // docs/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
 const RENEW_MS = 5_000
@@ -23,6 +25,9 @@ const LISTEN_AGAIN_MS = 1_000
 // An API server out of reach when everything is to be put back is asked again for so long.
 // Until then the shadow passes requests on to the original, so nobody suffers when it is left to `kt recover`.
 const RESTORE_PATIENCE_MS = 8_000
+// What is said to the shadow in the end may not arrive.
+const GOODBYE_MS = 2_000
+const WORKER_MS = 500
 
 export class Exchange implements Holding {
   readonly #config: BackConfig
@@ -97,26 +102,45 @@ export class Exchange implements Holding {
     const notes: string[] = []
     this.#setState('ending')
     this.#closing.abort()
+    const reach = this.#watchReach()
     // What is half begun is undone by `begin` itself; what has just been finished is put back below.
-    await this.#beginning.catch(() => {})
-    // A switch that is under way must not come after its undoing.
-    await this.#switching?.catch(() => {})
-    await this.#aside
+    const begun = Promise.allSettled([this.#beginning])
+      // A switch that is under way must not come after its undoing.
+      .then(() => Promise.allSettled([this.#switching]))
+      .then(() => this.#aside)
+    const settled = await reach.wait(begun).then(
+      () => true,
+      () => false,
+    )
     const handle = this.#handle
+    if (!settled && !handle)
+      notes.push('the API server does not answer, so what was half begun is still there; `kt clean` removes it later')
     // The Service may stay meshed for others, so it is not that which ends what comes here.
-    if (handle?.mesh?.mode === 'auto') await Promise.all(this.#listeners.map((one) => one.close()))
-    if (handle && !this.#lost) await this.#restore(handle, notes)
+    if (handle?.mesh?.mode === 'auto')
+      await reach.wait(Promise.all(this.#listeners.map((one) => one.close()))).catch(() => {})
+    if (handle && !this.#lost) await this.#restore(handle, notes, reach)
     if (this.#switching && notes.length === 0) {
       const left = await linger(() => this.#open(), this.#hurry.signal)
       if (left > 0) this.#steps.note('ending', `${left} connections that were still open are reset`)
     }
     clearInterval(this.#renewing)
     for (const target of this.#targets.values()) target.close()
-    await this.#link?.close().catch(() => {})
+    const goodbye = new Deadline(GOODBYE_MS)
+    await goodbye.wait(this.#link?.close() ?? Promise.resolve(), 'late').catch(() => {})
     // What could not be put back still needs its shadow: `kt recover` finds it by its lease.
-    if (handle && notes.length === 0) await this.#remove(handle, notes)
-    await this.#cluster.close()
+    if (handle && notes.length === 0) await this.#remove(handle, notes, reach)
+    reach.stop()
+    await this.#cluster.close(goodbye.left + WORKER_MS)
     return notes
+  }
+
+  #watchReach(): Reach {
+    const after = (ms: number, call: () => void) => {
+      const timer = setTimeout(call, ms)
+      return () => clearTimeout(timer)
+    }
+    const ask = () => this.#cluster.identify()
+    return new Reach({ ask, now: () => performance.now(), after }, RESTORE_PATIENCE_MS)
   }
 
   hurry(): void {
@@ -345,12 +369,12 @@ export class Exchange implements Holding {
     }
   }
 
-  async #restore(handle: BackHandle, notes: string[]): Promise<void> {
+  async #restore(handle: BackHandle, notes: string[], reach: Reach): Promise<void> {
     const began = performance.now()
     for (;;) {
       try {
-        const { restored, kept } = await this.#cluster.restoreExchange(handle, (_, detail) =>
-          this.#steps.running('service', detail),
+        const { restored, kept } = await reach.wait(
+          this.#cluster.restoreExchange(handle, (_, detail) => this.#steps.running('service', detail)),
         )
         for (const one of kept) this.#steps.note('service', one)
         this.#steps.done(
@@ -362,7 +386,7 @@ export class Exchange implements Holding {
       } catch (error) {
         const { code, message } = error as { code?: string; message: string }
         this.#deps.log(`restore: ${message}`)
-        const late = performance.now() - began > RESTORE_PATIENCE_MS || this.#hurry.signal.aborted
+        const late = reach.lost || this.#hurry.signal.aborted
         if (code !== 'unreachable' || late) {
           const again = this.#config.kind === 'run' ? 'kt clean' : `kt recover ${this.#name}`
           notes.push(
@@ -375,10 +399,10 @@ export class Exchange implements Holding {
     }
   }
 
-  async #remove(handle: BackHandle, notes: string[]): Promise<void> {
+  async #remove(handle: BackHandle, notes: string[], reach: Reach): Promise<void> {
     const began = performance.now()
     try {
-      await this.#cluster.removeExchange(handle)
+      await reach.wait(this.#cluster.removeExchange(handle))
       const what = handle.mesh?.mode === 'auto' ? 'left' : `${handle.shadow.job} removed`
       this.#steps.done('shadow', what, performance.now() - began)
     } catch (error) {

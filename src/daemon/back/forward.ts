@@ -2,6 +2,7 @@
 import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
 import type { ForwardConfig } from '../../control/holder.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
+import { Deadline } from '../deadline.ts'
 import { Link } from '../link.ts'
 import { ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { ForwardedPort } from './forwarded-port.ts'
@@ -9,6 +10,9 @@ import { type HolderDeps, type Holding, Steps } from './holding.ts'
 import { Complaints } from './once.ts'
 
 const PROLONG_EVERY_MS = 5 * 60_000
+// For all of leaving, whatever does not answer; then for the process that speaks to the API server.
+const LEAVE_MS = 6_000
+const WORKER_MS = 500
 
 export class Forward implements Holding {
   readonly #config: ForwardConfig
@@ -62,15 +66,16 @@ export class Forward implements Holding {
     this.#closing.abort()
     clearInterval(this.#prolong)
     for (const port of this.#ports) port.close()
-    await this.#link?.close().catch(() => {})
+    const deadline = new Deadline(LEAVE_MS)
+    await deadline.wait(this.#link?.close() ?? Promise.resolve(), 'late').catch(() => {})
     const shadow = this.#link?.shadow ?? this.#shadow
     if (shadow)
-      await this.#cluster
-        .removeShadow(shadow)
+      await deadline
+        .wait(this.#cluster.removeShadow(shadow), 'the API server does not answer')
         .catch((error: Error) =>
           notes.push(`the shadow ${shadow.job} could not be removed (it ends by itself): ${error.message}`),
         )
-    await this.#cluster.close()
+    await this.#cluster.close(deadline.left + WORKER_MS)
     return notes
   }
 
