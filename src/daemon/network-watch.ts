@@ -17,9 +17,10 @@ type Interfaces = ReturnType<typeof networkInterfaces>
 const EVERY_MS = 5_000
 const NO_ADDRESS = '00000000000000000000000000000000'
 
-/** `mode`: how programs come to kt, which tells whose resolvers are where. */
+/** `mode`: how programs come to kt, which tells whose resolvers are where; `own` are kt's. */
 export function seeNetwork(
   mode: 'resolved' | 'resolvconf' | 'none',
+  own: readonly string[],
   read: Read = readOrEmpty,
   interfaces: Interfaces = networkInterfaces(),
 ): NetworkSeen {
@@ -36,16 +37,16 @@ export function seeNetwork(
     // Those of IPv6 are changed every day (RFC 8981), so the router stands for the network there.
     return `${text} ${addresses.map(({ cidr }) => cidr).sort()}`
   })
-  return { place: [...new Set(places)].sort().join('; '), upstreams: upstreams(mode, read) }
+  return { place: [...new Set(places)].sort().join('; '), upstreams: upstreams(mode, own, read) }
 }
 
-function upstreams(mode: 'resolved' | 'resolvconf' | 'none', read: Read): string[] | undefined {
+function upstreams(mode: 'resolved' | 'resolvconf' | 'none', own: readonly string[], read: Read): string[] | undefined {
   if (mode === 'resolvconf') return undefined
   const text = read(mode === 'resolved' ? '/run/systemd/resolve/resolv.conf' : '/etc/resolv.conf')
   // Without an answer the ones before stay: the file may be in the middle of being written.
   const { nameservers } = parseResolvConf(text)
-  const found = nameservers.filter((server) => !stubs.includes(server))
-  return found.length > 0 ? found : undefined
+  const found = nameservers.filter((server) => !stubs.includes(server) && !own.includes(server))
+  return found.length > 0 ? [...new Set(found)] : undefined
 }
 
 const rows = (text: string): string[][] =>

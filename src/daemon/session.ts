@@ -361,7 +361,7 @@ export class Session {
   #watchNetwork(mode: AppliedState['dnsMode']): void {
     this.#network?.close()
     this.#network = new NetworkWatch({
-      see: () => seeNetwork(mode),
+      see: () => seeNetwork(mode, this.#desired?.dns.servers ?? []),
       after: (ms, call) => {
         const timer = setTimeout(call, ms)
         return () => clearTimeout(timer)

@@ -30,20 +30,22 @@ const interfaces = (cidr: string) =>
   }) as unknown as ReturnType<typeof networkInterfaces>
 
 test('a network is known by its gateways and this machine’s address towards them, and kt’s own routes are none', () => {
-  assert.deepEqual(seeNetwork('resolvconf', files(), interfaces('192.0.2.5/24')), {
+  assert.deepEqual(seeNetwork('resolvconf', [], files(), interfaces('192.0.2.5/24')), {
     place: 'eth0 010200C0 192.0.2.5/24; eth0 fe800000000000000000000000000001 192.0.2.5/24',
     upstreams: undefined,
   })
   assert.deepEqual(
-    seeNetwork('resolvconf', () => '', {}),
+    seeNetwork('resolvconf', [], () => '', {}),
     { place: '', upstreams: undefined },
   )
 })
 
 test('the resolvers are read where they are not kt’s own', () => {
-  const see = (mode: 'resolved' | 'none', read = files()) => seeNetwork(mode, read, {}).upstreams
+  const see = (mode: 'resolved' | 'none', read = files()) => seeNetwork(mode, ['198.18.53.2'], read, {}).upstreams
   assert.deepEqual([see('resolved'), see('none')], [['192.0.2.54'], ['192.0.2.53']])
   assert.equal(see('resolved', files({ '/run/systemd/resolve/resolv.conf': '' })), undefined)
+  const several = ['198.18.53.2', '192.0.2.54', '192.0.2.54'].map((server) => `nameserver ${server}\n`).join('')
+  assert.deepEqual(see('resolved', files({ '/run/systemd/resolve/resolv.conf': several })), ['192.0.2.54'])
   assert.equal(see('none', files({ '/etc/resolv.conf': 'nameserver 127.0.0.53\n' })), undefined)
 })
 
