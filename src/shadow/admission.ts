@@ -19,6 +19,11 @@ export class Admission {
     this.#mostPerAddress = mostPerAddress
   }
 
+  /** Connections now. */
+  get size(): number {
+    return this.#size
+  }
+
   /** Undefined when there is no room for a connection from `address`; else to be called when it is over. */
   admit(address: IpAddress): (() => void) | undefined {
     const key = address.toString()

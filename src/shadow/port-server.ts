@@ -5,6 +5,7 @@ import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { Admission } from './admission.ts'
 import type { Claim, Claims } from './claims.ts'
 import { dialClaimant } from './duplex.ts'
+import { collectGarbage, FloodWatch } from './give-back.ts'
 import { HeadMemory } from './http/head-memory.ts'
 import { matches, type Route } from './http/route.ts'
 import { serveHttp } from './http/serve.ts'
@@ -17,8 +18,8 @@ import { UdpPort } from './udp-port.ts'
 const SWEEP_MS = 30_000
 /** For the head of a request of HTTP/1, from its first byte; a browser on a bad line takes less. */
 const HEAD_MS = 10_000
-/** 512 of the longest heads at a time. */
-const HEAD_MEMORY = 32 * 1024 * 1024
+/** 128 of the longest heads at a time, or 8,192 of usual ones. */
+const HEAD_MEMORY = 8 * 1024 * 1024
 
 export interface PortServerOptions {
   claims: Claims
@@ -49,11 +50,13 @@ export async function servePorts({
   // One listener a connection.
   setMaxListeners(0, ending.signal)
   const heads = new HeadMemory(HEAD_MEMORY)
+  const floods = new FloodWatch(collectGarbage)
   let told = 0
   const sweeper = setInterval(() => {
     for (const port of udp) port.sweep()
     if (admission.refused > told) log(`too many connections: ${admission.refused - told} were refused`)
     told = admission.refused
+    floods.check(admission.size)
   }, SWEEP_MS)
   sweeper.unref()
   const close = () => {
@@ -67,7 +70,7 @@ export async function servePorts({
       else
         servers.push(
           await listenTcp(port.port, (socket) =>
-            admit(socket, port, { claims, relays, passing, admission, heads, ending: ending.signal, now }),
+            admit(socket, port, { claims, relays, passing, admission, floods, heads, ending: ending.signal, now }),
           ),
         )
     } catch (error) {
@@ -87,6 +90,7 @@ interface Ways {
   relays: RelaySet
   passing: Passing
   admission: Admission
+  floods: FloodWatch
   heads: HeadMemory
   ending: AbortSignal
   now: () => number
@@ -100,6 +104,7 @@ function admit(socket: Socket, port: AgentPort, ways: Ways): void {
     socket.resetAndDestroy()
     return
   }
+  ways.floods.opened(ways.admission.size)
   inCourseOf(
     `the connection of ${formatEndpoint(origin)}`,
     () => socket.resetAndDestroy(),

@@ -6,6 +6,7 @@ import { describe, it, test } from 'node:test'
 import { promisify } from 'node:util'
 import { Admission, MAX_CONNECTIONS, MAX_PER_ADDRESS } from '../../src/shadow/admission.ts'
 import { Claims } from '../../src/shadow/claims.ts'
+import { collectGarbage, FloodWatch } from '../../src/shadow/give-back.ts'
 import { servePorts } from '../../src/shadow/port-server.ts'
 import { RelaySet } from '../../src/shadow/relay.ts'
 import { IpAddress } from '../../src/wire/address.ts'
@@ -61,6 +62,22 @@ describe('connections to the agent', () => {
       served.close()
       held.close()
     })
+})
+
+test('memory is given back once when a flood of connections is over, and not for a few', () => {
+  let collected = 0
+  const watch = new FloodWatch(() => collected++)
+  const checks = (opened: number, now: number) => {
+    watch.opened(opened)
+    watch.check(now)
+    return collected
+  }
+  assert.equal(checks(200, 0), 0)
+  assert.equal(checks(3000, 2000), 0)
+  assert.equal(checks(0, 300), 1)
+  assert.equal(checks(0, 0), 1)
+  assert.equal(checks(400, 10), 2)
+  collectGarbage()
 })
 
 test('an exception that nobody handles cuts the connection in whose course it is thrown, and no other', async () => {
