@@ -74,7 +74,7 @@ test('memory is given back once when a flood of connections is over, and not for
   }
   assert.equal(checks(200, 0), 0)
   assert.equal(checks(3000, 2000), 0)
-  assert.equal(checks(0, 300), 1)
+  assert.equal(checks(0, 100), 1)
   assert.equal(checks(0, 0), 1)
   assert.equal(checks(400, 10), 2)
   collectGarbage()
