@@ -19,8 +19,8 @@ const HURRY_MS = 10_000
 const TASK_MS = 10 * 60_000
 
 export interface HoldWords {
-  /** Said after the holder's own line: how it ends. */
-  ending: string
+  /** Said after the holder's own line: how it ends. `target` is the name by which it is held. */
+  ending: (target: string | undefined) => string
   /** Goes on when this command has ended. */
   background?: boolean
 }
@@ -73,7 +73,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
         break
       case 'ready':
         ready = true
-        process.stderr.write(`${bold(process.stderr, `${line.message} ${words.ending}`)}\n`)
+        process.stderr.write(`${bold(process.stderr, withEnding(line.message, words.ending(line.target)))}\n`)
         if (words.background && interrupted === 0) inBackground.resolve()
     }
   })
@@ -91,12 +91,18 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
     throw new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
 }
 
+/** What is said in several lines may end with a command, which is to stand alone. */
+export function withEnding(message: string, ending: string): string {
+  return `${message}${message.includes('\n') ? '\n' : ' '}${ending}`
+}
+
 /** A task of the holder's: resolves to the line with its result. Rejects with CliError. */
 export async function runTask(config: TaskConfig, caller: Caller): Promise<HolderLine> {
   const holder = start({ ...config, connected: await connectedHere(caller) }, caller)
   let result: HolderLine | undefined
   holder.onLine((line) => {
     if (line.type === 'progress') printProgress(line)
+    else if (line.type === 'notice') process.stderr.write(`${asTyped(line.message)}\n`)
     else result = line
   })
   const limit = setTimeout(() => holder.child.kill('SIGKILL'), TASK_MS)

@@ -21,6 +21,7 @@ import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
 import { heedConfiguration } from './config/apply.ts'
+import { type Chosen, withChosen } from './follow-up.ts'
 import { hintFor } from './other-tools.ts'
 import { CliError, EXIT, printError } from './output.ts'
 import { guardStream } from './terminal.ts'
@@ -60,6 +61,10 @@ addConfigCommands(program)
 addCompletionCommands(program)
 addHelpCommand(program)
 heedConfiguration(program)
+let chosen: Chosen = {}
+program.hook('preAction', (_, command) => {
+  chosen = command.optsWithGlobals<Chosen>()
+})
 for (const command of program.commands) inherit(command)
 
 /** commander's words in our form: `option '--dns <mode>' argument 'x' is invalid: expected one of auto, none`. */
@@ -97,11 +102,11 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? EXIT.done : EXIT.usage
   }
   if (error instanceof CliError) {
-    printError(error.message, error.hint)
+    printError(error.message, withChosen(error.hint, chosen))
     return error.exitCode
   }
   if (error instanceof ControlFailure) {
-    printError(error.message, error.hint)
+    printError(error.message, withChosen(error.hint, chosen))
     return error.code === 'usage' ? EXIT.usage : EXIT.failed
   }
   if (process.env['KT_LOG'] === 'debug') console.error(error)

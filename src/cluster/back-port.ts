@@ -54,6 +54,8 @@ export interface RunRequest {
 /** One port of the Service (of the pods, where no Service is involved), and where the agent listens for it. */
 export interface BackPort {
   name?: string
+  /** As the Service says it: `http`, `kubernetes.io/h2c`. */
+  appProtocol?: string
   port: number
   protocol: Protocol
   /** Port inside the shadow's pod: claim this one (Tunnel.listen). */

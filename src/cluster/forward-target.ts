@@ -111,7 +111,7 @@ async function toEndpoint({ api, namespace, name, request }: Context, service: V
       .map(({ addresses, targetRef }) => ({ address: addresses[0], port, pod: targetRef?.name ?? addresses[0] }))
   })
   const chosen = candidates.find(({ pod }) => pod === request.preferPod) ?? candidates[0]
-  if (!chosen) throw clusterError('not-ready', `${name} has no ready pod`)
+  if (!chosen) throw clusterError('not-ready', `${name} has no ready pod`, podsHint(namespace))
   return { name, namespace, ...chosen }
 }
 
@@ -122,7 +122,11 @@ async function toWorkload(context: Context, selector: V1LabelSelector): Promise<
   const ready = items.filter(isReady)
   const pod = ready.find((each) => each.metadata!.name === request.preferPod) ?? ready[0]
   if (!pod)
-    throw clusterError('not-ready', `${name} has no ready pod (${items.length === 0 ? 'no pod at all' : items.length})`)
+    throw clusterError(
+      'not-ready',
+      items.length === 0 ? `${name} has no pod` : `none of the ${items.length} pods of ${name} is ready`,
+      podsHint(namespace),
+    )
   return toPod(context, pod)
 }
 
@@ -138,8 +142,13 @@ function toPod({ namespace, name, request }: Context, pod: V1Pod): ForwardTarget
       named ? `its ports are ${named}` : 'it names no ports; give a number',
     )
   }
-  if (!isReady(pod) || !pod.status?.podIP) throw clusterError('not-ready', `pod ${pod.metadata!.name} is not ready`)
+  if (!isReady(pod) || !pod.status?.podIP)
+    throw clusterError('not-ready', `pod ${pod.metadata!.name} is not ready`, podsHint(namespace))
   return { name, namespace, address: pod.status.podIP, port, pod: pod.metadata!.name! }
+}
+
+function podsHint(namespace: string): string {
+  return `\`kubectl -n ${namespace} get pods\` shows why`
 }
 
 function isReady(pod: V1Pod): boolean {

@@ -26,6 +26,8 @@ export type Trial = 'accepted' | 'unknown' | { code: string; message: string; hi
 export interface NamespaceFacts {
   /** Undefined where it may not be read. */
   exists: boolean | undefined
+  /** It is being deleted: nothing new can be made in it. */
+  terminating: boolean
   /** Label pod-security.kubernetes.io/enforce; undefined where there is none or it may not be read. */
   podSecurity: string | undefined
   /** Undefined where they may not be listed. */
@@ -88,6 +90,10 @@ export class Inspection {
     const items = quotas.status === 200 ? (quotas.body as unknown as { items: V1ResourceQuota[] }).items : undefined
     return {
       exists: own.status === 200 ? true : own.status === 404 ? false : undefined,
+      terminating:
+        own.status === 200 &&
+        ((own.body as V1Namespace).status?.phase === 'Terminating' ||
+          (own.body as V1Namespace).metadata?.deletionTimestamp !== undefined),
       podSecurity: labels?.['pod-security.kubernetes.io/enforce'],
       quotas: items?.map(({ metadata, status }) => ({
         name: metadata?.name ?? '',

@@ -104,8 +104,8 @@ export type HolderCommand = { op: 'end' }
 
 export type HolderLine =
   | ({ type: 'progress' } & Progress)
-  /** It holds; `message` says what. */
-  | { type: 'ready'; message: string }
+  /** It holds; `message` says what, `target` under which name. */
+  | { type: 'ready'; message: string; target?: string }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
   /** It has ended, with why; everything is put back. */

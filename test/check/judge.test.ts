@@ -66,7 +66,7 @@ const route = (destination: string, device: string) => ({
 })
 
 const server: ServerFacts = { version: 'v1.34.4', minor: 34, roundTripMs: 12.3, skewMs: 400 }
-const namespace: NamespaceFacts = { exists: true, podSecurity: undefined, quotas: [] }
+const namespace: NamespaceFacts = { exists: true, terminating: false, podSecurity: undefined, quotas: [] }
 const trials: Trials = { job: 'accepted', secret: 'accepted', pod: 'accepted' }
 const refused = (message: string): Trial => ({ ...clusterError('admission', message), message })
 const full = {
@@ -170,6 +170,20 @@ const cases: Record<string, CheckLine[]> = {
   namespace: [judgeNamespace('shop', namespace, trials)],
   'a namespace that may not be read': [judgeNamespace('shop', { ...namespace, exists: undefined }, trials)],
   'no such namespace': [judgeNamespace('nope', { ...namespace, exists: false }, trials)],
+  'a namespace that is being deleted': [judgeNamespace('shop', { ...namespace, terminating: true }, trials)],
+  'a namespace that is being deleted, told by a dry run': [
+    judgeNamespace(
+      'shop',
+      { ...namespace, exists: undefined },
+      {
+        ...trials,
+        job: {
+          ...clusterError('admission', ''),
+          message: 'unable to create new content in namespace shop because it is being terminated',
+        },
+      },
+    ),
+  ],
   'no such namespace, told by a dry run': [
     judgeNamespace(
       'nope',

@@ -235,6 +235,19 @@ test('a living client whose clock is an hour off is left alone by recover and cl
   }
 })
 
+test('recover and clean say before they wait what they wait for', async () => {
+  const cluster = clusterWithWeb()
+  await heldExchange(cluster)
+  const said: string[] = []
+  // The first pause is the watching itself.
+  const waiting = context(cluster.client(), () => assert.ok(said.length > 0, 'said before'))
+  const progress = (step: string, detail: string) => void (step === 'watch' && said.push(detail))
+  await findLeftovers(waiting, progress)
+  assert.deepEqual(said.splice(0), ['watching for 12 s whether anybody renews one lease'])
+  await recover(waiting, 'web', { force: false, holder: 'bob@desk/2' }, progress)
+  assert.deepEqual(said, ['watching for 12 s whether ann@laptop renews the lease: only then somebody holds it'])
+})
+
 test('clean leaves alone what came alive between looking and doing', async () => {
   const cluster = clusterWithWeb()
   const [here, handle] = await heldExchange(cluster)

@@ -1,6 +1,7 @@
 // What `kt mesh` prints once it holds.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { withEnding } from '../../src/cli/holder.ts'
 import { meshWords } from '../../src/daemon/back/mesh.ts'
 
 const port = { port: 8080, protocol: 'TCP' as const, listen: 80, exposed: true }
@@ -21,6 +22,29 @@ it('auto: how a request is made that comes here', () => {
     meshWords({ ...handle, mesh: { ...handle.mesh, value: 'ann-', prefix: true } }, ''),
     /"kt-version: ann-…".*\n.*curl -H 'kt-version: ann-1'/,
   )
+})
+
+it('auto: the curl command stands alone on its line, and is there for HTTP only', () => {
+  const words = (more: object, message = meshWords({ ...handle, ports: [{ ...port, ...more }] }, '')) =>
+    withEnding(message, 'Ctrl-C ends it.').split('\n')
+  for (const more of [{ port: 80 }, { port: 3000 }, { port: 443, name: 'http' }, { port: 9, appProtocol: 'http' }]) {
+    const [, command, ending] = words(more)
+    assert.match(command, /^ {2}curl -H 'kt-version: abcde' http:\/\/web\.shop(:\d+)?\/$/)
+    assert.equal(ending, 'Ctrl-C ends it.')
+  }
+  for (const more of [
+    { port: 443 },
+    { port: 5432 },
+    { name: 'grpc-api' },
+    { port: 80, appProtocol: 'grpc' },
+    { port: 7 },
+  ])
+    assert.equal(words(more).length, 1, JSON.stringify(more))
+})
+
+it('auto: a value with a quote in it is one word for the shell', () => {
+  const mesh = { ...handle.mesh, value: "ann's" }
+  assert.match(meshWords({ ...handle, mesh }, ''), /curl -H 'kt-version: ann'\\''s' http/)
 })
 
 it('manual: rules for Istio, where the other pods are known by their version', () => {

@@ -213,4 +213,13 @@ describe('matching', () => {
     assert.ok(!match('other', '', true))
     assert.ok(match('x-list', 'a, b'))
   })
+  it('finds a cookie at any position, and nothing that only looks like it', () => {
+    const match = (cookies: string, value = 'kt=ann', prefix = false) =>
+      matches({ header: 'Cookie', value, prefix }, (name) => (name === 'cookie' ? cookies : undefined))
+    for (const cookies of ['kt=ann', 'kt=ann; theme=dark', 'id=1; kt=ann; theme=dark', 'id=1;kt=ann', 'id=1, kt=ann'])
+      assert.ok(match(cookies), cookies)
+    for (const cookies of ['kt=anne', 'mykt=ann', 'id=1; kt=bob', 'id=kt=ann']) assert.ok(!match(cookies), cookies)
+    assert.ok(match('id=1; kt=ann-7', 'kt=ann', true))
+    assert.ok(match('id=1; kt=ann', 'id=1; kt=ann'), 'the whole header, as it was')
+  })
 })

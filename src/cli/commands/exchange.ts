@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import { whoCalls } from '../caller.ts'
+import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
 import { CliError, EXIT } from '../output.ts'
 import { oneOf } from './common.ts'
@@ -107,6 +108,11 @@ export async function start(
   const caller = whoCalls()
   const { background = false, proxyProtocol, check } = options
   const config = { ...shadowConfig(options, caller), kind, target, ...how, ports, proxyProtocol, check, background }
-  const end = background ? `\`kt leave ${target}\`` : 'Ctrl-C'
-  await hold(config, caller, { ending: `${end} ends it and puts everything back.`, background })
+  await hold(config, caller, {
+    ending: (name) =>
+      background
+        ? `${withChosen(`\`kt leave ${name ?? target}\``, { namespace: options.namespace })} ends it and puts everything back.`
+        : 'Ctrl-C ends it and puts everything back.',
+    background,
+  })
 }

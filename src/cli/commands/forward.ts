@@ -15,7 +15,7 @@ export function addForwardCommand(program: Command): void {
   withShadowOptions(command).action(async (target: string, ports: ForwardPort[], options: ShadowFlags) => {
     const caller = whoCalls()
     const config = { ...shadowConfig(options, caller), kind: 'forward' as const, target, ports }
-    await hold(config, caller, { ending: 'Ctrl-C ends it.' })
+    await hold(config, caller, { ending: () => 'Ctrl-C ends it.' })
   })
 }
 

@@ -57,6 +57,7 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
   const all = known.map(
     (port): BackPort => ({
       ...(port.name && { name: port.name }),
+      ...(port.appProtocol && { appProtocol: port.appProtocol }),
       port: port.port,
       protocol: protocolOf(port)!,
       listen: listen.get(`${protocolOf(port)} ${port.targetPort ?? port.port}`)!,

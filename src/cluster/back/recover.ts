@@ -50,7 +50,8 @@ export async function findLeftovers(context: BackContext, progress: Progress): P
   const all = await survey(context)
   const leases = all.flatMap((remains) => remains.leases)
   const seconds = WATCH_MS / 1000
-  if (leases.length > 0) progress('watch', `${leases.length} lease${leases.length > 1 ? 's' : ''}, for ${seconds} s`)
+  const what = leases.length === 1 ? 'one lease' : `${leases.length} leases`
+  if (leases.length > 0) progress('watch', `watching for ${seconds} s whether anybody renews ${what}`)
   const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
   return all.flatMap((remains) => {
     const dead = remains.leases.filter(({ lease }) => still.has(lease))
@@ -124,7 +125,11 @@ async function namesOf(context: BackContext, text: string, all: Remains[]): Prom
 async function livingOf(context: BackContext, ours: Remains[], progress: Progress) {
   const leases = ours.flatMap((remains) => remains.leases)
   if (leases.length === 0) return undefined
-  progress('watch', `whether ${personOf(leases[0].holder)} renews the lease, ${WATCH_MS / 1000} s`)
+  const persons = [...new Set(leases.map(({ holder }) => personOf(holder)))].join(', ')
+  progress(
+    'watch',
+    `watching for ${WATCH_MS / 1000} s whether ${persons} renews the lease: only then somebody holds it`,
+  )
   const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
   return leases.find(({ lease }) => !still.has(lease))
 }

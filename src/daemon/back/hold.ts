@@ -17,7 +17,12 @@ const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(l
 /** `kt recover`, `kt clean`: a result or an error. */
 export async function runTaskAndTell(config: TaskConfig, cluster: ClusterClient): Promise<void> {
   const log = openHolderLog(config)
-  const running = (detail: string) => tell({ type: 'progress', step: config.kind, state: 'running', detail, ms: 0 })
+  const running = (step: string, detail: string) => {
+    log(`${step}: ${detail}`)
+    // What takes so long that a person would wonder is said to all; the rest is for KT_LOG=debug.
+    if (step === 'watch') tell({ type: 'notice', message: detail })
+    else tell({ type: 'progress', step: config.kind, state: 'running', detail, ms: 0 })
+  }
   try {
     tell(await runTask(config, cluster, running))
   } catch (error) {
@@ -114,7 +119,7 @@ export async function hold(
     if (ending) return
     log(message)
     ready = true
-    tell({ type: 'ready', message })
+    tell({ type: 'ready', message, target: holding.status()?.target })
   } catch (error) {
     if (!ending) fail(error)
   }

@@ -19,13 +19,34 @@ export function meshWords(handle: Meshed, ports: string): string {
 }
 
 function autoWords({ mesh, service, namespace, ports }: Meshed, words: string): string {
-  const port = ports.find(({ exposed }) => exposed)?.port ?? 80
+  const http = ports.find((one) => one.exposed && speaksHttp(one))
   const value = mesh.prefix ? `${mesh.value}…` : mesh.value
   const example = mesh.prefix ? `${mesh.value}1` : mesh.value
   return [
     `requests to ${service}.${namespace} with the header "${mesh.header}: ${value}" come here: ${words}.`,
-    `  curl -H '${mesh.header}: ${example}' http://${service}.${namespace}${port === 80 ? '' : `:${port}`}/`,
+    ...(http
+      ? [curl(mesh.header, example, `http://${service}.${namespace}${http.port === 80 ? '' : `:${http.port}`}/`)]
+      : []),
   ].join('\n')
+}
+
+/** Alone on its line, so that it can be copied. */
+function curl(header: string, value: string, url: string): string {
+  return `  curl -H '${`${header}: ${value}`.replaceAll("'", `'\\''`)}' ${url}`
+}
+
+// Istio's and others' convention for names of ports: the protocol, then anything.
+const OTHER_PROTOCOL =
+  /^(grpc|https|tls|tcp|udp|sctp|mongo|mysql|postgres|redis|amqp|kafka|nats|mqtt|ssh|dns|ftp|smtp|ldap)/
+// Registered for something else (IANA), where neither a name nor appProtocol says more. Below 1024 only 80 is HTTP.
+const OTHER_PORTS = new Set([1433, 1521, 3306, 5432, 5671, 5672, 6379, 8443, 9042, 9092, 11_211, 27_017])
+
+/** Whether curl without more can ask there: what the Service says of the port, else what its number usually is. */
+function speaksHttp({ name, port, appProtocol }: Meshed['ports'][number]): boolean {
+  if (appProtocol) return /^(http|kubernetes\.io\/(h2c|ws))$/i.test(appProtocol)
+  if (name && /^(http(?!s)|web)/.test(name)) return true
+  if (name && OTHER_PROTOCOL.test(name)) return false
+  return port === 80 || (port >= 1024 && !OTHER_PORTS.has(port))
 }
 
 /** VirtualService and DestinationRule: the header `kt-version` with the label's value leads here, all else to the others. */

@@ -8,10 +8,9 @@ import type { PutBack } from '../../control/views.ts'
 export async function runTask(
   config: TaskConfig,
   cluster: ClusterClient,
-  running: (detail: string) => void,
+  progress: (step: string, detail: string) => void,
 ): Promise<HolderLine> {
   const { owner } = config
-  const progress = (_: string, detail: string) => running(detail)
   try {
     if (config.kind === 'identify') {
       await cluster.identify()

@@ -62,7 +62,7 @@ export function judgeServer({ version, minor, roundTripMs, skewMs }: ServerFacts
   return lines
 }
 
-export function judgeNamespace(name: string, { exists }: NamespaceFacts, { job }: Trials): CheckLine {
+export function judgeNamespace(name: string, { exists, terminating }: NamespaceFacts, { job }: Trials): CheckLine {
   const gone = exists === false || (typeof job === 'object' && job.code === 'namespace-missing')
   if (gone)
     return line(
@@ -70,6 +70,15 @@ export function judgeNamespace(name: string, { exists }: NamespaceFacts, { job }
       'failed',
       `there is no namespace ${JSON.stringify(name)}`,
       'use --namespace with one that is there',
+    )
+  // Who may not read the namespace learns it from the refusal of the Job.
+  const ending = typeof job === 'object' && /because it is being terminated/.test(job.message)
+  if (terminating || ending)
+    return line(
+      'namespace',
+      'failed',
+      `${name} is being deleted: nothing can be made in it any more`,
+      'use --namespace with another one, or wait until it is gone and make it again',
     )
   return line('namespace', 'ok', exists ? name : `${name} (it may not be read, which is no harm)`)
 }

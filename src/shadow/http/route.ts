@@ -45,8 +45,16 @@ export interface HeaderMatch {
   readonly prefix: boolean
 }
 
-/** Header names are compared without case, values with. */
+/** Header names are compared without case, values with. Of `cookie`, the value of one cookie among others is enough. */
 export function matches({ header, value, prefix }: HeaderMatch, lookup: HeaderLookup): boolean {
-  const found = lookup(header.toLowerCase())
-  return found !== undefined && (prefix ? found.startsWith(value) : found === value)
+  const name = header.toLowerCase()
+  const found = lookup(name)
+  if (found === undefined) return false
+  const fits = (text: string) => (prefix ? text.startsWith(value) : text === value)
+  return fits(found) || (name === 'cookie' && cookiesOf(found).some(fits))
+}
+
+/** All cookies of a request are in one header; HTTP/2 may send them in several (RFC 6265 5.4, RFC 9113 8.2.3). */
+function cookiesOf(header: string): string[] {
+  return header.split(/[;,]/).map((cookie) => cookie.trim())
 }
