@@ -23,18 +23,31 @@ function holderFolders(uid: number, env: NodeJS.ProcessEnv): string[] {
 /** Path for the socket of this process, in a folder that is this user's alone. Throws with `code` and `hint`. */
 export function newHolderSocket(env: NodeJS.ProcessEnv): string {
   const uid = process.getuid!()
-  const [folder] = holderFolders(uid, env)
-  try {
-    mkdirSync(folder, { mode: 0o700 })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
+  const folder = madeFolder(holderFolders(uid, env))
   if (!isPrivate(folder, uid))
     throw Object.assign(new Error(`${folder} is not a folder of yours alone`), {
       code: 'holder-folder',
       hint: `remove it, or make it yours with mode 0700; or set XDG_RUNTIME_DIR`,
     })
   return join(folder, `${networkNamespace()}-${process.pid}.sock`)
+}
+
+/** The first that is there or can be made: a run-time folder may be full or read-only, and /tmp will do. */
+function madeFolder(folders: string[]): string {
+  let last: unknown
+  for (const folder of folders) {
+    try {
+      mkdirSync(folder, { mode: 0o700 })
+      return folder
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return folder
+      last = error
+    }
+  }
+  throw Object.assign(new Error(`no folder for the holder's socket can be made: ${(last as Error).message}`), {
+    code: 'holder-folder',
+    hint: 'make /tmp writable and see that its disk is not full, or set XDG_RUNTIME_DIR to a folder of yours',
+  })
 }
 
 export interface LiveHolder {

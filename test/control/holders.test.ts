@@ -30,6 +30,12 @@ test("a holder's socket lies in a folder of that user alone, and is found there"
   assert.deepEqual(await mine(), [])
 })
 
+test('where the run-time folder takes no folder, /tmp does', () => {
+  // Ours, and yet nothing can be made there.
+  const path = newHolderSocket({ XDG_RUNTIME_DIR: `/proc/${process.pid}` })
+  assert.match(dirname(path), /^\/(run\/user|tmp)\//)
+})
+
 test('a folder that others may write to is neither used nor read', async () => {
   const folder = join(runtime, 'kt')
   mkdirSync(folder, { recursive: true })
