@@ -29,6 +29,8 @@ export class CredentialSource {
   readonly #setting: PluginSetting
   readonly #memory: PluginMemory | undefined
   readonly #now: () => number
+  /** Checking takes longer than all the rest of a request here. */
+  #checkedPair = ''
   /** By plugin. */
   readonly #kept = new Map<string, Kept>()
 
@@ -57,7 +59,9 @@ export class CredentialSource {
       whose = `the token of the auth-provider of ${user.where}`
     }
     if (authorization !== undefined) authorization = sendable(authorization, whose)
-    checkPair(cert, key, user)
+    const pair = `${cert}${key}`
+    if (this.#checkedPair !== pair) checkPair(cert, key, user)
+    this.#checkedPair = pair
     return {
       headers: {
         ...(authorization !== undefined && { Authorization: authorization }),

@@ -148,11 +148,14 @@ test('a port-forward has all that a WebSocket needs, credentials included', asyn
   await using double = await ApiDouble.start(() => [200, {}])
   const cluster = { server: 'https://api.example.com/k8s', 'tls-server-name': 'kube', 'proxy-url': 'http://p:1' }
   const ca = Buffer.from('-----BEGIN CERTIFICATE-----').toString('base64')
-  const kubeconfig = double.kubeconfig({ token: 't', as: 'ann' }, { ...cluster, 'certificate-authority-data': ca })
+  const kubeconfig = double.kubeconfig(
+    { token: 't', as: 'ann', 'as-groups': ['a', 'b'] },
+    { ...cluster, 'certificate-authority-data': ca },
+  )
   const client = createClusterClient({ kubeconfig })
   assert.deepEqual(await client.portForward(shadow), {
     url: 'wss://api.example.com/k8s/api/v1/namespaces/shop/pods/kt-shadow-abcde-x/portforward?ports=2222',
-    headers: { Authorization: 'Bearer t', 'Impersonate-User': 'ann' },
+    headers: { Authorization: 'Bearer t', 'Impersonate-User': 'ann', 'Impersonate-Group': ['a', 'b'] },
     tls: { ca: '-----BEGIN CERTIFICATE-----', servername: 'kube', rejectUnauthorized: true },
     proxy: 'http://p:1',
   })

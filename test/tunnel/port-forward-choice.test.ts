@@ -29,6 +29,27 @@ async function asked(status: number): Promise<{ requests: string[]; error: Tunne
   }
 }
 
+test('both ways bring all headers: a list as one header for each, letters as the bytes they are', async () => {
+  const seen: string[][] = []
+  const server = createServer()
+  server.on('upgrade', ({ rawHeaders }, socket) => {
+    seen.push(rawHeaders)
+    socket.end('HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const headers = { 'Impersonate-User': Buffer.from('jür').toString('latin1'), 'Impersonate-Group': ['dev', 'ops'] }
+  const url = `ws://127.0.0.1:${port}/portforward?ports=2222`
+  await assert.rejects(openPortForward({ url, headers, tls: { rejectUnauthorized: true } }))
+  server.close()
+  assert.equal(seen.length, 2)
+  for (const raw of seen) {
+    const values = (name: string) => raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === name)
+    assert.deepEqual(values('Impersonate-Group'), ['dev', 'ops'])
+    assert.equal(Buffer.from(values('Impersonate-User')[0], 'latin1').toString(), 'jür')
+  }
+})
+
 test('a server or a right that knows no SPDY: the WebSocket is tried', async () => {
   for (const status of [400, 403, 405, 501]) {
     const { requests, error } = await asked(status)

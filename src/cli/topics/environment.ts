@@ -15,6 +15,7 @@ export const environment = `Environment
 sudo drops most of these. \`kt up\` without sudo keeps them (it asks sudo for the
 small part that needs root); or name them: sudo --preserve-env=KUBECONFIG kt up.
 
-Credential plugins of a kubeconfig run as you, not as root, with the PATH of a
-fresh login and ~/.local/bin and ~/bin before it.
+Credential plugins of a kubeconfig run as you, not as root, with the environment
+of your shell. After \`sudo kt up\` it is what sudo left of it, with the PATH of a
+fresh login, ~/.local/bin and ~/bin first.
 `

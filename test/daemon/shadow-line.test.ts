@@ -1,0 +1,50 @@
+// The way to a shadow when the API server does not accept a token any more.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import type { ClusterClient, ShadowHandle } from '../../src/cluster/port.ts'
+import type { ShadowConfig } from '../../src/control/protocol.ts'
+import { ShadowLine } from '../../src/daemon/shadow-line.ts'
+
+/** Opens a port-forward at a server that answers 401 to the token `old` and 500 to others. */
+async function open(tokens: string[]) {
+  const server = createServer()
+  server.on('upgrade', ({ headers }, socket) => {
+    const status = headers.authorization === 'Bearer old' ? 401 : 500
+    socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const calls: string[] = []
+  const cluster = {
+    portForward: async () => {
+      calls.push('portForward')
+      const headers = { Authorization: `Bearer ${tokens.shift()}` }
+      return { url: `ws://127.0.0.1:${port}/forward?ports=1`, headers, tls: { rejectUnauthorized: true } }
+    },
+    shadowState: async () => {
+      calls.push('shadowState')
+      return { state: 'running', detail: '' }
+    },
+  } as unknown as ClusterClient
+  const log = Object.assign(() => {}, { debug: () => {}, trouble: () => undefined })
+  const line = new ShadowLine(cluster, {} as ShadowConfig, log, new AbortController().signal)
+  const error = await line.open({} as ShadowHandle).catch((reason: Error) => reason)
+  server.closeAllConnections()
+  server.close()
+  return { calls, message: (error as Error).message }
+}
+
+test('a question to the API server gets new credentials, and the port-forward is opened once more', async () => {
+  const { calls, message } = await open(['old', 'new'])
+  assert.deepEqual(calls, ['portForward', 'shadowState', 'portForward'])
+  assert.match(message, /answered 500/)
+})
+
+test('only once, and only for a 401', async () => {
+  const refused = await open(['old', 'old', 'new'])
+  assert.deepEqual(refused.calls, ['portForward', 'shadowState', 'portForward'])
+  assert.match(refused.message, /answered 401/)
+  assert.deepEqual((await open(['new', 'new'])).calls, ['portForward'])
+})
