@@ -88,6 +88,16 @@ command_for() { # the one command that installs $1, as it is to be typed
 
 say() { printf 'dev: %s\n' "$@" >&2; }
 
+# Said before anything is downloaded.
+case " $* " in
+  *' demo '*)
+    if [ -z "$root$sudo" ]; then
+      say 'the demo makes network namespaces and needs root, and there is no sudo here' 'run it as root: ./dev demo'
+      exit 1
+    fi
+    ;;
+esac
+
 if [ -n "$packages" ] && [ -z "$manager" ]; then
   say "these programs are missing:$programs" \
     "install them with this system's package manager (Debian's packages are:$packages), then run the same again"

@@ -101,6 +101,15 @@ test('what only a few tests use is named in one list; --all installs it', () => 
   assert.doesNotMatch(all.said, /skipped/)
 })
 
+test('the demo of an ordinary user without sudo ends before anything is installed', () => {
+  have('apt-get', recorder('apt-get'))
+  const { status, said, asked } = prepare(1000, 'download', 'demo')
+  assert.equal(status, 1)
+  assert.match(said, /^dev: the demo .*needs root, and there is no sudo here\ndev: run it as root/)
+  assert.doesNotMatch(said, /missing/)
+  assert.equal(asked, '')
+})
+
 test('an ordinary user is told which tests need root', () => {
   have('apt-get')
   const names = ['ip', 'mount', 'nsenter', 'unshare', 'setpriv', 'sudo', 'sysctl', 'ping', 'curl', 'dig', 'nc']
