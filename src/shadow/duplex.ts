@@ -45,6 +45,8 @@ class ChannelDuplex extends Duplex {
   constructor(channel: Channel) {
     super({ allowHalfOpen: true })
     this.#channel = channel
+    // The client may reset at any time, also before somebody listens and after everybody has stopped to.
+    this.on('error', () => {})
     this.handler = {
       onOpen() {},
       onRefused() {},

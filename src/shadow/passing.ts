@@ -70,6 +70,8 @@ export function dialOriginal(original: Endpoint | undefined, gone?: AbortSignal)
       return
     }
     const socket = connect(options(original))
+    // It may be reset before somebody else listens, and after.
+    socket.on('error', () => {})
     const giveUp = () => socket.destroy(new Error('the caller is gone'))
     if (gone?.aborted) giveUp()
     gone?.addEventListener('abort', giveUp, { once: true })
