@@ -178,10 +178,17 @@ export interface Recovered extends Restored {
   holder: string | undefined
 }
 
+/** Whose shadows of `kt up` and `kt forward` may be removed, and which of them living processes use. */
+export interface OwnShadows {
+  owner: string
+  except: string[]
+}
+
 /** What one dead client left, and why it is believed dead. JSON; give it to removeLeftovers unchanged. */
 export interface Leftover {
   id: string
-  kind: BackKind
+  /** `shadow`: of a `kt up` or `kt forward`. */
+  kind: BackKind | 'shadow'
   namespace: string
   target: string
   holder: string | undefined
@@ -193,6 +200,8 @@ export interface Leftover {
   leases: { name: string; uid: string; resourceVersion: string }[]
   /** Others of the same mesh live: only these leases go. */
   leasesOnly: boolean
+  /** Of kind shadow: as it was seen. */
+  shadow?: { job: string; uid: string; owner: string; said: string }
 }
 
 /** Part of ClusterClient. All errors are ClusterError. */
@@ -248,8 +257,11 @@ export interface BackClient {
    * for 12 s first and throws `held` when it is renewed, unless `force`.
    */
   recover(target: string, options: { force: boolean; holder: string }, progress: Progress): Promise<Recovered>
-  /** What dead clients left in the namespace; takes 12 s where there are leases to watch. Changes nothing. */
-  findLeftovers(progress: Progress): Promise<Leftover[]>
+  /**
+   * What dead clients left in the namespace; takes 12 s where there is something to watch. Changes nothing. `shadows`: those
+   * of which owner count, without those that live.
+   */
+  findLeftovers(shadows: OwnShadows, progress: Progress): Promise<Leftover[]>
   /** Skips what has come alive since. */
   removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress): Promise<Recovered[]>
 }

@@ -11,6 +11,7 @@ import type {
   HeldLease,
   Leftover,
   MeshRequest,
+  OwnShadows,
   Recovered,
   Restored,
   RunRequest,
@@ -175,8 +176,8 @@ class WorkerClient implements ClusterClient {
     return this.#call('recover', [target, options], { progress })
   }
 
-  findLeftovers(progress: Progress): Promise<Leftover[]> {
-    return this.#call('findLeftovers', undefined, { progress })
+  findLeftovers(shadows: OwnShadows, progress: Progress): Promise<Leftover[]> {
+    return this.#call('findLeftovers', shadows, { progress })
   }
 
   removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress): Promise<Recovered[]> {

@@ -12,7 +12,15 @@ import { listLeases } from './back/lease.ts'
 import { beginMesh } from './back/mesh.ts'
 import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
 import { switchExchange } from './back/switch.ts'
-import type { BackEvent, BackHandle, ExchangeRequest, Leftover, MeshRequest, RunRequest } from './back-port.ts'
+import type {
+  BackEvent,
+  BackHandle,
+  ExchangeRequest,
+  Leftover,
+  MeshRequest,
+  OwnShadows,
+  RunRequest,
+} from './back-port.ts'
 import { clusterError } from './errors.ts'
 import { resolveForward } from './forward-target.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
@@ -179,8 +187,8 @@ export class LocalClusterClient implements ClusterClient {
     return recover(this.#back(), target, options, progress)
   }
 
-  async findLeftovers(progress: Progress) {
-    return findLeftovers(this.#back(), progress)
+  async findLeftovers(shadows: OwnShadows, progress: Progress) {
+    return findLeftovers(this.#back(), shadows, progress)
   }
 
   async removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress) {

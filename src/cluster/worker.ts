@@ -1,7 +1,7 @@
 // The child process that speaks to the API server; client.ts starts it. It ends when its channel closes, whatever became
 // of the parent, and takes a shadow that is not finished with it.
 
-import type { BackHandle, ExchangeRequest, Leftover, MeshRequest, RunRequest } from './back-port.ts'
+import type { BackHandle, ExchangeRequest, Leftover, MeshRequest, OwnShadows, RunRequest } from './back-port.ts'
 import type { PluginMemory } from './credentials.ts'
 import { clusterError } from './errors.ts'
 import { LocalClusterClient } from './local.ts'
@@ -58,7 +58,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
       replaceShadow: () => client!.replaceShadow(handle, progress, hooks),
       leases: () => client!.leases(),
       recover: () => client!.recover(...(argument as [string, { force: boolean; holder: string }]), progress),
-      findLeftovers: () => client!.findLeftovers(progress),
+      findLeftovers: () => client!.findLeftovers(argument as OwnShadows, progress),
       removeLeftovers: () => client!.removeLeftovers(...(argument as [Leftover[], string]), progress),
     }[method]
     tell({ type: 'result', id, value: await act() })

@@ -71,6 +71,8 @@ export interface RecoverConfig extends ClusterConfig {
 export interface CleanConfig extends ClusterConfig {
   kind: 'clean'
   dryRun: boolean
+  /** Jobs of shadows that living processes of this user use. */
+  liveShadows: string[]
 }
 
 /** Is there a cluster behind the kubeconfig that answers? */

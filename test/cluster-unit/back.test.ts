@@ -31,6 +31,7 @@ const LEASE_NAME = leaseName('exchange', 'web')
 const LEASE = `${LEASES}/${LEASE_NAME}`
 const secondPath = (id: string) => `/api/v1/namespaces/shop/services/${secondName('web', id)}`
 const silent = () => {}
+const NOBODY = { owner: '', except: [] }
 
 function clusterWithWeb(): MemoryCluster {
   const cluster = new MemoryCluster()
@@ -130,7 +131,7 @@ for (const mode of ['selector', 'scale'] as const) {
         await exchange(cluster.client(diesAfter), mode)
         const here = context(cluster.client())
         if (how === 'recover') await recover(here, 'web', { force: false, holder: 'bob@desk/2' }, silent)
-        else await removeLeftovers(here, await findLeftovers(here, silent), 'bob@desk/2', silent)
+        else await removeLeftovers(here, await findLeftovers(here, NOBODY, silent), 'bob@desk/2', silent)
         const now = [SERVICE, DEPLOYMENT].map((path) => cluster.objects.get(path)!['spec'])
         assert.deepEqual(now, was, `died after ${diesAfter} changes`)
         assert.deepEqual(traces(cluster), [], `died after ${diesAfter} changes`)
@@ -230,7 +231,7 @@ test('a living client whose clock is an hour off is left alone by recover and cl
     const other = context(cluster.client(), elapse)
     const before = structuredClone(cluster.objects.get(SERVICE))
     await assert.rejects(recover(other, 'web', { force: false, holder: 'bob@desk/2' }, silent), { code: 'held' })
-    assert.deepEqual(await findLeftovers(other, silent), [])
+    assert.deepEqual(await findLeftovers(other, NOBODY, silent), [])
     assert.deepEqual(cluster.objects.get(SERVICE), before)
   }
 })
@@ -242,7 +243,7 @@ test('recover and clean say before they wait what they wait for', async () => {
   // The first pause is the watching itself.
   const waiting = context(cluster.client(), () => assert.ok(said.length > 0, 'said before'))
   const progress = (step: string, detail: string) => void (step === 'watch' && said.push(detail))
-  await findLeftovers(waiting, progress)
+  await findLeftovers(waiting, NOBODY, progress)
   assert.deepEqual(said.splice(0), ['watching for 12 s whether anybody renews one lease'])
   await recover(waiting, 'web', { force: false, holder: 'bob@desk/2' }, progress)
   assert.deepEqual(said, ['watching for 12 s whether ann@laptop renews the lease: only then somebody holds it'])
@@ -252,7 +253,7 @@ test('clean leaves alone what came alive between looking and doing', async () =>
   const cluster = clusterWithWeb()
   const [here, handle] = await heldExchange(cluster)
   const other = context(cluster.client())
-  const leftovers = await findLeftovers(other, silent)
+  const leftovers = await findLeftovers(other, NOBODY, silent)
   assert.equal(leftovers.length, 1)
   assert.match(leftovers[0].reason, /kt-exchange-web-\w+ was not renewed in the 12 s/)
   assert.deepEqual(leftovers[0].actions, [

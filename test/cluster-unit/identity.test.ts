@@ -16,6 +16,7 @@ import {
   jobs,
   leases,
   meshOf,
+  NOBODY,
   namespaceWith,
   options,
   silent,
@@ -146,7 +147,7 @@ for (const how of ['recover', 'clean'] as const)
     assert.ok(cluster.objects.has(`${core}/services/web-kt-original`))
     const later = clientOf(cluster.client())
     if (how === 'recover') await recover(later, 'web', bob, silent)
-    else await removeLeftovers(later, await findLeftovers(later, silent), bob.holder, silent)
+    else await removeLeftovers(later, await findLeftovers(later, NOBODY, silent), bob.holder, silent)
     assert.deepEqual(contents(cluster), before)
   })
 

@@ -10,7 +10,7 @@ import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.t
 import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
-import { clientOf, contents, core, exchangeOf, leases, namespaceWith, options, silent } from './namespace.ts'
+import { clientOf, contents, core, exchangeOf, leases, NOBODY, namespaceWith, options, silent } from './namespace.ts'
 
 const NAME = leaseName('exchange', 'web')
 const LEASE = `${leases}/${NAME}`
@@ -103,7 +103,7 @@ test('a holder that renews between the look of clean and its first change is lef
   const handle = await beginExchange(here, exchangeOf('web', 'ann@laptop/1'), options, silent)
   await switchExchange(here, handle, silent)
   const eve = clientOf(cluster.client())
-  const leftovers = await findLeftovers(eve, silent)
+  const leftovers = await findLeftovers(eve, NOBODY, silent)
   assert.equal(leftovers.length, 1)
   // After all has been looked at, and before the lease is read to be taken.
   const api = cluster.client()

@@ -22,6 +22,8 @@ export const core = '/api/v1/namespaces/shop'
 export const leases = '/apis/coordination.k8s.io/v1/namespaces/shop/leases'
 export const jobs = '/apis/batch/v1/namespaces/shop/jobs'
 export const silent = () => {}
+/** Whose shadows of `kt up` clean looks at: nobody's. */
+export const NOBODY = { owner: '', except: [] }
 
 /** Services by these names, each with pods of its own. */
 export function namespaceWith(...names: string[]): MemoryCluster {

@@ -21,6 +21,7 @@ import {
   jobs,
   leases,
   meshOf,
+  NOBODY,
   namespaceWith,
   options,
   silent,
@@ -188,7 +189,7 @@ test('clean beside a holder that wakes up: either it is put back or it goes on, 
     const alone = clientOf(cluster.client())
     const handle = await beginExchange(alone, exchangeOf('web', 'ann@laptop/1'), options, silent)
     await switchExchange(alone, handle, silent)
-    const leftovers = await findLeftovers(alone, silent)
+    const leftovers = await findLeftovers(alone, NOBODY, silent)
     assert.equal(leftovers.length, 1)
     const ann = racing(cluster, scheduler)
     const eve = racing(cluster, scheduler)

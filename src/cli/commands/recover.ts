@@ -1,8 +1,10 @@
 // `kt recover` and `kt clean`: put back what somebody else, or a kt that was killed, has left.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { connectControl } from '../../control/client.ts'
 import type { HolderLine, LeftBehind } from '../../control/holder.ts'
 import { askHolders, removeStale } from '../../control/holders.ts'
+import { controlSocket } from '../../control/paths.ts'
 import type { PutBack } from '../../control/views.ts'
 import { type Caller, ownerOf, whoCalls } from '../caller.ts'
 import { callersEnvironment, callersTerminal } from '../environment.ts'
@@ -38,9 +40,15 @@ export function addCleanCommand(program: Command): void {
       const caller = whoCalls()
       const dryRun = options.dryRun ?? false
       const { holders, stale } = await askHolders(caller.uid, process.env)
+      const liveShadows = [...holders.map(({ held }) => held.shadow?.job), await shadowOfEngine(caller.uid)]
       for (const { client } of holders) client.close()
       if (!dryRun) for (const path of stale) removeStale(path)
-      const config = { ...selection(options, caller), kind: 'clean' as const, dryRun }
+      const config = {
+        ...selection(options, caller),
+        kind: 'clean' as const,
+        dryRun,
+        liveShadows: liveShadows.flatMap((job) => job ?? []),
+      }
       const { found, done } = (await runTask(config, caller)) as HolderLine & { type: 'cleaned' }
       if (options.json) {
         printJson({ dryRun, sockets: stale, found, done })
@@ -64,6 +72,18 @@ function selection({ kubeconfig, context, namespace }: ClusterOptions, caller: C
   }
 }
 
+async function shadowOfEngine(uid: number): Promise<string | undefined> {
+  const { client } = await connectControl(controlSocket(uid))
+  try {
+    const status = await client?.request('status', {})
+    return status?.shadow?.job
+  } catch {
+    return undefined // one that does not answer is not asked again: its shadow has a client, or none
+  } finally {
+    client?.close()
+  }
+}
+
 function printPutBack({ target, restored, kept, removed, holder }: PutBack): void {
   say(`${target}${holder ? `, held by ${holder}` : ''}`)
   for (const one of restored) say(`  put back: ${one}`)
@@ -73,7 +93,9 @@ function printPutBack({ target, restored, kept, removed, holder }: PutBack): voi
 }
 
 function printLeftBehind({ kind, target, namespace, holder, reason, actions }: LeftBehind): void {
-  say(`${kind} of ${target} in ${namespace}${holder ? `, held by ${holder}` : ''}: ${reason}`)
+  say(
+    `${kind === 'shadow' ? `shadow ${target}` : `${kind} of ${target}`} in ${namespace}${holder ? `, held by ${holder}` : ''}: ${reason}`,
+  )
   for (const action of actions) say(`  would ${action}`)
 }
 

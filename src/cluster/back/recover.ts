@@ -1,11 +1,13 @@
 // `kt recover` and `kt clean`: from any machine, without the client that made it. Whoever may be alive is watched first, for
 // longer than two renewals of a lease; clocks are not asked.
-import type { Leftover, Recovered } from '../back-port.ts'
+import type { Leftover, OwnShadows, Recovered } from '../back-port.ts'
 import { clusterError } from '../errors.ts'
 import { missingIn } from '../missing.ts'
 import type { ClusterError, Progress } from '../port.ts'
+import { removeJob } from '../shadow-removal.ts'
 import { parseTarget } from '../target.ts'
 import type { BackContext } from './context.ts'
+import { type IdleShadow, idleShadows, stillIdle } from './idle-shadows.ts'
 import { unchanged, WATCH_MS } from './lease.ts'
 import { personOf } from './record.ts'
 import { actionsOf, type Remains, removeRemains, survey } from './remains.ts'
@@ -46,33 +48,55 @@ export async function recover(
   return total
 }
 
-export async function findLeftovers(context: BackContext, progress: Progress): Promise<Leftover[]> {
+export async function findLeftovers(
+  context: BackContext,
+  { owner, except }: OwnShadows,
+  progress: Progress,
+): Promise<Leftover[]> {
   const all = await survey(context)
+  const shadows = await idleShadows(context, owner, except)
   const leases = all.flatMap((remains) => remains.leases)
   const seconds = WATCH_MS / 1000
   const what = leases.length === 1 ? 'one lease' : `${leases.length} leases`
   if (leases.length > 0) progress('watch', `watching for ${seconds} s whether anybody renews ${what}`)
+  else if (shadows.length > 0)
+    progress('watch', `watching for ${seconds} s whether a client comes to ${shadows[0].job}`)
+  const began = context.now()
   const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
-  return all.flatMap((remains) => {
+  if (shadows.length > 0) await context.sleep(Math.max(0, began + WATCH_MS - context.now()))
+  const dead = (await stillIdle(context, shadows)).map(
+    (shadow): Leftover => ({
+      ...{ id: shadow.job, kind: 'shadow', namespace: context.namespace, target: shadow.job, shadow },
+      holder: personOf(`${shadow.owner}/`),
+      reason: `it has no client, and none came in the ${seconds} s we watched it`,
+      actions: [`delete Job ${shadow.job}`],
+      leases: [],
+      leasesOnly: false,
+    }),
+  )
+  const left = all.flatMap((remains): Leftover[] => {
     const dead = remains.leases.filter(({ lease }) => still.has(lease))
     const leasesOnly = dead.length < remains.leases.length
     if (leasesOnly && dead.length === 0) return []
     const holder = leasesOnly ? dead[0].holder : remains.holder
     const names = dead.map(({ lease }) => lease).join(', ')
-    return {
-      id: remains.id,
-      kind: remains.kind,
-      namespace: context.namespace,
-      target: remains.target,
-      holder: holder && personOf(holder),
-      reason: names
-        ? `its lease ${names} was not renewed in the ${seconds} s we watched it; a living holder renews it every 5 s`
-        : 'no lease holds it',
-      actions: leasesOnly ? dead.map(({ lease }) => `delete Lease ${lease}`) : actionsOf(remains),
-      leases: dead.map(({ lease, leaseUid, resourceVersion }) => ({ name: lease, uid: leaseUid, resourceVersion })),
-      leasesOnly,
-    }
+    return [
+      {
+        id: remains.id,
+        kind: remains.kind,
+        namespace: context.namespace,
+        target: remains.target,
+        holder: holder && personOf(holder),
+        reason: names
+          ? `its lease ${names} was not renewed in the ${seconds} s we watched it; a living holder renews it every 5 s`
+          : 'no lease holds it',
+        actions: leasesOnly ? dead.map(({ lease }) => `delete Lease ${lease}`) : actionsOf(remains),
+        leases: dead.map(({ lease, leaseUid, resourceVersion }) => ({ name: lease, uid: leaseUid, resourceVersion })),
+        leasesOnly,
+      },
+    ]
   })
+  return [...left, ...dead]
 }
 
 export async function removeLeftovers(
@@ -84,6 +108,10 @@ export async function removeLeftovers(
   const all = await survey(context)
   const done: Recovered[] = []
   for (const leftover of leftovers) {
+    if (leftover.shadow) {
+      done.push(...(await removeIdle(context, leftover.shadow)))
+      continue
+    }
     const there = all.find(({ id }) => id === leftover.id)
     const seen = new Map(leftover.leases.map((lease) => [lease.name, lease.resourceVersion]))
     const leases = there?.leases.filter(({ lease, resourceVersion }) => seen.get(lease) === resourceVersion) ?? []
@@ -99,6 +127,15 @@ export async function removeLeftovers(
     }
   }
   return done
+}
+
+/** Unless somebody has come to it since. */
+async function removeIdle(context: BackContext, shadow: IdleShadow): Promise<Recovered[]> {
+  if ((await stillIdle(context, [shadow])).length === 0) return []
+  const removed = await removeJob(context.api, context.namespace, shadow.job, shadow.uid)
+  return removed
+    ? [{ restored: [], kept: [], removed: [`Job ${shadow.job}`], holder: personOf(`${shadow.owner}/`) }]
+    : []
 }
 
 /** How records may call what the user names. Throws `target-unknown` where neither it nor anything left of it is there. */

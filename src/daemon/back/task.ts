@@ -20,7 +20,7 @@ export async function runTask(
       const recovered = await cluster.recover(config.target, { force: config.force, holder: owner }, progress)
       return { type: 'recovered', result: putBack(config.target, recovered) }
     }
-    const found = await cluster.findLeftovers(progress)
+    const found = await cluster.findLeftovers({ owner, except: config.liveShadows }, progress)
     const done: PutBack[] = []
     // One at a time, since what has come alive meanwhile is skipped without a word.
     for (const leftover of config.dryRun ? [] : found)
