@@ -1,5 +1,6 @@
 // Whatever happens to the helper and whenever, the next one finds out how to put the machine back.
 import assert from 'node:assert/strict'
+import { mkdirSync, statSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DesiredState } from '../../src/host/desired.ts'
@@ -123,6 +124,27 @@ test('any contents of resolv.conf come back byte for byte', async () => {
     }),
     { numRuns: 30 },
   )
+})
+
+test('a resolv.conf that could not be put back is refused before anything is changed, and --dns none does not mind it', async () => {
+  const huge = { file: `${'# noise\n'.repeat(300_000)}nameserver 9.9.9.9\n` }
+  const machine = new Machine({ resolvConf: huge })
+  await assert.rejects(connect(machine), {
+    code: 'resolv-conf',
+    message: /resolv\.conf is \d+ bytes long; nothing was changed/,
+  })
+  assert.deepEqual(machine.links.get('kt0')?.routes, [])
+  assert.equal(statSync(machine.paths.resolvConf).size, huge.file.length)
+  machine.remove()
+
+  const folder = new Machine()
+  mkdirSync(folder.paths.resolvConf)
+  await assert.rejects(connect(folder), { code: 'resolv-conf', message: /is no file; nothing was changed/ })
+  folder.remove()
+  const other = new Machine({ resolvConf: huge })
+  const { host } = await connect(other, { ...desired, dns: { ...desired.dns, mode: 'none' } })
+  assert.deepEqual((await host.undo()).failed, [])
+  other.remove()
 })
 
 test('a journal whose writer lives is left alone, and its user cannot start a second', async () => {
