@@ -73,6 +73,10 @@ export interface BackHandle {
   namespace: string
   /** The Service; undefined in scale mode for a workload that no single Service selects. */
   service: string | undefined
+  /** Where the Service is reached; undefined for a headless one, and where there is none. */
+  address?: string
+  /** What keeps the original pods, for `kubectl rollout restart`: `deployment/web`. */
+  owner?: string
   /** In scale mode. `replicas` is the number to go back to. */
   workload: { kind: 'Deployment' | 'StatefulSet'; name: string; replicas: number } | undefined
   /** The Service's selector before, and what kt puts in its place. */
@@ -90,7 +94,9 @@ export interface BackHandle {
   /** Sentences for the terminal: what will not work, or not as one might think. */
   warnings: string[]
   shadow: ShadowHandle
-  /** For replaceShadow. */
+  /** Stands beside it, so that either may end (addShadow). */
+  second?: ShadowHandle
+  /** For addShadow and replaceShadow. */
   options: ShadowOptions
   serving: Serving
   /** Of kind mesh: which requests come here. */
@@ -126,6 +132,10 @@ export interface Serving {
   ports: AgentPort[]
   named: NamedPort[]
   sshPort: number
+  /** The agent listens on it once it serves the others: for the kubelet's probe. */
+  readyPort: number
+  /** The pod gets no requests before the agent serves. The first pod does without: its client waits for it itself, which is faster. */
+  probed: boolean
   /** Of the pods, those among them that a Service selects by; they go before kt's own. */
   podLabels: Record<string, string>
   /** The agent ends this long after its last client has gone; 0: never. */
@@ -245,8 +255,10 @@ export interface BackClient {
   restoreExchange(handle: BackHandle, progress: Progress): Promise<Restored>
   /** Deletes shadow, second Service and lease; restores first where that was not done. Idempotent. */
   removeExchange(handle: BackHandle): Promise<void>
+  /** A second shadow beside `handle.shadow`, with the same labels. Rejects as createShadow does. */
+  addShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle>
   /**
-   * The shadow of this exchange after its pod went away: the one that its Job has made since, or a new one with the same
+   * `handle.shadow` after its pod went away or was retired: the one that its Job has made since, or a new one with the same
    * labels, so that the Service needs no change. Returns the handle to use from now on.
    */
   replaceShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks): Promise<BackHandle>

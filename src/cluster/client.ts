@@ -127,6 +127,10 @@ class WorkerClient implements ClusterClient {
     return this.#call('removeShadow', shadow)
   }
 
+  retireShadow(shadow: ShadowHandle): Promise<void> {
+    return this.#call('retireShadow', shadow)
+  }
+
   beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
     return this.#call<BackHandle>(
       'beginExchange',
@@ -162,6 +166,10 @@ class WorkerClient implements ClusterClient {
 
   removeExchange(handle: BackHandle): Promise<void> {
     return this.#call('removeExchange', handle)
+  }
+
+  addShadow(handle: BackHandle, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<ShadowHandle>('addShadow', handle, { progress, dialable: hooks.dialable }, hooks.signal)
   }
 
   replaceShadow(handle: BackHandle, progress: Progress, hooks: ShadowHooks = {}) {

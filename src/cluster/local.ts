@@ -7,10 +7,11 @@ import type { V1Pod } from '@kubernetes/client-node'
 import { Api, type ApiOptions } from './api.ts'
 import { beginExchange, beginRun } from './back/begin.ts'
 import type { BackContext } from './back/context.ts'
-import { removeExchange, renewLease, replaceShadow, restoreExchange, watchExchange } from './back/hold.ts'
+import { removeExchange, renewLease, restoreExchange, watchExchange } from './back/hold.ts'
 import { listLeases } from './back/lease.ts'
 import { beginMesh } from './back/mesh.ts'
 import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
+import { addShadow, replaceShadow } from './back/shadows.ts'
 import { switchExchange } from './back/switch.ts'
 import type {
   BackEvent,
@@ -42,7 +43,7 @@ import type {
 import { discoverRanges } from './ranges.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
-import { removeShadow } from './shadow-removal.ts'
+import { removeShadow, retireShadow } from './shadow-removal.ts'
 
 // Each becomes a routing domain of systemd-resolved.
 const MOST_NAMESPACES = 1000
@@ -142,6 +143,10 @@ export class LocalClusterClient implements ClusterClient {
     await removeShadow(this.#connect(), shadow)
   }
 
+  async retireShadow(shadow: ShadowHandle): Promise<void> {
+    await retireShadow(this.#connect(), shadow)
+  }
+
   async beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
     return beginExchange(this.#back(), request, options, progress, hooks)
   }
@@ -172,6 +177,10 @@ export class LocalClusterClient implements ClusterClient {
 
   async removeExchange(handle: BackHandle): Promise<void> {
     await removeExchange(this.#back(), handle)
+  }
+
+  async addShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks) {
+    return addShadow(this.#back(), handle, progress, hooks)
   }
 
   async replaceShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks) {

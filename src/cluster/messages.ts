@@ -11,6 +11,7 @@ export const making: ReadonlySet<Method> = new Set<Method>([
   'beginExchange',
   'beginMesh',
   'beginRun',
+  'addShadow',
   'replaceShadow',
 ])
 
@@ -18,6 +19,7 @@ export const making: ReadonlySet<Method> = new Set<Method>([
 export const ending: ReadonlySet<Method> = new Set<Method>([
   'restoreExchange',
   'removeExchange',
+  'retireShadow',
   'recover',
   'removeLeftovers',
 ])

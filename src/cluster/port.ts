@@ -144,6 +144,8 @@ export interface ClusterClient extends BackClient {
   prolongShadow(shadow: ShadowHandle): Promise<void>
   /** Deletes Job, pod and Secret of this shadow, nobody else's; resolves when they are gone (5 s at most). Idempotent. */
   removeShadow(shadow: ShadowHandle): Promise<void>
+  /** Takes this shadow out of the Services that lead to it; it serves on until it is not needed. Idempotent. */
+  retireShadow(shadow: ShadowHandle): Promise<void>
   /**
    * Gives up what is under way (a shadow being made is removed) and ends the worker, after `patienceMs` by force; the next
    * call starts it again.

@@ -1,4 +1,5 @@
 // The Job and the Secret of a shadow, as objects for the API server. Pure: names and keys come in.
+import { createHash } from 'node:crypto'
 import type { V1Container, V1Job, V1PodSpec, V1Secret } from '@kubernetes/client-node'
 import { ID_LABEL, MANAGED_LABELS } from './back/record.ts'
 import type { Serving } from './back-port.ts'
@@ -46,11 +47,23 @@ export const DEFAULT_RESOURCES = {
   limits: { cpu: '1', memory: '512Mi' },
 }
 
+// An agent that serves does so until the endpoints have moved, and then until its connections have ended: 20 s and 8 s at most
+// (agent.ts). What kt removes itself gets less.
+const SERVING_GRACE_S = 30
+/** For a pod that nothing leads to any more. 0 would be by force, which takes some kubelets (1.34.4, cgroupsPerQOS off) down with it. */
+export const REMOVAL_GRACE_S = 1
+
 // An agent that serves comes back after a crash or an eviction, however often.
 const SERVING_BACKOFF_LIMIT = 100_000
 
 /** The Job, suspended: its pod comes when `suspend` is set to false. */
-export function jobManifest(name: string, namespace: string, options: ShadowOptions, serving?: Serving): V1Job {
+export function jobManifest(
+  name: string,
+  namespace: string,
+  options: ShadowOptions,
+  serving?: Serving,
+  secret = name,
+): V1Job {
   const id = serving && { [ID_LABEL]: serving.id }
   const common = { ...options.labels, ...labels, ...id, 'app.kubernetes.io/instance': name }
   const owner = { ...serving?.annotations, [OWNER_ANNOTATION]: options.owner }
@@ -70,19 +83,20 @@ export function jobManifest(name: string, namespace: string, options: ShadowOpti
           labels: { ...common, ...serving?.podLabels, ...noSidecarLabels },
           annotations: { ...noSidecarAnnotations, ...options.annotations, ...owner },
         },
-        spec: podSpec(name, options, serving),
+        spec: podSpec(secret, options, serving),
       },
     },
   }
 }
 
-function podSpec(name: string, options: ShadowOptions, serving?: Serving): V1PodSpec {
+function podSpec(secretName: string, options: ShadowOptions, serving?: Serving): V1PodSpec {
   const agent = options.kind === 'agent'
   return {
     restartPolicy: serving ? 'OnFailure' : 'Never',
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    terminationGracePeriodSeconds: 1,
+    terminationGracePeriodSeconds: serving ? SERVING_GRACE_S : 1,
+    ...(serving && { affinity: apart(serving.id) }),
     ...(options.serviceAccount && { serviceAccountName: options.serviceAccount }),
     ...(options.imagePullSecrets.length > 0 && {
       imagePullSecrets: options.imagePullSecrets.map((secret) => ({ name: secret })),
@@ -107,7 +121,15 @@ function podSpec(name: string, options: ShadowOptions, serving?: Serving): V1Pod
       ],
     },
     containers: [agent ? agentContainer(options, serving) : sshdContainer(options)],
-    volumes: [{ name: 'kt', secret: { secretName: name, defaultMode: agent ? 0o440 : 0o400 } }],
+    volumes: [{ name: 'kt', secret: { secretName, defaultMode: agent ? 0o440 : 0o400 } }],
+  }
+}
+
+// Two shadows of one Service on one node would end with it.
+function apart(id: string): V1PodSpec['affinity'] {
+  const term = { labelSelector: { matchLabels: { [ID_LABEL]: id } }, topologyKey: 'kubernetes.io/hostname' }
+  return {
+    podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }] },
   }
 }
 
@@ -121,15 +143,16 @@ function agentContainer(options: ShadowOptions, serving?: Serving): V1Container 
   return {
     ...common,
     ...(serving && {
-      // No readiness probe: nothing is sent here before the client has found the ports listening, and a second of probing would be
-      // most of the wait.
       ports: [{ name: 'kt-ssh', containerPort: port, protocol: 'TCP' }, ...named!],
+      // Not for the first: nothing is sent there before the client has found the ports listening, and a second of probing would be
+      // most of the wait.
+      ...(serving.probed && { readinessProbe: { tcpSocket: { port: serving.readyPort }, periodSeconds: 1 } }),
     }),
     command: ['node', '/kt/agent.cjs'],
     env: [
       { name: 'KT_AGENT_PORT', value: String(port) },
       { name: 'KT_AGENT_IDLE_S', value: String(serving?.idleSeconds ?? AGENT_IDLE_S) },
-      ...(serving ? [{ name: 'KT_AGENT_PORTS', value: JSON.stringify(serving.ports) }] : []),
+      ...(serving ? servingVariables(serving) : []),
       ...Object.entries(serving?.env ?? {}).map(([name, value]) => ({ name, value })),
     ],
     securityContext: {
@@ -138,6 +161,13 @@ function agentContainer(options: ShadowOptions, serving?: Serving): V1Container 
       capabilities: { drop: ['ALL'] },
     },
   }
+}
+
+function servingVariables({ ports, readyPort }: Serving) {
+  return [
+    { name: 'KT_AGENT_PORTS', value: JSON.stringify(ports) },
+    { name: 'KT_AGENT_READY_PORT', value: String(readyPort) },
+  ]
 }
 
 // What runs, and as whom, is the image's own business: an OpenSSH that starts as root.
@@ -160,6 +190,14 @@ function container(options: ShadowOptions, port: number, mountPath: string): V1C
 /** Files of the Secret by name: the agent's program and keys, or the public key for sshd. */
 export type ShadowFiles = Record<string, string | Buffer>
 
+/**
+ * Another one for each key, since the Job of a router has the same name again when it is made anew: a node that has a pod of the
+ * former one does not look at an immutable Secret of the same name again.
+ */
+export function secretNameOf(job: string, hostKey: string | undefined): string {
+  return hostKey === undefined ? job : `${job}-${createHash('sha256').update(hostKey).digest('hex').slice(0, 5)}`
+}
+
 /** The Secret, owned by the Job: it goes when the Job goes. */
 export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
   const { name, namespace, uid, labels: jobLabels, annotations } = job.metadata!
@@ -167,7 +205,7 @@ export function secretManifest(job: V1Job, files: ShadowFiles): V1Secret {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: {
-      name,
+      name: job.spec?.template.spec?.volumes?.[0].secret?.secretName ?? name,
       namespace,
       labels: jobLabels,
       annotations: { [OWNER_ANNOTATION]: annotations?.[OWNER_ANNOTATION] ?? '' },

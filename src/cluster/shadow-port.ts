@@ -32,6 +32,8 @@ export interface ShadowHandle {
   job: string
   /** The Job's, so that a later one of the same name is never taken for this. */
   jobUid: string
+  /** Its Secret's name, where this client made it. */
+  secret?: string
   /** The Secret's, where this client made it. */
   secretUid?: string
   pod: string

@@ -4,9 +4,11 @@ import type { V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
 import { clusterError } from './errors.ts'
 import type { ApiPort } from './follow.ts'
 import type { ShadowHandle } from './port.ts'
-import { CLIENT_KEY_ANNOTATION } from './shadow-manifest.ts'
+import { CLIENT_KEY_ANNOTATION, REMOVAL_GRACE_S } from './shadow-manifest.ts'
 
 const GONE_MS = 5_000
+// kube-proxy applies a change within a second; a slow node needs longer.
+const NODES_FOLLOW_S = 3
 
 /**
  * `pod` undefined: there is none. Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
@@ -14,21 +16,49 @@ const GONE_MS = 5_000
  */
 export async function removeShadow(
   api: ApiPort,
-  shadow: Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid' | 'secretUid'> & { pod: string | undefined },
+  shadow: Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid' | 'secret' | 'secretUid'> & { pod: string | undefined },
 ): Promise<void> {
-  const { namespace, job, jobUid, secretUid, pod } = shadow
+  const { namespace, job, jobUid, secret = job, secretUid, pod } = shadow
   if (!(await removeJob(api, namespace, job, jobUid))) return
   // The garbage collector does these too, a little later and without our rights: so a refusal is no error. A Secret that
   // somebody else made is left to it: by now it may be that of the next Job of this name.
-  // The pod goes gracefully: forced out with a grace of 0 it takes some kubelets (1.34.4, cgroupsPerQOS off) down with it.
   await Promise.all([
-    pod && api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
+    pod &&
+      api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`, {
+        body: { gracePeriodSeconds: REMOVAL_GRACE_S },
+      }),
     secretUid &&
-      api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${job}`, {
+      api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${secret}`, {
         body: { preconditions: { uid: secretUid } },
       }),
   ])
   if (pod) await podGone(api, namespace, pod)
+}
+
+/**
+ * Ends a shadow to which requests may lead still: its pod is no endpoint from now on, serves on for as long as it must, and no
+ * other is made in its place. Idempotent; resolves when that is under way.
+ */
+export async function retireShadow(api: ApiPort, shadow: ShadowHandle): Promise<void> {
+  const { namespace, job, jobUid, secret = job, secretUid, pod } = shadow
+  // As in removeShadow, but at once, and with the grace that the pod was made with.
+  await Promise.all([
+    removeJob(api, namespace, job, jobUid),
+    api.ask('DELETE', `/api/v1/namespaces/${namespace}/pods/${pod}`),
+    secretUid &&
+      api.ask('DELETE', `/api/v1/namespaces/${namespace}/secrets/${secret}`, {
+        body: { preconditions: { uid: secretUid } },
+      }),
+  ])
+}
+
+/** Ends a removed Job's pods sooner than they would by themselves; the nodes have learned by then that nothing leads there. */
+export async function endPods(api: ApiPort, namespace: string, job: string): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/pods`
+  const { status, body } = await api.ask('GET', path, { query: { labelSelector: `job-name=${job}` } })
+  // Only makes it faster: who may not do this goes on without.
+  for (const { metadata } of status === 200 ? (body as unknown as V1PodList).items : [])
+    await api.ask('DELETE', `${path}/${metadata!.name}`, { body: { gracePeriodSeconds: NODES_FOLLOW_S } })
 }
 
 async function podGone(api: ApiPort, namespace: string, pod: string): Promise<void> {

@@ -14,6 +14,7 @@ import {
   type ShadowFiles,
   SSHD_DEADLINE_S,
   secretManifest,
+  secretNameOf,
   shadowLogin,
 } from './shadow-manifest.ts'
 import { jobPath, undoJob } from './shadow-removal.ts'
@@ -62,6 +63,7 @@ export async function createShadow(
           host_key: host.privateKey,
           authorized: client.publicLine,
         }
+  const secret = serving ? secretNameOf(name, host?.publicKey) : name
   const named = serving && {
     ...serving,
     annotations: { ...serving.annotations, ...(host && { [HOST_KEY_ANNOTATION]: host.publicKey }) },
@@ -77,7 +79,7 @@ export async function createShadow(
     right.catch(() => {}) // looked at below; until then it must not count as unhandled
     // What changes the cluster is never cut off in the middle: half done, nobody could know what to undo.
     const annotations = { ...options.annotations, [CLIENT_KEY_ANNOTATION]: key }
-    const manifest = jobManifest(name, namespace, { ...options, annotations }, named)
+    const manifest = jobManifest(name, namespace, { ...options, annotations }, named, secret)
     const request = { body: manifest, doing: `creating the Job ${name}` }
     job = (await api.send<V1Job>('POST', jobPath(namespace), request)).body
     throwIfAborted(hooks.signal)
@@ -86,6 +88,7 @@ export async function createShadow(
       namespace,
       job: name,
       jobUid: job.metadata!.uid!,
+      secret,
       kind: options.kind,
       ...shadowLogin[options.kind],
       ...(serving && { port: serving.sshPort }),
@@ -127,7 +130,7 @@ async function release(
   onSecret: (uid: string | undefined) => void,
 ): Promise<never> {
   const { name, namespace } = job.metadata!
-  const secret = { body: secretManifest(job, files), doing: `creating the Secret ${name}` }
+  const secret = { body: secretManifest(job, files), doing: `creating the Secret of ${name}` }
   const made = await api.send<V1Secret>('POST', `/api/v1/namespaces/${namespace}/secrets`, secret)
   onSecret(made.body.metadata?.uid)
   const go = { body: { spec: { suspend: false } }, contentType: MERGE, doing: `releasing the Job ${name}` }
@@ -208,6 +211,8 @@ async function waitForPod(
   watchEvents(job.metadata!.uid!)
   const pods = { labelSelector: `job-name=${job.metadata!.name}` }
   follow<V1Pod>(api, `/api/v1/namespaces/${namespace}/pods`, pods, signal, (type, pod) => {
+    // A Job of this name that was there before may have a pod that still ends.
+    if (pod.metadata?.ownerReferences?.every(({ uid }) => uid !== job.metadata!.uid)) return
     if (type === 'DELETED') reject(clusterError('gone', "the shadow's pod was deleted while it started"))
     else look(pod)
   }).catch(reject)

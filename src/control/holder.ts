@@ -33,6 +33,8 @@ export interface BackConfig extends ShadowConfig {
   proxyProtocol?: 'v1' | 'v2'
   /** Whether something must listen here before it begins. */
   check: boolean
+  /** Whether the original serves what the local program does not. */
+  fallback: boolean
   /** Goes on when the command has ended. */
   background: boolean
 }

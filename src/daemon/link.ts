@@ -32,6 +32,7 @@ export class Link {
   #tunnel: Tunnel | undefined
   #shadow: ShadowHandle | undefined
   #waiting = new Set<() => void>()
+  #retired = false
   reconnects = 0
 
   constructor(effects: LinkEffects) {
@@ -59,6 +60,16 @@ export class Link {
     this.#adopt(tunnel)
   }
 
+  /** Makes the first shadow and tunnel itself, and keeps them from now on. */
+  startAnew(): void {
+    void this.#reconnect()
+  }
+
+  /** The tunnel serves on; its end is the end of all. */
+  retire(): void {
+    this.#retired = true
+  }
+
   /** Ends the tunnel for good. The shadow is the caller's to remove. */
   async close(): Promise<void> {
     this.#stop.abort()
@@ -78,7 +89,7 @@ export class Link {
       if (this.#tunnel === tunnel) this.#tunnel = undefined
       if (expected || this.#stop.signal.aborted) return
       this.#effects.onLost(message)
-      void this.#reconnect()
+      if (!this.#retired) void this.#reconnect()
     })
   }
 
@@ -95,7 +106,7 @@ export class Link {
         this.#effects.log(`heartbeat: ${(error as Error).message}`)
         void tunnel.close().catch(() => {})
         this.#effects.onLost(`no heartbeat: ${(error as Error).message}`)
-        void this.#reconnect()
+        if (!this.#retired) void this.#reconnect()
         return
       }
     }

@@ -1,6 +1,7 @@
 // The agent in the shadow pod, bundled to one file (scripts/build.ts) for a stock Node image: non-root, nothing written, nothing
 // but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600; 0
-// never ends), KT_AGENT_PORTS (ports served for the cluster) and KT_AGENT_ANY_KEY=1 (`authorized` is not looked at): docs/agent-protocol.md.
+// never ends), KT_AGENT_READY_PORT (opened when requests may come), KT_AGENT_STAY_S (20; how long it serves after SIGTERM), KT_AGENT_PORTS (ports served for the cluster) and KT_AGENT_ANY_KEY=1
+// (`authorized` is not looked at): docs/agent-protocol.md.
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -9,27 +10,41 @@ import { visible } from '../base/visible.ts'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import { Claims } from './claims.ts'
+import { Departure } from './departure.ts'
+import { EmptyAnswer } from './empty-answer.ts'
 import { takeUnhandled } from './last-resort.ts'
 import { startPinger } from './ping.ts'
 import { servePorts } from './port-server.ts'
-import { type AgentPort, parsePorts } from './ports.ts'
+import { type AgentPort, listenTcp, parsePorts } from './ports.ts'
 import { RelaySet } from './relay.ts'
 import { createAgentServer } from './server.ts'
+import type { AgentSession } from './session.ts'
 
 const VERSION = '0.1.0'
-/** What is open after this ends with the agent. Less than a pod's usual grace period. */
-const DRAIN_MS = 10_000
+/** What is open after this ends with the agent: with the time before it, less than the pod's grace period (shadow-manifest.ts). */
+const DRAIN_MS = 8_000
+/** A Job replaces a pod that ends after 8.5 s of back-off, and a node may start it slowly. */
+const STAY_S = 20
+/** As of a process that the signal has ended: the Job makes another pod then, and counts itself as done after a 0. */
+const TERMINATED = 128 + 15
 const { env } = process
 const log = (line: string) => console.log(`${new Date().toISOString()} ${visible(line)}`)
 const folder = env.KT_AGENT_DIR ?? '/kt'
 const port = number('KT_AGENT_PORT', 2222, 0, 65_535)
 const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
+const readyPort = number('KT_AGENT_READY_PORT', 0, 0, 65_535)
+const staySeconds = number('KT_AGENT_STAY_S', STAY_S, 0, 3600)
 
-/** Ends connections that the agent serves for the cluster; set once it does. */
-let drain = () => Promise.resolve()
-for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void drain().then(() => end(signal)))
+const now = () => performance.now()
+const departure = new Departure<AgentSession>(staySeconds * 1000)
+/** Tells the clients that the agent was told to end, and ends it when `departure` says so; set once it serves ports. */
+let leave = (signal: string): void => end(signal)
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => leave(signal))
 let serving = false
 takeUnhandled(log, () => !serving)
+
+/** Called when something has changed that the end depends on. */
+let checkDeparture = () => {}
 
 // No top-level await: the bundle is CommonJS, which Node 20 runs without a package.json beside it.
 void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async (helper) => {
@@ -42,6 +57,7 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   // Compiled on the client's machine, for nodes of the same architecture.
   const noGcm = loadGcm(join(folder, 'kt_gcm.node'))
   const claims = new Claims(ports(), log)
+  const emptyAnswer = new EmptyAnswer(now)
   const relays = new RelaySet()
   const agent = createAgentServer({
     version: VERSION,
@@ -49,11 +65,14 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
     authorized: env.KT_AGENT_ANY_KEY === '1' ? undefined : read('authorized'),
     relays,
     claims,
+    emptyAnswer,
+    departure,
     pinger: helper,
     resolvConfPath: '/etc/resolv.conf',
-    now: () => performance.now(),
+    now,
     log,
     onSessions,
+    onChange: () => checkDeparture(),
   })
   onSessions(0)
   // Port-forward dials localhost in the pod; nobody else shall reach us.
@@ -62,16 +81,41 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   const second = await listen('::1', bound, agent.serve)
   if (!first && !second) end(`cannot listen on port ${port}`, 1)
   // Last, so that who sees the pod's ports open can be sure that it can be reached.
-  const served = await servePorts({ claims, relays, now: () => performance.now(), log }).catch((error: Error) =>
-    end(error.message, 1),
-  )
-  drain = () => served.drain(DRAIN_MS)
+  const cannotListen = (error: Error) => end(error.message, 1)
+  const served = await servePorts({ claims, relays, emptyAnswer, now, log }).catch(cannotListen)
+  // Not before the client has its ports: what came earlier would have to wait, or would go to the original.
+  if (readyPort > 0) void served.settled.then(() => openReadyPort().catch(cannotListen))
+  if (claims.ports.length > 0) {
+    let timer: NodeJS.Timeout | undefined
+    checkDeparture = () => {
+      const at = departure.endsAt()
+      if (at === undefined) return
+      clearTimeout(timer)
+      timer = setTimeout(
+        () => {
+          checkDeparture = () => {}
+          void served.drain(DRAIN_MS).then(() => end('SIGTERM', departure.released ? 0 : TERMINATED))
+        },
+        Math.max(0, at - now()),
+      )
+    }
+    leave = (signal) => {
+      log(`${signal}: serves until it is not needed any more, ${staySeconds} s at most`)
+      departure.tell(now())
+      agent.leave()
+      checkDeparture()
+    }
+  }
   serving = true
   for (const { port, protocol, original } of claims.ports)
     log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)
   if (noGcm) log(`ciphers by node:crypto, since kt_gcm.node cannot be used: ${noGcm}`)
 })
+
+function openReadyPort(): Promise<unknown> {
+  return listenTcp(readyPort, (socket) => socket.on('error', () => {}).destroy())
+}
 
 function listen(host: string, port: number, serve: (socket: Socket) => void): Promise<Server | undefined> {
   const server = createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: false }, serve)

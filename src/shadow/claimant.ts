@@ -53,11 +53,15 @@ export class Claimant {
     this.#send(type, id, ...parts)
   }
 
-  /** Brings it a connection to `port` from `origin`. */
-  ask(port: Endpoint, origin: Endpoint, answers: Answers): void {
+  /**
+   * Brings it a connection to `port` from `origin`, and waits `patience` ms for its answer; no longer than ANSWER_MS while nothing at
+   * all comes from it.
+   */
+  ask(port: Endpoint, origin: Endpoint, patience: number, answers: Answers): void {
     const heard = this.#mux.heard
     const over = (tell: () => void) => {
       clearTimeout(timer)
+      clearTimeout(asking)
       channel.handler = ignore
       tell()
     }
@@ -67,6 +71,7 @@ export class Claimant {
         ...ignore,
         onOpen: () => {
           clearTimeout(timer)
+          clearTimeout(asking)
           channel.handler = answers.taken(channel)
         },
         onRefused: (reason, words) =>
@@ -80,11 +85,17 @@ export class Claimant {
         srcPort: origin.port,
       },
     )
-    const timer = setTimeout(() => {
-      this.#unanswered(heard)
+    const giveUp = () => {
       channel.reset()
       answers.absent()
+    }
+    let timer = setTimeout(() => {
+      this.#unanswered(heard)
+      if (this.silent || patience <= ANSWER_MS) giveUp()
+      else timer = setTimeout(giveUp, patience - ANSWER_MS)
     }, ANSWER_MS)
+    // A client that waits for its program has nothing else to say, so it is asked.
+    const asking = patience > ANSWER_MS ? setTimeout(() => this.poke(), ANSWER_MS / 4) : undefined
   }
 
   /** Asks whether anybody is there. Resolves within a second. */

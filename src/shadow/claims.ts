@@ -2,14 +2,19 @@
 // does not answer any more loses its claim to the next who asks.
 import { type ListenRequest, readListen } from '../tunnel/bodies.ts'
 import { FrameType } from '../tunnel/control.ts'
-import type { Claimant } from './claimant.ts'
+import { ANSWER_MS, type Claimant } from './claimant.ts'
 import type { AgentPort } from './ports.ts'
+
+/** A caller waits no longer than this, whatever the client says. */
+const MAX_PATIENCE_MS = 10_000
 
 export interface Claim {
   readonly id: number
   readonly claimant: Claimant
   readonly port: AgentPort
   readonly match: ListenRequest['match']
+  /** How long its claimant may take to answer, ms. */
+  readonly patience: number
 }
 
 interface Entry extends Claim {
@@ -18,6 +23,8 @@ interface Entry extends Claim {
 
 export class Claims {
   readonly ports: readonly AgentPort[]
+  /** Called when somebody has got a port. */
+  onHeld: (port: AgentPort) => void = () => {}
   readonly #log: (line: string) => void
   readonly #entries = new Set<Entry>()
 
@@ -31,12 +38,12 @@ export class Claims {
     const wanted = this.#read(body)
     const failed = (words: string) => claimant.send(FrameType.listenFailed, id, Buffer.from(words))
     if (typeof wanted === 'string') return failed(wanted)
-    const { port, match } = wanted
+    const { port, match, patience } = wanted
     const name = nameOf(wanted)
     for (const other of this.#entries)
       if (other.claimant === claimant && other.port === port)
         return failed(`EADDRINUSE: ${name} is claimed by this session`)
-    const entry: Entry = { id, claimant, port, match, state: 'asked' }
+    const entry: Entry = { id, claimant, port, match, patience, state: 'asked' }
     this.#entries.add(entry)
     for (let holder = this.#holder(wanted); holder; holder = this.#holder(wanted)) {
       if (await holder.claimant.probe()) {
@@ -57,6 +64,8 @@ export class Claims {
     entry.state = 'held'
     this.#log(`${name} is claimed`)
     claimant.send(FrameType.listening, id)
+    // What is brought to it from now on comes behind that.
+    this.onHeld(port)
   }
 
   release(claimant: Claimant, id: number): void {
@@ -75,13 +84,13 @@ export class Claims {
       if (entry.port === port && entry.state === 'held' && !entry.claimant.silent) yield entry
   }
 
-  /** The claimant of a port without HTTP routing, if it answers. */
-  holder(port: AgentPort): Claimant | undefined {
-    for (const { claimant } of this.of(port)) return claimant
+  /** The claim of a port without HTTP routing, if its claimant answers. */
+  holder(port: AgentPort): Claim | undefined {
+    for (const claim of this.of(port)) return claim
     return undefined
   }
 
-  #holder({ port, match }: Wanted): Entry | undefined {
+  #holder({ port, match }: Pick<Claim, 'port' | 'match'>): Entry | undefined {
     for (const entry of this.#entries)
       if (entry.state === 'held' && entry.port === port && same(entry.match, match)) return entry
     return undefined
@@ -107,11 +116,12 @@ export class Claims {
       return port.http
         ? `EINVAL: ${port.protocol} ${port.port} is claimed by a header`
         : `EINVAL: ${port.protocol} ${port.port} cannot be claimed by a header`
-    return { port, match }
+    const patience = Math.min(MAX_PATIENCE_MS, Math.max(ANSWER_MS, read.body.patience ?? 0))
+    return { port, match, patience }
   }
 }
 
-type Wanted = Pick<Claim, 'port' | 'match'>
+type Wanted = Pick<Claim, 'port' | 'match' | 'patience'>
 
 function same(a: ListenRequest['match'], b: ListenRequest['match']): boolean {
   return (
@@ -121,7 +131,7 @@ function same(a: ListenRequest['match'], b: ListenRequest['match']): boolean {
   )
 }
 
-function nameOf({ port, match }: Wanted): string {
+function nameOf({ port, match }: Pick<Claim, 'port' | 'match'>): string {
   const what = match
     ? ` with ${JSON.stringify(match.header)}: ${JSON.stringify(match.value)}${match.prefix ? ' and longer' : ''}`
     : ''

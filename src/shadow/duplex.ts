@@ -3,7 +3,7 @@
 import { Duplex } from 'node:stream'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import type { Endpoint } from '../wire/address.ts'
-import type { Claimant } from './claimant.ts'
+import type { Claim } from './claims.ts'
 
 class DialError extends Error {
   readonly code: string
@@ -18,9 +18,13 @@ class DialError extends Error {
  * Brings a claimant a connection to `port` from `origin`. Rejects with an Error whose `code` is the errno of the refusal
  * (ECONNREFUSED), or ENOTCONN when the claimant is not there or does not answer.
  */
-export function dialClaimant(claimant: Claimant, port: Endpoint, origin: Endpoint): Promise<Duplex> {
+export function dialClaimant(
+  { claimant, patience }: Pick<Claim, 'claimant' | 'patience'>,
+  port: Endpoint,
+  origin: Endpoint,
+): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    claimant.ask(port, origin, {
+    claimant.ask(port, origin, patience, {
       taken(channel) {
         const duplex = new ChannelDuplex(channel)
         resolve(duplex)

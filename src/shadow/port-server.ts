@@ -5,6 +5,8 @@ import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { Admission } from './admission.ts'
 import type { Claim, Claims } from './claims.ts'
 import { dialClaimant } from './duplex.ts'
+import type { EmptyAnswer } from './empty-answer.ts'
+import { FirstClaim } from './first-claim.ts'
 import { collectGarbage, FloodWatch } from './give-back.ts'
 import { HeadMemory } from './http/head-memory.ts'
 import { matches, type Route } from './http/route.ts'
@@ -24,6 +26,9 @@ const HEAD_MEMORY = 8 * 1024 * 1024
 export interface PortServerOptions {
   claims: Claims
   relays: RelaySet
+  emptyAnswer: EmptyAnswer
+  /** How long after the start connections wait for a first claim. */
+  firstClaimMs?: number
   now: () => number
   log: (line: string) => void
   admission?: Admission
@@ -32,6 +37,8 @@ export interface PortServerOptions {
 export interface PortServer {
   /** Before the agent ends: see Passing.drain. */
   drain(timeoutMs: number): Promise<void>
+  /** Resolves when a client has claimed a port, or none will soon. */
+  readonly settled: Promise<void>
   close(): void
 }
 
@@ -39,6 +46,8 @@ export interface PortServer {
 export async function servePorts({
   claims,
   relays,
+  emptyAnswer,
+  firstClaimMs,
   now,
   log,
   admission = new Admission(),
@@ -47,10 +56,24 @@ export async function servePorts({
   const udp: UdpPort[] = []
   const passing = new Passing(now)
   const ending = new AbortController()
+  const firstClaim = new FirstClaim(firstClaimMs)
+  claims.onHeld = (port) => firstClaim.claimed(port)
   // One listener a connection.
   setMaxListeners(0, ending.signal)
   const heads = new HeadMemory(HEAD_MEMORY)
   const floods = new FloodWatch(collectGarbage)
+  const ways: Ways = {
+    claims,
+    relays,
+    passing,
+    admission,
+    floods,
+    heads,
+    emptyAnswer,
+    firstClaim,
+    ending: ending.signal,
+    now,
+  }
   let told = 0
   const sweeper = setInterval(() => {
     for (const port of udp) port.sweep()
@@ -67,12 +90,7 @@ export async function servePorts({
   for (const port of claims.ports) {
     try {
       if (port.protocol === 'UDP') udp.push(await UdpPort.open(port, claims, now))
-      else
-        servers.push(
-          await listenTcp(port.port, (socket) =>
-            admit(socket, port, { claims, relays, passing, admission, floods, heads, ending: ending.signal, now }),
-          ),
-        )
+      else servers.push(await listenTcp(port.port, (socket) => admit(socket, port, ways)))
     } catch (error) {
       close()
       throw new Error(`cannot listen on ${port.protocol} port ${port.port}: ${(error as Error).message}`)
@@ -82,7 +100,7 @@ export async function servePorts({
     ending.abort()
     return passing.drain(timeoutMs)
   }
-  return { close, drain }
+  return { close, drain, settled: firstClaim.settled }
 }
 
 interface Ways {
@@ -92,6 +110,8 @@ interface Ways {
   admission: Admission
   floods: FloodWatch
   heads: HeadMemory
+  emptyAnswer: EmptyAnswer
+  firstClaim: FirstClaim
   ending: AbortSignal
   now: () => number
 }
@@ -108,12 +128,30 @@ function admit(socket: Socket, port: AgentPort, ways: Ways): void {
   inCourseOf(
     `the connection of ${formatEndpoint(origin)}`,
     () => socket.resetAndDestroy(),
-    () => bring(socket, port, leave, ways),
+    () => receive(socket, port, leave, ways),
   )
 }
 
-/** `socket` is paused: nothing is read of it before somebody has taken it. `leave` is called when it is over. */
-function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways): void {
+/** `socket` is paused. */
+function receive(socket: Socket, port: AgentPort, leave: () => void, ways: Ways): void {
+  const ignore = () => {}
+  socket.once('close', leave)
+  const claimed = (peeked: boolean) => {
+    socket.on('error', ignore)
+    ways.firstClaim.wait(port, () => {
+      if (socket.destroyed) return
+      socket.off('error', ignore).off('close', leave)
+      bring(socket, port, leave, ways, peeked)
+    })
+  }
+  if (!ways.emptyAnswer.take(socket, () => claimed(true))) claimed(false)
+}
+
+/**
+ * Nothing is read of `socket` before somebody has taken it, but what was `peeked` at and lies in it. `leave` is called when it is
+ * over.
+ */
+function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, peeked: boolean): void {
   const { claims, relays, passing } = ways
   if (port.http) {
     socket.once('close', passing.count())
@@ -125,8 +163,8 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways): 
     socket.once('close', leave)
     passing.join(socket, port.original)
   }
-  const claimant = claims.holder(port)
-  if (!claimant) {
+  const claim = claims.holder(port)
+  if (!claim) {
     pass()
     return
   }
@@ -134,13 +172,15 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways): 
   const ignore = () => {}
   socket.on('error', ignore)
   const here: Endpoint = plainEndpoint(socket.localAddress, port.port)
-  claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), {
+  const { claimant, patience } = claim
+  claimant.ask(here, plainEndpoint(socket.remoteAddress, socket.remotePort), patience, {
     taken(channel) {
       const counted = passing.count()
-      return relays.join(socket, channel, () => {
+      const over = () => {
         counted()
         leave()
-      })
+      }
+      return relays.join(socket, channel, over, peeked)
     },
     refused() {
       socket.resetAndDestroy()
@@ -161,7 +201,7 @@ function route(socket: Socket, port: AgentPort, { claims, heads, ending, now }: 
     if (known) return known
     const { header, value, prefix } = claim.match!
     const made: Route = {
-      dial: () => dialClaimant(claim.claimant, here, origin),
+      dial: () => dialClaimant(claim, here, origin),
       name: `${header}: ${value}${prefix ? '*' : ''}`,
     }
     routes.set(claim, made)

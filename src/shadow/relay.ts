@@ -50,11 +50,14 @@ export class RelaySet {
     })
   }
 
-  /** Joins an accepted socket, paused, to a channel that is open; `over` when the socket is closed. Returns the channel's owner. */
-  join(accepted: Socket, channel: Channel, over: () => void): ChannelHandler {
+  /**
+   * Joins an accepted socket, paused, to a channel that is open; `over` when the socket is closed. `peeked`: something may have been
+   * read of it, which lies in it. Returns the channel's owner.
+   */
+  join(accepted: Socket, channel: Channel, over: () => void, peeked = false): ChannelHandler {
     const relay = new Relay(() => this.#relays.delete(relay))
     this.#relays.add(relay)
-    const socket = readInto(accepted, relay.onread)
+    const socket = peeked ? undefined : readInto(accepted, relay.onread)
     relay.useSocket(socket ?? accepted)
     relay.useChannel(channel)
     if (socket) socket.once('close', over)

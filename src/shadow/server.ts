@@ -1,42 +1,65 @@
 // The agent without its process: an SSH server whose sessions are AgentSessions, counted.
 import type { Socket } from 'node:net'
 import { createSshServer } from '../tunnel/ssh/server.ts'
+import type { Departure } from './departure.ts'
 import { AgentSession, type SessionContext } from './session.ts'
 
-export interface AgentServerOptions extends SessionContext {
+export interface AgentServerOptions extends Omit<SessionContext, 'onRelease'> {
   /** Private host key, OpenSSH PEM. */
   hostKey: string
   /** The public key that may connect, as in an authorized_keys file. Undefined: any. */
   authorized: string | undefined
   /** Called when the number of authenticated sessions changed. */
   onSessions: (count: number) => void
+  /** Told of the sessions, and of those that do not need the agent any more. */
+  departure: Departure<AgentSession>
+  /** Called when `departure` was told something. */
+  onChange: () => void
 }
 
 export interface AgentServer {
   /** Serves a connection. */
   serve(socket: Socket): void
+  /** Tells all clients, and those that come, that the agent was told to end. */
+  leave(): void
   close(): void
 }
 
 /** Throws Error when a key cannot be read. */
 export function createAgentServer(options: AgentServerOptions): AgentServer {
-  let sessions = 0
+  const sessions = new Set<AgentSession>()
   const count = (change: 1 | -1) => {
-    sessions += change
-    options.log(`session ${change > 0 ? 'opened' : 'closed'}, ${sessions} now`)
-    options.onSessions(sessions)
+    options.log(`session ${change > 0 ? 'opened' : 'closed'}, ${sessions.size} now`)
+    options.onSessions(sessions.size)
   }
-  return createSshServer({
+  const onRelease = (session: AgentSession) => {
+    options.departure.release(session, options.now())
+    options.onChange()
+  }
+  const server = createSshServer({
     ...options,
     onSession(mux, budget) {
-      const session = new AgentSession(mux, budget, options)
+      const session = new AgentSession(mux, budget, { ...options, onRelease })
+      sessions.add(session)
+      options.departure.join(session)
+      options.onChange()
+      if (options.departure.told) session.leave()
       count(1)
       return {
         lost() {
           session.lost()
+          sessions.delete(session)
+          options.departure.lose(session)
+          options.onChange()
           count(-1)
         },
       }
     },
   })
+  return {
+    ...server,
+    leave() {
+      for (const session of sessions) session.leave()
+    },
+  }
 }

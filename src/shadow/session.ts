@@ -10,6 +10,7 @@ import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mu
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
 import { Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'
+import type { EmptyAnswer } from './empty-answer.ts'
 import type { Pinger } from './ping.ts'
 import type { RelaySet } from './relay.ts'
 import { GATHER_MS, UdpFlows } from './udp.ts'
@@ -20,10 +21,13 @@ export interface SessionContext {
   version: string
   relays: RelaySet
   claims: Claims
+  emptyAnswer: EmptyAnswer
   pinger: Pinger | undefined
   now: () => number
   log: (line: string) => void
   resolvConfPath: string
+  /** The client has said that it does not need this agent any more. */
+  onRelease: (session: AgentSession) => void
 }
 
 export class AgentSession {
@@ -34,6 +38,7 @@ export class AgentSession {
   readonly #claimant: Claimant
   readonly #sweeper: NodeJS.Timeout
   #frames: FrameChannel | undefined
+  #leaving = false
 
   constructor(mux: ChannelMux, budget: WindowBudget, context: SessionContext) {
     this.#context = context
@@ -60,6 +65,12 @@ export class AgentSession {
     )
     this.#sweeper = setInterval(() => this.#udp.sweep(), SWEEP_MS)
     this.#sweeper.unref()
+  }
+
+  /** Tells the client that the agent was told to end. */
+  leave(): void {
+    this.#leaving = true
+    this.#frames?.send(FrameType.leaving, 0)
   }
 
   /** The connection is gone, and with it the channels. */
@@ -141,6 +152,12 @@ export class AgentSession {
       case FrameType.unlisten:
         this.#context.claims.release(this.#claimant, id)
         break
+      case FrameType.release:
+        this.#context.onRelease(this)
+        break
+      case FrameType.answerEmpty:
+        this.#context.emptyAnswer.set(body)
+        break
       case FrameType.hello:
         this.#greet(body)
         break
@@ -170,9 +187,10 @@ export class AgentSession {
       addresses: ownAddresses(),
       resolvConf: readText(this.#context.resolvConfPath),
       arrivals: TELL_REST_MS,
-      capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true },
+      capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true, answersEmpty: true },
     }
     this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))
+    if (this.#leaving) this.leave()
   }
 }
 

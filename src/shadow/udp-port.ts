@@ -85,7 +85,7 @@ export class UdpPort {
   }
 
   #begin(key: string, origin: Endpoint, payload: Buffer): void {
-    const claimant = this.#claims.holder(this.#port)
+    const claimant = this.#claims.holder(this.#port)?.claimant
     if (!claimant && !this.#port.original) return
     if (this.#flows.size >= MAX_UDP_FLOWS) this.#forget(this.#flows.values().next().value)
     const flow: Flow = {

@@ -9,7 +9,7 @@ import { Listeners } from './listen.ts'
 import type {
   DatagramHandler,
   ListenHandler,
-  ListenMatch,
+  ListenOptions,
   ShadowInfo,
   TunnelDatagrams,
   TunnelListener,
@@ -35,6 +35,7 @@ export class AgentTunnel extends SshTunnel {
   readonly #probes = new Map<number, () => void>()
   readonly #pings = new Map<number, (answered: boolean) => void>()
   #next = 1
+  #answersEmpty = false
   #greeted: ((hello: AgentHello | string) => void) | undefined
 
   constructor(session: Session, transport: Transport, now: () => number) {
@@ -81,6 +82,7 @@ export class AgentTunnel extends SshTunnel {
         }
         this.measured(this.now() - started, true)
         const { agent: version, capabilities, addresses, resolvConf, arrivals } = said
+        this.#answersEmpty = capabilities.answersEmpty === true
         this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
         if (arrivals !== undefined)
           this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
@@ -127,8 +129,23 @@ export class AgentTunnel extends SshTunnel {
     }
   }
 
-  listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener> {
-    return this.#listeners.listen(port, protocol, handler, match)
+  listen(
+    port: number,
+    protocol: 'TCP' | 'UDP',
+    handler: ListenHandler,
+    options?: ListenOptions,
+  ): Promise<TunnelListener> {
+    return this.#listeners.listen(port, protocol, handler, options)
+  }
+
+  override release(): void {
+    this.#frames.send(FrameType.release, 0)
+  }
+
+  override answerEmpty(bytes: Uint8Array): boolean {
+    if (!this.#answersEmpty) return false
+    this.#frames.send(FrameType.answerEmpty, 0, bytes)
+    return true
   }
 
   ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean> {
@@ -207,6 +224,9 @@ export class AgentTunnel extends SshTunnel {
         handler?.onFail(type === FrameType.udpClose ? 'timeout' : failureOfErrno(body.toString()))
         break
       }
+      case FrameType.leaving:
+        this.isLeaving()
+        break
       case FrameType.pinged:
         this.#pinged(id, body[0] === 1)
         break

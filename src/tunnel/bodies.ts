@@ -28,6 +28,7 @@ const agentHello = z.object({
       udp: z._default(z.boolean(), false),
       ping: z._default(z.boolean(), false),
       reset: z._default(z.boolean(), true),
+      answersEmpty: z.optional(z.boolean()),
     }),
     { udp: false, ping: false, reset: true },
   ),
@@ -51,8 +52,10 @@ const match = z.object(
   'match must be an object',
 )
 
+const patience = z.optional(z.number({ error: 'patience must be a number of milliseconds' }).check(z.nonnegative()))
+
 const listenRequest = z.object(
-  { port, protocol: z.enum(['TCP', 'UDP'], 'protocol must be TCP or UDP'), match: z.optional(match) },
+  { port, protocol: z.enum(['TCP', 'UDP'], 'protocol must be TCP or UDP'), match: z.optional(match), patience },
   'an object is needed',
 )
 

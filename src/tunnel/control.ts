@@ -23,6 +23,9 @@ export const FrameType = {
   unlisten: 19,
   udpIncoming: 20,
   udpTaken: 21,
+  leaving: 22,
+  release: 23,
+  answerEmpty: 24,
 } as const
 
 /** Bytes in front of a body. */

@@ -12,7 +12,7 @@ import type {
   IncomingDatagrams,
   IncomingStream,
   ListenHandler,
-  ListenMatch,
+  ListenOptions,
   StreamHandler,
   TunnelDatagrams,
   TunnelListener,
@@ -64,7 +64,12 @@ export class Listeners {
     return this.#flows.size
   }
 
-  listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener> {
+  listen(
+    port: number,
+    protocol: 'TCP' | 'UDP',
+    handler: ListenHandler,
+    options: ListenOptions = {},
+  ): Promise<TunnelListener> {
     const key = `${protocol} ${port}`
     if (this.#lost)
       return Promise.reject(
@@ -95,7 +100,8 @@ export class Listeners {
         },
       }
       this.#claims.set(key, claim)
-      const request: ListenRequest = { port, protocol, ...(match && { match }) }
+      const { match, patienceMs: patience } = options
+      const request: ListenRequest = { port, protocol, ...(match && { match }), ...(patience && { patience }) }
       this.#frames.send(FrameType.listen, id, Buffer.from(JSON.stringify(request)))
     })
   }
@@ -246,6 +252,12 @@ class Incoming implements IncomingStream {
     if (this.#answered) return
     this.#answered = true
     this.#mux.refuse(this.#request, OpenFailure.connectFailed, `${errnoOfFailure(reason)}: ${message}`)
+  }
+
+  decline(message: string): void {
+    if (this.#answered) return
+    this.#answered = true
+    this.#mux.refuse(this.#request, OpenFailure.prohibited, message)
   }
 }
 

@@ -29,6 +29,10 @@ export function listenTcp(
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
       let answered = false
       const forget = () => {}
+      const drop = () => {
+        if (!answered) socket.resetAndDestroy()
+        answered = true
+      }
       socket.on('error', forget)
       handler.onStream({
         port: bound(),
@@ -39,10 +43,8 @@ export function listenTcp(
           socket.off('error', forget)
           return take(socket, owner)
         },
-        refuse() {
-          if (!answered) socket.resetAndDestroy()
-          answered = true
-        },
+        refuse: drop,
+        decline: drop, // there is no original
       })
     })
     const bound = () => (server.address() as AddressInfo | null)?.port ?? port

@@ -34,6 +34,8 @@ export function createLoopbackTunnel(options: LoopbackOptions = {}): Tunnel & { 
 class LoopbackTunnel implements Tunnel {
   readonly info: ShadowInfo
   readonly closed: Promise<TunnelClosed>
+  /** Never: a machine has no evictions. */
+  readonly leaving = new Promise<void>(() => {})
   readonly streams = new Set<LoopbackStream>()
   readonly datagrams = new Set<LoopbackDatagrams>()
   readonly #listeners = new Set<LoopbackListener>()
@@ -99,6 +101,12 @@ class LoopbackTunnel implements Tunnel {
 
   ping(target: IpAddress): Promise<boolean> {
     return Promise.resolve(this.#answersPing(target))
+  }
+
+  release(): void {}
+
+  answerEmpty(): boolean {
+    return false
   }
 
   probe(): Promise<number> {

@@ -65,7 +65,13 @@ export interface ListenMatch {
   prefix: boolean
 }
 
-/** A connection that somebody in the cluster has made. It waits a second for an answer, then it goes to the original. */
+export interface ListenOptions {
+  match?: ListenMatch
+  /** How long a connection may wait for an answer of this side, in ms, 1000 if undefined. */
+  patienceMs?: number
+}
+
+/** A connection that somebody in the cluster has made. It waits for an answer (`patienceMs`), then it goes to the original. */
 export interface IncomingStream {
   /** The shadow's port that was connected to. */
   readonly port: number
@@ -75,6 +81,8 @@ export interface IncomingStream {
   accept(handler: StreamHandler): TunnelStream
   /** Resets it: nobody answers here. */
   refuse(reason: DialFailure, message: string): void
+  /** Leaves it to the original, where there is one. */
+  decline(message: string): void
 }
 
 /** A flow of datagrams that somebody in the cluster has begun; its first ones wait for the answer, as streams do. */
@@ -120,16 +128,30 @@ export interface Tunnel {
   /** Throws UnsupportedError where `info.capabilities.udp` is false. */
   openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams
   /**
-   * Claims a port of the shadow, of those it was started with, until `close` or the tunnel's end. `match` is for ports with HTTP
+   * Claims a port of the shadow, of those it was started with, until `close` or the tunnel's end. `options.match` is for ports with HTTP
    * routing, and needed there. Rejects with TunnelError 'port-in-use' (claimed, by another tunnel that is alive, or this one),
    * 'no-port' (not one of the shadow's, or `match` does not fit it), 'timeout', 'lost'; with UnsupportedError for sshd.
    */
-  listen(port: number, protocol: 'TCP' | 'UDP', handler: ListenHandler, match?: ListenMatch): Promise<TunnelListener>
+  listen(
+    port: number,
+    protocol: 'TCP' | 'UDP',
+    handler: ListenHandler,
+    options?: ListenOptions,
+  ): Promise<TunnelListener>
   /** True when the address answered an echo request of `payload.length` bytes within `timeoutMs`. */
   ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean>
   /** Heartbeat through the data path: the round trip in ms. Rejects when the tunnel is lost. */
   probe(timeoutMs: number): Promise<number>
   readonly stats: Readonly<TunnelStats>
+  /** Settles when the shadow was told to end. It serves on until `release`, or for 20 s. */
+  readonly leaving: Promise<void>
+  /** Nothing needs this shadow any more: what leads to it has moved, or will within moments. */
+  release(): void
+  /**
+   * For 15 s, connections to the shadow's ports that end before they say anything are answered with `bytes`, 64 at most. False
+   * where the shadow cannot do that.
+   */
+  answerEmpty(bytes: Uint8Array): boolean
   /** Settles once, when the tunnel is over, with why. All streams have got `onClose('lost')` by then. */
   readonly closed: Promise<TunnelClosed>
   close(): Promise<void>

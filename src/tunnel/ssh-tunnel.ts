@@ -3,7 +3,7 @@ import type { Endpoint, IpAddress } from '../wire/address.ts'
 import type {
   DatagramHandler,
   ListenHandler,
-  ListenMatch,
+  ListenOptions,
   ShadowInfo,
   StreamHandler,
   Tunnel,
@@ -25,6 +25,8 @@ const HEARTBEATS_KEPT = { agent: 4, sshd: 12 }
 export abstract class SshTunnel implements Tunnel {
   abstract readonly info: ShadowInfo
   readonly closed: Promise<TunnelClosed>
+  readonly leaving: Promise<void>
+  protected isLeaving: () => void = () => {}
   /** What the server showed; to be pinned by the next connection when none was known. */
   readonly hostKey: string
   protected readonly session: Session
@@ -40,6 +42,9 @@ export abstract class SshTunnel implements Tunnel {
     this.transport = transport
     this.now = now
     this.hostKey = session.hostKey
+    this.leaving = new Promise((resolve) => {
+      this.isLeaving = resolve
+    })
     this.closed = session.over.then((message) => {
       this.whenOver()
       return this.#expected ? { expected: true, message: 'closed' } : { expected: false, message: this.#why ?? message }
@@ -65,12 +70,18 @@ export abstract class SshTunnel implements Tunnel {
     return MuxStream.dial(this.session.mux, target, origin, handler)
   }
 
+  release(): void {}
+
+  answerEmpty(_bytes: Uint8Array): boolean {
+    return false
+  }
+
   abstract openDatagrams(target: Endpoint, handler: DatagramHandler): TunnelDatagrams
   abstract listen(
     port: number,
     protocol: 'TCP' | 'UDP',
     handler: ListenHandler,
-    match?: ListenMatch,
+    options?: ListenOptions,
   ): Promise<TunnelListener>
   abstract ping(target: IpAddress, payload: Uint8Array, timeoutMs: number): Promise<boolean>
   /** One heartbeat; `answered` once, or never. */

@@ -59,7 +59,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     const said: string[] = []
     const counters = { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 }
     const target = new LocalTarget({
-      ...{ local: 9, remote: 53, counters, addresses: () => [] },
+      ...{ local: 9, remote: 53, fallback: false, counters, addresses: () => [] },
       complaints: new Complaints((line) => said.push(line)),
     })
     // One try after the other: the second one takes the other family.
@@ -76,7 +76,7 @@ const scenarios: Record<string, () => Promise<void>> = {
       await closed
       assert.equal(counters.refused, i)
     }
-    assert.deepEqual(said, ['nothing listens on localhost:9; requests to port 53 are refused until something does'])
+    assert.deepEqual(said, ['nothing listens on localhost:9; datagrams to port 53 are dropped until something does'])
   },
 
   async loopback() {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { beginExchange } from '../../src/cluster/back/begin.ts'
+import { beginExchange, beginRun } from '../../src/cluster/back/begin.ts'
 import type { BackContext } from '../../src/cluster/back/context.ts'
 import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
 import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/recover.ts'
+import { addShadow, replaceShadow } from '../../src/cluster/back/shadows.ts'
 import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { BackHandle, ExchangeRequest } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { ShadowOptions } from '../../src/cluster/port.ts'
+import { retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { Dead, MemoryCluster } from './memory-cluster.ts'
 
 const options: ShadowOptions = {
@@ -333,3 +335,51 @@ for (const [what, act] of deaths)
       assert.deepEqual(traces(cluster), [], `died after ${diesAfter} changes`)
     }
   })
+
+const JOBS = '/apis/batch/v1/namespaces/shop/jobs'
+
+test('a second shadow has the labels of the first, gets no request before it serves, and goes with it', async () => {
+  const cluster = clusterWithWeb()
+  const [here, handle] = await heldExchange(cluster)
+  const second = await addShadow(here, handle, silent)
+  const [one, other] = [handle.shadow, second].map(({ job }) => cluster.objects.get(`${JOBS}/${job}`)!['spec'].template)
+  assert.equal(one.metadata.labels.app, `kt-${handle.id}`)
+  assert.equal(other.metadata.labels.app, one.metadata.labels.app)
+  assert.equal(one.spec.containers[0].readinessProbe, undefined)
+  const { readinessProbe, env } = other.spec.containers[0]
+  const ready = env.find(({ name }: { name: string }) => name === 'KT_AGENT_READY_PORT')
+  assert.equal(readinessProbe.tcpSocket.port, Number(ready.value))
+  // Its endpoints are known as ours, so leading here again does not wait for them to go.
+  await switchExchange(here, { ...handle, second }, silent)
+  const held = { ...handle, second }
+  await restoreExchange(here, held, silent)
+  await removeExchange(here, held)
+  assert.deepEqual(traces(cluster), [])
+})
+
+test('what clean and recover find of an exchange with two shadows, they remove', async () => {
+  const cluster = clusterWithWeb()
+  const [here, handle] = await heldExchange(cluster)
+  await addShadow(here, handle, silent)
+  const { removed } = await recover(context(cluster.client()), 'web', { force: false, holder: 'bob@desk/2' }, silent)
+  assert.equal(removed.filter((one) => one.startsWith('Job ')).length, 2)
+  assert.deepEqual(traces(cluster), [])
+})
+
+test('the Service of a run goes with the last of its Jobs, not with the one that was evicted', async () => {
+  const cluster = clusterWithWeb()
+  const here = context(cluster.client())
+  const wanted = { name: 'mine', ports: [{ port: 80, protocol: 'TCP' as const }], holder: 'ann@laptop/1' }
+  const handle = await beginRun(here, wanted, options, silent)
+  const second = await addShadow(here, handle, silent)
+  await retireShadow(here.api, handle.shadow)
+  const next = await replaceShadow(here, handle, silent)
+  const owners = (path: string) =>
+    (cluster.objects.get(path)!.metadata['ownerReferences'] as { uid: string }[]).map(({ uid }) => uid)
+  const all = [handle.shadow, second, next.shadow].map(({ jobUid }) => jobUid)
+  assert.deepEqual(owners('/api/v1/namespaces/shop/services/mine'), all)
+  assert.deepEqual(owners(`/apis/coordination.k8s.io/v1/namespaces/shop/leases/${handle.lease.name}`), all)
+  await restoreExchange(here, { ...next, second }, silent)
+  await removeExchange(here, { ...next, second })
+  assert.deepEqual(traces(cluster), [])
+})

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackContext } from '../../src/cluster/back/context.ts'
-import { removeExchange, replaceShadow, restoreExchange } from '../../src/cluster/back/hold.ts'
+import { removeExchange, restoreExchange } from '../../src/cluster/back/hold.ts'
 import { beginMesh } from '../../src/cluster/back/mesh.ts'
+import { addShadow, replaceShadow } from '../../src/cluster/back/shadows.ts'
 import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { MeshRequest } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { ShadowOptions } from '../../src/cluster/port.ts'
+import { retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { MemoryCluster } from './memory-cluster.ts'
 
 const options: ShadowOptions = {
@@ -113,4 +115,53 @@ test('a router whose pod has gone is made again, by one of two, and no other pod
   await ben.leave()
   await ann.leave()
   assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
+})
+
+test('there are two routers, which all who mesh share, and with the last one both go', async () => {
+  const cluster = clusterWithWeb()
+  const [ann, ben] = [await mesh(cluster, 'ann'), await mesh(cluster, 'ben')]
+  const anns = await addShadow(ann.here, ann.handle, silent)
+  const bens = await addShadow(ben.here, ben.handle, silent)
+  assert.notEqual(anns.jobUid, ann.handle.shadow.jobUid)
+  assert.equal(bens.jobUid, anns.jobUid)
+  // One is told to end: its Job goes at once, and whoever comes first makes it again by the same name.
+  await retireShadow(ann.here.api, anns)
+  await retireShadow(ben.here.api, bens)
+  const next = (await replaceShadow(ann.here, { ...ann.handle, shadow: anns }, silent)).shadow
+  assert.equal(next.job, anns.job)
+  assert.notEqual(next.jobUid, anns.jobUid)
+  const same = (await replaceShadow(ben.here, { ...ben.handle, shadow: bens }, silent)).shadow
+  assert.equal(same.jobUid, next.jobUid)
+  await ann.leave()
+  assert.ok(cluster.objects.has(`/apis/batch/v1/namespaces/shop/jobs/${next.job}`))
+  await ben.leave()
+  assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
+})
+
+test('a router is made anew beside the pod of the one before, which serves until it may end', async () => {
+  const cluster = clusterWithWeb()
+  const ann = await mesh(cluster, 'ann')
+  const { job, jobUid } = ann.handle.shadow
+  await retireShadow(ann.here.api, ann.handle.shadow)
+  const api = cluster.client()
+  const leaving = {
+    metadata: {
+      labels: { 'job-name': job },
+      deletionTimestamp: '2026-11-28T16:00:00Z',
+      ownerReferences: [{ uid: jobUid }],
+    },
+    status: { phase: 'Running' },
+  }
+  // It is there from the moment on at which the new Job is.
+  const here = context({
+    ...api,
+    send: async (method, path, extras) => {
+      const answer = await api.send(method, path, extras)
+      if (method === 'POST' && path.endsWith('/jobs')) cluster.put(`${PODS}/${job}-old`, structuredClone(leaving))
+      return answer as never
+    },
+  })
+  const next = await replaceShadow(here, ann.handle, silent)
+  assert.notEqual(next.shadow.pod, `${job}-old`)
+  assert.ok(cluster.objects.has(`${PODS}/${job}-old`))
 })

@@ -60,3 +60,19 @@ test('what kt made is known by its labels, whatever labels the user gave', () =>
   assert.equal(metadata!.labels!['app.kubernetes.io/component'], 'shadow')
   assert.equal(metadata!.labels!['app.kubernetes.io/managed-by'], 'kt')
 })
+
+test('a shadow that serves has time to do so when it is told to end, and stands on another node than the other', () => {
+  const serving = {
+    ...{ id: 'z7cxm', ports: [], named: [], sshPort: 2222, readyPort: 2223, probed: false, podLabels: {} },
+    ...{ idleSeconds: 0, annotations: {}, env: {} },
+  }
+  const spec = jobManifest('a', 'b', options, serving).spec!.template.spec!
+  // The agent serves for 20 s, and then lets connections end for 8 s (src/shadow/agent.ts).
+  assert.equal(spec.terminationGracePeriodSeconds, 30)
+  const [apart] = spec.affinity!.podAntiAffinity!.preferredDuringSchedulingIgnoredDuringExecution!
+  assert.deepEqual(apart.podAffinityTerm, {
+    labelSelector: { matchLabels: { 'kt/exchange': 'z7cxm' } },
+    topologyKey: 'kubernetes.io/hostname',
+  })
+  assert.equal(jobManifest('a', 'b', options).spec!.template.spec!.terminationGracePeriodSeconds, 1)
+})

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/back/local.ts'
 import { Complaints } from '../../src/daemon/back/once.ts'
 import { createLoopbackTunnel } from '../../src/tunnel/index.ts'
+import { IpAddress } from '../../src/wire/address.ts'
 import { until } from '../support/until.ts'
 
 const tunnel = createLoopbackTunnel()
@@ -33,6 +34,7 @@ async function expose(local: number, more: Partial<LocalTargetOptions> = {}, pro
   const target = new LocalTarget({
     local,
     remote: 80,
+    fallback: false,
     addresses: () => ['10.244.1.7', 'fd00::7'],
     counters,
     complaints,
@@ -115,12 +117,12 @@ test('a program that listens on ::1 only is found', async (t) => {
   assert.equal(String((await once(net.connect(port, '127.0.0.1'), 'data'))[0]), 'six')
 })
 
-test('when nothing listens, callers are refused, and it is said once until something does', async () => {
+test('when nothing listens for long, callers are refused, and it is said once until something does', async () => {
   const server = net.createServer((socket) => socket.end('back'))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const local = portOf(server)
   await new Promise((resolve) => server.close(resolve))
-  const { port, counters } = await expose(local)
+  const { port, counters } = await expose(local, { patienceMs: 0 })
   const refused = async () => {
     const [error] = await once(net.connect(port, '127.0.0.1'), 'error')
     assert.equal((error as NodeJS.ErrnoException).code, 'ECONNRESET')
@@ -129,7 +131,7 @@ test('when nothing listens, callers are refused, and it is said once until somet
   await refused()
   await refused()
   assert.deepEqual(said, [
-    `nothing listens on localhost:${local}; requests to port 80 are refused until something does`,
+    `nothing listens on localhost:${local}; requests to port 80 wait up to 3 s for it and then are refused until something does`,
   ])
   assert.equal(counters.refused, 2)
   await new Promise<void>((resolve) => server.listen(local, '127.0.0.1', resolve))
@@ -137,6 +139,41 @@ test('when nothing listens, callers are refused, and it is said once until somet
   await new Promise((resolve) => server.close(resolve))
   await refused()
   assert.equal(said.length, 2)
+})
+
+test('a program that restarts is waited for, and no caller notices', async () => {
+  const server = net.createServer((socket) => socket.end('back'))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const local = portOf(server)
+  const { port, counters } = await expose(local, { patienceMs: 60_000 })
+  await new Promise((resolve) => server.close(resolve))
+  said.length = 0
+  const callers = [net.connect(port, '127.0.0.1'), net.connect(port, '127.0.0.1')]
+  await until('it was missed', () => said.length > 0)
+  await new Promise<void>((resolve) => server.listen(local, '127.0.0.1', resolve))
+  open.push(server)
+  for (const caller of callers) assert.equal(String((await once(caller, 'data'))[0]), 'back')
+  assert.equal(counters.refused, 0)
+})
+
+test('what a missing program leaves goes to the original, and is refused where there is none', async () => {
+  const server = net.createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const local = portOf(server)
+  await new Promise((resolve) => server.close(resolve))
+  for (const fallback of [true, false]) {
+    const { target } = await expose(local, { patienceMs: 0, fallback })
+    const answer = await new Promise<string>((resolve) =>
+      target.onStream({
+        port: 80,
+        origin: { address: IpAddress.parse('10.244.0.9'), port: 4711 },
+        accept: () => assert.fail('nobody is there to take it'),
+        refuse: (reason) => resolve(`refused: ${reason}`),
+        decline: () => resolve('declined'),
+      }),
+    )
+    assert.equal(answer, fallback ? 'declined' : 'refused: refused')
+  }
 })
 
 test('the PROXY protocol tells the caller, in both versions', async () => {

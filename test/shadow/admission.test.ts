@@ -6,6 +6,7 @@ import { describe, it, test } from 'node:test'
 import { promisify } from 'node:util'
 import { Admission, MAX_CONNECTIONS, MAX_PER_ADDRESS } from '../../src/shadow/admission.ts'
 import { Claims } from '../../src/shadow/claims.ts'
+import { EmptyAnswer } from '../../src/shadow/empty-answer.ts'
 import { collectGarbage, FloodWatch } from '../../src/shadow/give-back.ts'
 import { servePorts } from '../../src/shadow/port-server.ts'
 import { RelaySet } from '../../src/shadow/relay.ts'
@@ -40,6 +41,8 @@ describe('connections to the agent', () => {
       const served = await servePorts({
         claims,
         relays: new RelaySet(),
+        emptyAnswer: new EmptyAnswer(() => 0),
+        firstClaimMs: 0,
         now: () => performance.now(),
         log: () => {},
         admission: new Admission(10, 2),

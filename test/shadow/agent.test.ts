@@ -9,7 +9,8 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { build } from 'esbuild'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
-import { Caller } from '../tunnel/listen-compliance.ts'
+import { until } from '../support/until.ts'
+import { Caller, handler } from '../tunnel/listen-compliance.ts'
 import { freePort } from '../tunnel/shadows.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -152,6 +153,54 @@ describe('agent', () => {
     assert.doesNotMatch(agent.output(), /no client/)
   })
 
+  it('told to end, it serves on until its client says that others do, and tells the client so', async () => {
+    pods.on('connection', (socket) => socket.on('error', () => {}).end('original'))
+    await new Promise<void>((resolve) => pods.listen(0, '127.0.0.1', resolve))
+    const original = { host: '127.0.0.1', port: (pods.address() as AddressInfo).port }
+    const port = await freePort()
+    const agent = await run({ KT_AGENT_PORTS: JSON.stringify([{ port, protocol: 'TCP', http: false, original }]) })
+    const tunnel = await open(agent.port)
+    await tunnel.listen(port, 'TCP', handler({ onStream: (incoming) => incoming.decline('not in this test') }))
+    agent.child.kill('SIGTERM')
+    await tunnel.leaving
+    const caller = new Caller(port)
+    await caller.ended
+    caller.socket.end()
+    assert.equal(caller.text, 'original')
+    const late = await open(agent.port)
+    await late.leaving
+    late.release()
+    tunnel.release()
+    assert.equal(await agent.exited, 0)
+    pods.close()
+  })
+
+  it('opens its ready port when a client has claimed a port, or when none has come', async () => {
+    for (const claimed of [true, false]) {
+      const [port, ready] = [await freePort(), await freePort()]
+      const agent = await run({
+        KT_AGENT_READY_PORT: String(ready),
+        KT_AGENT_STAY_S: '0',
+        KT_AGENT_PORTS: JSON.stringify([{ port, protocol: 'TCP', http: false }]),
+      })
+      const isReady = () =>
+        new Promise<boolean>((resolve) => {
+          const socket = connect(ready, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
+          socket.on('close', () => socket.destroy())
+        })
+      assert.equal(await isReady(), false)
+      const tunnel = await open(agent.port)
+      const asked = performance.now()
+      if (claimed) await tunnel.listen(port, 'TCP', handler({}))
+      await until('it is ready', isReady)
+      // Without a claim it waits for one, and with one it does not.
+      assert.equal(performance.now() - asked > 1_000, !claimed)
+      agent.child.kill('SIGTERM')
+      tunnel.release()
+      await agent.exited
+    }
+  })
+
   it('serves the ports it was started with, and ends on SIGTERM when nobody waits for an answer', async () => {
     let answer: () => void = () => {}
     const asked = new Promise<void>((resolve) => {
@@ -169,7 +218,10 @@ describe('agent', () => {
     await new Promise<void>((resolve) => pods.listen(0, '127.0.0.1', resolve))
     const original = { host: '127.0.0.1', port: (pods.address() as AddressInfo).port }
     const port = await freePort()
-    const agent = await run({ KT_AGENT_PORTS: JSON.stringify([{ port, protocol: 'TCP', http: false, original }]) })
+    const agent = await run({
+      KT_AGENT_STAY_S: '0',
+      KT_AGENT_PORTS: JSON.stringify([{ port, protocol: 'TCP', http: false, original }]),
+    })
     const [idle, waiting] = [new Caller(port), new Caller(port)]
     idle.socket.write('quick')
     await idle.until(6)
@@ -187,7 +239,8 @@ describe('agent', () => {
     await waiting.closed
     assert.equal(waiting.text, 'late answer')
     assert.equal(waiting.error, undefined)
-    assert.equal(await agent.exited, 0)
+    // Its Job makes another pod for one that was ended, and would count itself as done after a 0.
+    assert.equal(await agent.exited, 143)
     pods.close()
   })
 

@@ -16,11 +16,11 @@ it('a client that resets its connection before and after anybody listens', async
     let handler: ChannelHandler | undefined
     const channel = { consumed() {}, write: () => 0, end() {}, reset() {} } as unknown as Channel
     const claimant = {
-      ask(_port, _origin, answers) {
+      ask(_port, _origin, _patience, answers) {
         handler = answers.taken(channel)
       },
     } as Pick<Claimant, 'ask'> as Claimant
-    const stream = await dialClaimant(claimant, endpoint(80), endpoint(4567))
+    const stream = await dialClaimant({ claimant, patience: 1000 }, endpoint(80), endpoint(4567))
     const closed = new Promise((resolve) => stream.once('close', resolve))
     handler!.onClose(how)
     await closed

@@ -100,7 +100,7 @@ describe('what a client says to the agent', () => {
   /** Somebody else's version is claimed and reached meanwhile. */
   async function othersAreServed(): Promise<void> {
     const tunnel = await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) })
-    const listener = await tunnel.listen(http.port, 'TCP', handler({}), webHeader)
+    const listener = await tunnel.listen(http.port, 'TCP', handler({}), { match: webHeader })
     const caller = new Caller(http.port)
     caller.socket.write('GET / HTTP/1.1\r\nHost: web\r\n\r\n')
     await until('the original answers', () => caller.text.endsWith('original'))

@@ -14,6 +14,7 @@ import {
 } from '../../src/tunnel/index.ts'
 import type { IncomingStream, Tunnel } from '../../src/tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../src/wire/address.ts'
+import { until } from '../support/until.ts'
 import { pattern, serve, sha, udpServer } from './compliance.ts'
 import { Caller, echo, handler, listenCompliance } from './listen-compliance.ts'
 import { freePort, type Shadow, startAgent } from './shadows.ts'
@@ -153,6 +154,78 @@ describe('ports of the agent', { timeout: 180_000 }, () => {
     caller.socket.destroy()
   })
 
+  it('passes what a client declines to the original, and waits for a client that shows that it is there', async () => {
+    const tunnel = await open()
+    const waiting: IncomingStream[] = []
+    const listener = await tunnel.listen(tcp.port, 'TCP', handler({ onStream: (one) => void waiting.push(one) }), {
+      patienceMs: 4_000,
+    })
+    const [declined, taken] = [new Caller(tcp.port), new Caller(tcp.port)]
+    declined.socket.write('hello')
+    taken.socket.write('hello')
+    await until('both wait', () => waiting.length === 2)
+    // Longer than a client may be silent.
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    assert.deepEqual([declined.received, taken.received], [0, 0])
+    const [first, second] = waiting[0].origin.port === declined.socket.localPort ? waiting : waiting.toReversed()
+    first.decline('my program is away')
+    echo(second)
+    await declined.until(14)
+    await taken.until(5)
+    assert.deepEqual([declined.text, taken.text], ['original hello', 'hello'])
+    for (const caller of [declined, taken]) caller.socket.destroy()
+    await listener.close()
+  })
+
+  it('answers a connection that ends without a word, where a client has asked for that, and no other', async () => {
+    const tunnel = await open()
+    const empty = async () => {
+      const caller = new Caller(tcp.port)
+      caller.socket.end()
+      await caller.closed
+      return caller.text
+    }
+    assert.equal(await empty(), 'bye', 'the original as ever')
+    const listener = await echoing(tunnel, tcp)
+    assert.equal(tunnel.answerEmpty(Buffer.from('kt 4711\n')), true)
+    await tunnel.probe(1_000)
+    assert.equal(await empty(), 'kt 4711\n')
+    const caller = new Caller(tcp.port)
+    const text = pattern(300_000, 1)
+    caller.socket.end(text)
+    await caller.closed
+    assert.equal(caller.hash.digest('hex'), sha(text), 'what was looked at is passed on whole')
+    const silent = new Caller(tcp.port)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    silent.socket.write('late')
+    await silent.until(4)
+    assert.equal(silent.text, 'late')
+    silent.socket.destroy()
+    await listener.close()
+  })
+
+  it('lets the first connections of a pod that has just started wait for its client', async () => {
+    const port: AgentPort = { ...tcp, port: await freePort() }
+    const young = await startAgent({}, [port], 60_000)
+    const caller = new Caller(port.port)
+    caller.socket.write('early')
+    const tunnel = await connectTunnel({ ...young, transport: await openTcp('127.0.0.1', young.port) })
+    await tunnel.probe(1_000)
+    assert.equal(caller.received, 0)
+    await echoing(tunnel, port)
+    await caller.until(5)
+    assert.equal(caller.text, 'early')
+    caller.socket.destroy()
+    await tunnel.close()
+    // It has had its client: what comes now goes to the original at once.
+    assert.equal((await request(port, 'later')).answer, 'original later')
+    await young.stop()
+    const old: AgentPort = { ...tcp, port: await freePort() }
+    const alone = await startAgent({}, [old], 50)
+    assert.equal((await request(old, 'nobody')).answer, 'original nobody')
+    await alone.stop()
+  })
+
   it('passes to the original again when the port is given back, and keeps what is open', async () => {
     const tunnel = await open()
     const listener = await echoing(tunnel, tcp)
@@ -177,7 +250,7 @@ describe('ports of the agent', { timeout: 180_000 }, () => {
     await assert.rejects(two.listen(1, 'TCP', handler({})), code('no-port'))
     await assert.rejects(two.listen(tcp.port, 'UDP', handler({})), code('no-port'))
     const match = { header: 'kt-version', value: 'abc', prefix: false }
-    await assert.rejects(two.listen(tcp.port, 'TCP', handler({}), match), code('no-port'))
+    await assert.rejects(two.listen(tcp.port, 'TCP', handler({}), { match }), code('no-port'))
     await assert.rejects(two.listen(http.port, 'TCP', handler({})), code('no-port'))
     await listener.close()
     await (await echoing(two, tcp)).close()
@@ -186,13 +259,13 @@ describe('ports of the agent', { timeout: 180_000 }, () => {
   it('gives a port with HTTP routing to one claimant for each match', async () => {
     const [one, two] = [await open(), await open()]
     const match = { header: 'kt-version', value: 'abc', prefix: false }
-    const first = await one.listen(http.port, 'TCP', handler({}), match)
+    const first = await one.listen(http.port, 'TCP', handler({}), { match })
     await assert.rejects(
-      two.listen(http.port, 'TCP', handler({}), { ...match, header: 'KT-Version' }),
+      two.listen(http.port, 'TCP', handler({}), { match: { ...match, header: 'KT-Version' } }),
       code('port-in-use'),
     )
-    const second = await two.listen(http.port, 'TCP', handler({}), { ...match, value: 'def' })
-    const third = await (await open()).listen(http.port, 'TCP', handler({}), { ...match, prefix: true })
+    const second = await two.listen(http.port, 'TCP', handler({}), { match: { ...match, value: 'def' } })
+    const third = await (await open()).listen(http.port, 'TCP', handler({}), { match: { ...match, prefix: true } })
     for (const listener of [first, second, third]) await listener.close()
   })
 
@@ -215,8 +288,10 @@ describe('ports of the agent', { timeout: 180_000 }, () => {
     const tunnel = await open()
     const other = await open()
     const listeners = [
-      await tunnel.listen(http.port, 'TCP', handler({ onStream: answer('abc is here') }), match),
-      await other.listen(http.port, 'TCP', handler({ onStream: answer('def is here') }), { ...match, value: 'def' }),
+      await tunnel.listen(http.port, 'TCP', handler({ onStream: answer('abc is here') }), { match }),
+      await other.listen(http.port, 'TCP', handler({ onStream: answer('def is here') }), {
+        match: { ...match, value: 'def' },
+      }),
     ]
     const caller = new Caller(http.port)
     const ask = async (version: string, expected: RegExp) => {

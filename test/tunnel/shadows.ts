@@ -6,6 +6,8 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { Claims } from '../../src/shadow/claims.ts'
+import { Departure } from '../../src/shadow/departure.ts'
+import { EmptyAnswer } from '../../src/shadow/empty-answer.ts'
 import { type PortServer, servePorts } from '../../src/shadow/port-server.ts'
 import type { AgentPort } from '../../src/shadow/ports.ts'
 import { RelaySet } from '../../src/shadow/relay.ts'
@@ -22,15 +24,18 @@ export interface Shadow {
   stop(): Promise<void>
 }
 
-/** `ports`: what the agent serves for the cluster. */
+/** `ports`: what the agent serves for the cluster; in its first `firstClaimMs` connections wait for a claim. */
 export async function startAgent(
   options: Partial<AgentServerOptions> = {},
   ports: readonly AgentPort[] = [],
+  firstClaimMs = 0,
 ): Promise<Shadow> {
   const host = generateSshKeyPair('host')
   const client = generateSshKeyPair('client')
   const relays = new RelaySet()
   const claims = new Claims(ports, () => {})
+  const now = () => performance.now()
+  const emptyAnswer = new EmptyAnswer(now)
   const agent = createAgentServer({
     version: 'test',
     hostKey: host.privateKey,
@@ -39,12 +44,16 @@ export async function startAgent(
     claims,
     pinger: undefined,
     resolvConfPath: '/etc/resolv.conf',
-    now: () => performance.now(),
+    emptyAnswer,
+    departure: new Departure(20_000),
+    now,
     log: () => {},
     onSessions: () => {},
+    onChange: () => {},
     ...options,
   })
-  const served: PortServer = await servePorts({ claims, relays, now: () => performance.now(), log: () => {} })
+  const log = () => {}
+  const served: PortServer = await servePorts({ claims, relays, emptyAnswer, firstClaimMs, now, log })
   const server = createServer({ pauseOnConnect: true, noDelay: true }, agent.serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

@@ -14,6 +14,7 @@ export interface BackFlags extends ShadowFlags {
   background?: boolean
   proxyProtocol?: BackConfig['proxyProtocol']
   check: boolean
+  fallback: boolean
 }
 
 interface ExchangeFlags extends BackFlags {
@@ -83,6 +84,10 @@ export function withBackOptions(command: Command): Command {
         oneOf('v1', 'v2'),
       ),
     )
+    .option(
+      '--no-fallback',
+      'refuse what your program does not answer in 3 s, instead of leaving it to the original pods',
+    )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
 }
 
@@ -106,8 +111,18 @@ export async function start(
       EXIT.usage,
     )
   const caller = whoCalls()
-  const { background = false, proxyProtocol, check } = options
-  const config = { ...shadowConfig(options, caller), kind, target, ...how, ports, proxyProtocol, check, background }
+  const { background = false, proxyProtocol, check, fallback } = options
+  const config = {
+    ...shadowConfig(options, caller),
+    kind,
+    target,
+    ...how,
+    ports,
+    proxyProtocol,
+    check,
+    fallback,
+    background,
+  }
   await hold(config, caller, {
     ending: (name) =>
       background

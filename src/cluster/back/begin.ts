@@ -5,9 +5,10 @@ import type { BackHandle, ExchangeRequest, RunRequest, Serving } from '../back-p
 import { clusterError, fromStatus } from '../errors.ts'
 import type { Progress, ShadowHooks, ShadowOptions } from '../port.ts'
 import { createShadow } from '../shadow.ts'
-import { type BackContext, deleteOwn, recordOf, targetOf } from './context.ts'
+import { addressOf, type BackContext, deleteOwn, recordOf, targetOf } from './context.ts'
 import { leaseName, secondName } from './derived.ts'
 import { deleteLease, held, leasesByOtherNames, ownLease, type TakenLease, takeLease } from './lease.ts'
+import { ownerOf } from './owner.ts'
 import { agentPorts, type PortPlan, plainPorts, planPorts, unservedPorts } from './ports.ts'
 import {
   type BackRecord,
@@ -67,6 +68,8 @@ export async function beginExchange(
       id,
       namespace,
       service: service?.metadata?.name,
+      ...(service && { address: addressOf(service) }),
+      owner: ownerOf(found.pods),
       workload: workload && { kind: workload.kind, name: workload.object.metadata!.name!, replicas: replicas! },
       selector,
       written: request.mode === 'selector' ? writtenSelector(selector, id) : {},
@@ -172,6 +175,7 @@ export async function beginRun(
       })
       if (answer.status === 409) throw taken(name, namespace)
       if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `creating the Service ${name}`)
+      draft.address = addressOf(answer.body as V1Service)
       undo.unshift(() => deleteOwn(context, servicePath(namespace, name), id, `Service ${name}`))
       await ownLease(context, lease, owners)
     }
@@ -195,6 +199,8 @@ function serving(
     ports: agentPorts(plan, originalHost, handle.kind === 'mesh'),
     named: plan.named,
     sshPort: plan.sshPort,
+    readyPort: plan.readyPort,
+    probed: false,
     podLabels: { ...podLabels, [ID_LABEL]: handle.id },
     idleSeconds,
     annotations: { 'kt/target': targetOf(handle), 'kt/kind': handle.kind, 'kt/holder': handle.holder },

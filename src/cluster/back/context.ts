@@ -88,6 +88,11 @@ export function isOurs({ metadata }: { metadata?: V1ObjectMeta }): boolean {
   return Object.entries(MANAGED_LABELS).every(([key, value]) => metadata?.labels?.[key] === value)
 }
 
+/** Undefined for a headless one. */
+export function addressOf({ spec }: V1Service): string | undefined {
+  return spec?.clusterIP && spec.clusterIP !== 'None' ? spec.clusterIP : undefined
+}
+
 export function readService(context: BackContext, name: string): Promise<V1Service | undefined> {
   return find<V1Service>(context.api, servicePath(context.namespace, name))
 }

@@ -1,21 +1,19 @@
-// While an exchange, mesh or run is held: its lease, its shadow when the pod went away, and its end.
-import type { V1Deployment, V1Job, V1Pod, V1Service } from '@kubernetes/client-node'
+// While an exchange, mesh or run is held: its lease, what others do to it, and its end.
+import type { V1Deployment, V1Service } from '@kubernetes/client-node'
 import type { BackEvent, BackHandle, Restored } from '../back-port.ts'
 import { follow } from '../follow.ts'
-import type { Progress, ShadowHandle, ShadowHooks } from '../port.ts'
-import { createShadow } from '../shadow.ts'
-import { jobPath, removeShadow } from '../shadow-removal.ts'
-import { judgePod } from '../shadow-state.ts'
+import type { Progress } from '../port.ts'
+import { removeShadow } from '../shadow-removal.ts'
 import { type BackContext, deleteOwn, readService, recordOf, targetOf } from './context.ts'
 import { deleteLease, renew, takeLease } from './lease.ts'
-import { removeMesh, replaceMesh, restoreMesh } from './mesh.ts'
+import { removeMesh, restoreMesh } from './mesh.ts'
 import { leadsToShadow, readRecord } from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
 import { restoreService, restoreWorkload, takenOver } from './restore.ts'
+import { shadowsOf } from './shadows.ts'
 
-// A Job replaces a deleted pod after 8.5 s, measured; a container that ended is started again at once the first time.
-const SUCCESSOR_MS = 5_000
-const LOOK_MS = 250
+// Until a watch is begun again.
+const WATCH_AGAIN_MS = 5_000
 
 /** Throws `taken-over`. A lease that was deleted while the Service is ours still is made again. */
 export async function renewLease(context: BackContext, handle: BackHandle): Promise<void> {
@@ -50,7 +48,7 @@ export async function removeExchange(context: BackContext, handle: BackHandle): 
   const { api, namespace } = context
   if (handle.mesh) return removeMesh(context, handle)
   await restoreIfNeeded(context, handle)
-  await removeShadow(api, handle.shadow)
+  await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(api, shadow)))
   if (handle.original)
     await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
   await deleteLease(context, handle.lease.name, handle.holder)
@@ -64,45 +62,6 @@ async function restoreIfNeeded(context: BackContext, handle: BackHandle): Promis
 
 function needsRestore(service: V1Service, handle: BackHandle): boolean {
   return leadsToShadow(service, handle) || readRecord(service.metadata?.annotations)?.id === handle.id
-}
-
-export async function replaceShadow(
-  context: BackContext,
-  handle: BackHandle,
-  progress: Progress,
-  hooks: ShadowHooks = {},
-): Promise<BackHandle> {
-  if (handle.mesh?.mode === 'auto') return replaceMesh(context, handle, progress, hooks)
-  const successor = await findSuccessor(context, handle.shadow)
-  if (successor) {
-    hooks.dialable?.(successor)
-    return { ...handle, shadow: successor }
-  }
-  const shadow = await createShadow(context, handle.options, progress, hooks, handle.serving)
-  await removeShadow(context.api, handle.shadow)
-  return { ...handle, shadow }
-}
-
-/** The pod that the same Job has brought up since, with the same keys. */
-async function findSuccessor(context: BackContext, shadow: ShadowHandle): Promise<ShadowHandle | undefined> {
-  const { api, namespace } = context
-  for (const end = context.now() + SUCCESSOR_MS; ; await context.sleep(LOOK_MS)) {
-    const job = await find<V1Job>(api, jobPath(namespace, shadow.job))
-    const over = job?.status?.conditions?.some(
-      ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
-    )
-    if (job?.metadata?.uid !== shadow.jobUid || job.metadata.deletionTimestamp || over) return undefined
-    const { items } = await api.get<{ items: V1Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, {
-      labelSelector: `job-name=${shadow.job}`,
-    })
-    const pod = items.find((each) => judgePod(each).state === 'running')
-    if (pod) return { ...shadow, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }
-    // One that has ended for good, or none: the Job's own back-off would take longer than a Job of ours.
-    const coming = items.some(
-      ({ status, metadata }) => !metadata?.deletionTimestamp && /^(Pending|Running)$/.test(status?.phase ?? ''),
-    )
-    if (!coming || context.now() > end) return undefined
-  }
 }
 
 /** Resolves when `signal` aborts. */
@@ -138,7 +97,7 @@ export async function watchExchange(
       await follow(api, path, { fieldSelector: `metadata.name=${name}` }, signal, each)
     } catch {
       // The API server is away, or it may not be watched: the lease's renewal tells what matters.
-      if (!signal.aborted) await context.sleep(SUCCESSOR_MS)
+      if (!signal.aborted) await context.sleep(WATCH_AGAIN_MS)
     }
   }
 }

@@ -25,7 +25,7 @@ const LOOK_MS = 1_000
 
 type LeaseContext = Pick<BackContext, 'api' | 'namespace' | 'sleep'>
 
-const path = (namespace: string, name?: string) =>
+export const leasePath = (namespace: string, name?: string) =>
   `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases${name ? `/${name}` : ''}`
 
 export interface TakenLease {
@@ -66,7 +66,7 @@ export async function takeLease(
         metadata: { name: record.lease, namespace, labels, annotations },
         spec,
       }
-      const answer = await api.ask('POST', path(namespace), { body: lease })
+      const answer = await api.ask('POST', leasePath(namespace), { body: lease })
       if (isOutdated(answer.status)) return AGAIN
       if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `creating the Lease ${record.lease}`)
       return { name: record.lease, uid: (answer.body as V1Lease).metadata!.uid!, since: now }
@@ -82,7 +82,7 @@ export async function takeLease(
     const { uid, resourceVersion } = body.metadata!
     if (expected && resourceVersion !== expected) throw held(from, record.target, namespace)
     const change = { metadata: { uid, resourceVersion, labels, annotations }, spec }
-    const answer = await api.ask('PATCH', path(namespace, record.lease), { body: change, contentType: MERGE })
+    const answer = await api.ask('PATCH', leasePath(namespace, record.lease), { body: change, contentType: MERGE })
     if (isOutdated(answer.status) || answer.status === 404) return AGAIN
     if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `taking over the Lease ${record.lease}`)
     return { name: record.lease, uid: uid!, since: now }
@@ -133,7 +133,7 @@ export async function renew(
       metadata: { resourceVersion },
       spec: { renewTime: microTime(new Date(Number.isNaN(serverTime) ? Date.now() : serverTime).toISOString()) },
     }
-    const answer = await api.ask('PATCH', path(namespace, name), { body: change, contentType: MERGE })
+    const answer = await api.ask('PATCH', leasePath(namespace, name), { body: change, contentType: MERGE })
     if (isOutdated(answer.status) || answer.status === 404) return AGAIN
     if (answer.status >= 400) throw fromStatus(answer.status, answer.body, `renewing the Lease ${name}`)
     return { lost: false as const }
@@ -151,7 +151,7 @@ export async function deleteLease(
     if (status === 404 || body.spec?.holderIdentity !== holder) return
     const { uid, resourceVersion } = body.metadata!
     const preconditions = { uid, resourceVersion }
-    const answer = await api.ask('DELETE', path(namespace, name), { body: { preconditions } })
+    const answer = await api.ask('DELETE', leasePath(namespace, name), { body: { preconditions } })
     if (isOutdated(answer.status)) return AGAIN
     if (answer.status >= 400 && answer.status !== 404)
       throw fromStatus(answer.status, answer.body, `deleting the Lease ${name}`)
@@ -166,7 +166,7 @@ export async function ownLease(
   ownerReferences: object[],
 ): Promise<void> {
   const change = { metadata: { uid, ownerReferences } }
-  await api.send('PATCH', path(namespace, name), {
+  await api.send('PATCH', leasePath(namespace, name), {
     body: change,
     contentType: MERGE,
     doing: `patching the Lease ${name}`,
@@ -174,7 +174,7 @@ export async function ownLease(
 }
 
 export async function listLeases(api: ApiPort, namespace: string): Promise<HeldLease[]> {
-  const { items } = await api.get<{ items: V1Lease[] }>(path(namespace), { labelSelector: MANAGED_SELECTOR })
+  const { items } = await api.get<{ items: V1Lease[] }>(leasePath(namespace), { labelSelector: MANAGED_SELECTOR })
   return items.flatMap((lease) => heldLease(lease) ?? [])
 }
 
@@ -225,7 +225,7 @@ export async function getLease(
   name: string,
 ): Promise<{ status: number; body: V1Lease; serverTime: number }> {
   try {
-    const { body, serverTime } = await api.send<V1Lease>('GET', path(namespace, name))
+    const { body, serverTime } = await api.send<V1Lease>('GET', leasePath(namespace, name))
     return { status: 200, body, serverTime }
   } catch (error) {
     if ((error as ClusterError).code !== 'gone') throw error

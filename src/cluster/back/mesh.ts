@@ -9,9 +9,10 @@ import { createShadow } from '../shadow.ts'
 import { removeShadow } from '../shadow-removal.ts'
 import { AGAIN, attempts } from './attempts.ts'
 import { undoAll } from './begin.ts'
-import { type BackContext, change, deleteOwn, recordOf } from './context.ts'
+import { addressOf, type BackContext, change, deleteOwn, recordOf } from './context.ts'
 import { secondName } from './derived.ts'
 import { deleteLease, held, listLeases } from './lease.ts'
+import { ownerOf } from './owner.ts'
 import { agentPorts, type PortPlan, planPorts } from './ports.ts'
 import {
   ID_LABEL,
@@ -25,7 +26,7 @@ import {
 } from './record.ts'
 import { type Found, resolveTarget, servicePath } from './resolve.ts'
 import { leaveEndpoints, restoreService } from './restore.ts'
-import { ensureRouter, removeRouter } from './router.ts'
+import { ensureRouter, removeRouters } from './router.ts'
 import { makeSecond } from './second.ts'
 import { takeVersion } from './version-lease.ts'
 import { warningsOf } from './warnings.ts'
@@ -108,12 +109,14 @@ const beginAuto: Begin = async (context, request, found, plan, options, progress
       ports,
       named: plan.named,
       sshPort: plan.sshPort,
+      readyPort: plan.readyPort,
+      probed: false,
       podLabels: { ...draft.written, [ID_LABEL]: id },
       idleSeconds: 0,
       annotations: { 'kt/target': name, 'kt/kind': 'mesh', 'kt/holder': request.holder },
       env: { KT_AGENT_ANY_KEY: '1' },
     }
-    const shadow = await ensureRouter(context, draft, undefined, progress, hooks)
+    const shadow = await ensureRouter(context, draft, `kt-shadow-${id}`, undefined, progress, hooks)
     return { ...draft, shadow }
   } catch (error) {
     await undoAll(undo)
@@ -148,6 +151,8 @@ const beginManual: Begin = async (context, request, found, plan, options, progre
       ports: agentPorts({ ...plan, ports: draft.ports }, undefined, false),
       named: plan.named,
       sshPort: plan.sshPort,
+      readyPort: plan.readyPort,
+      probed: false,
       podLabels: { ...podLabelsOf(found), ...selector, [request.header]: value, [ID_LABEL]: id },
       idleSeconds: MANUAL_IDLE_S,
       annotations: { 'kt/target': name, 'kt/kind': 'mesh', 'kt/holder': request.holder },
@@ -177,6 +182,8 @@ function draftOf(
     id,
     namespace: context.namespace,
     service: found.service!.metadata!.name!,
+    address: addressOf(found.service!),
+    owner: ownerOf(found.pods),
     workload: undefined,
     selector: {},
     written: {},
@@ -276,7 +283,7 @@ async function leave(context: BackContext, handle: BackHandle, progress: Progres
     return (await othersOf(context, handle)).length > 0 ? AGAIN : true
   })
   if (!isLast) return
-  await removeRouter(context, handle.id)
+  await removeRouters(context, handle.id)
   if (handle.original)
     await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
 }
@@ -291,14 +298,4 @@ async function leadAgain(context: BackContext, handle: BackHandle): Promise<void
 
 async function othersOf({ api, namespace }: BackContext, { id, lease }: BackHandle) {
   return (await listLeases(api, namespace)).filter((each) => each.id === id && each.lease !== lease.name)
-}
-
-/** The router after its pod went away, or the one that somebody else has made in its place. */
-export async function replaceMesh(
-  context: BackContext,
-  handle: BackHandle,
-  progress: Progress,
-  hooks: ShadowHooks = {},
-): Promise<BackHandle> {
-  return { ...handle, shadow: await ensureRouter(context, handle, handle.shadow, progress, hooks) }
 }

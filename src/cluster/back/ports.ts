@@ -11,11 +11,13 @@ export interface PortPlan {
   remotes: number[]
   named: NamedPort[]
   warnings: string[]
-  /** Ports of the agent itself, which none of the others is. */
+  /** Ports of the agent itself, which none of the others is. The second is where it says that it serves. */
   sshPort: number
+  readyPort: number
 }
 
 const SSH_PORT = 2222
+const READY_PORT = 2223
 // Where a port of our own choice is looked for.
 const FREE_FROM = 20_000
 
@@ -74,8 +76,7 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
       )
     return !twin
   })
-  const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, remotes, named, warnings, sshPort }
+  return { ports, remotes, named, warnings, ...ownPorts(taken) }
 }
 
 /** For pods that no Service leads to, and for run: what is wanted is what is listened on. Names are those of `pods`. */
@@ -88,8 +89,7 @@ export function plainPorts(wanted: WantedPort[], pods: V1Pod[] = []): PortPlan {
   })
   const taken = new Set(ports.map((port) => `${port.protocol} ${port.listen}`))
   if (taken.size < ports.length) throw twice(ports)
-  const sshPort = free(taken, 'TCP', SSH_PORT)
-  return { ports, remotes: ports.map(({ port }) => port), named: [], warnings: [], sshPort }
+  return { ports, remotes: ports.map(({ port }) => port), named: [], warnings: [], ...ownPorts(taken) }
 }
 
 /** Ports of these Services that nobody serves while their pods are away: `7, 9 and 7/UDP of Service web`. */
@@ -162,6 +162,10 @@ function free(taken: Set<string>, protocol: Protocol, first: number): number {
   for (let next = FREE_FROM; taken.has(`${protocol} ${number}`); next++) number = next
   taken.add(`${protocol} ${number}`)
   return number
+}
+
+function ownPorts(taken: Set<string>): Pick<PortPlan, 'sshPort' | 'readyPort'> {
+  return { sshPort: free(taken, 'TCP', SSH_PORT), readyPort: free(taken, 'TCP', READY_PORT) }
 }
 
 function protocolOf(port: V1ServicePort): Protocol | undefined {

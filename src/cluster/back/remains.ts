@@ -3,7 +3,7 @@
 import type { V1Deployment, V1Job, V1JobList, V1Service } from '@kubernetes/client-node'
 import type { BackKind, HeldLease, Recovered, Restored } from '../back-port.ts'
 import type { ClusterError, Progress } from '../port.ts'
-import { jobPath, removeJob } from '../shadow-removal.ts'
+import { endPods, jobPath, removeJob } from '../shadow-removal.ts'
 import { type BackContext, belongsTo, deleteOwn, isOurs } from './context.ts'
 import { deleteLease, listLeases, sameMeaning, takeLease } from './lease.ts'
 import {
@@ -214,7 +214,9 @@ async function deleteJob(context: BackContext, name: string, id: string): Promis
   const { api, namespace } = context
   const { status, body } = await api.ask('GET', jobPath(namespace, name))
   if (status !== 200 || !belongsTo(body as V1Job, id)) return false
-  return await removeJob(api, namespace, name, (body as V1Job).metadata!.uid!)
+  if (!(await removeJob(api, namespace, name, (body as V1Job).metadata!.uid!))) return false
+  await endPods(api, namespace, name)
+  return true
 }
 
 function serviceOf({ target }: BackRecord): string | undefined {

@@ -1,4 +1,4 @@
-// The mesh router's Job: one for each meshed Service, by a name that all who mesh it know, made by whoever comes first and
+// The Jobs of a mesh's routers: two for each meshed Service, by names that all who mesh it know, made by whoever comes first and
 // made again by whoever sees first that it is gone. It accepts any key (only who may port-forward to it can offer one); its own
 // is pinned by the annotation that its maker left.
 import type { V1Job, V1Pod } from '@kubernetes/client-node'
@@ -20,13 +20,14 @@ const LOOK_MS = 250
 export async function ensureRouter(
   context: BackContext,
   handle: Omit<BackHandle, 'shadow'>,
+  name: string,
   gone: ShadowHandle | undefined,
   progress: Progress,
   hooks: ShadowHooks,
 ): Promise<ShadowHandle> {
   const { api, namespace } = context
   const { id, options, serving } = handle
-  const name = `kt-shadow-${id}`
+  const suffix = name.slice('kt-shadow-'.length)
   const end = context.now() + options.readyTimeoutMs
   for (; ; await context.sleep(LOOK_MS)) {
     if (hooks.signal?.aborted) throw aborted()
@@ -35,7 +36,7 @@ export async function ensureRouter(
     const job = await find<V1Job>(api, jobPath(namespace, name))
     if (!job) {
       try {
-        return await createShadow({ ...context, suffix: () => id }, options, progress, hooks, serving)
+        return await createShadow({ ...context, suffix: () => suffix }, options, progress, hooks, serving)
       } catch (error) {
         // Somebody else was faster; or what is left of the one before is on its way out.
         if ((error as ClusterError).code !== 'name-taken') throw error
@@ -45,7 +46,7 @@ export async function ensureRouter(
     if (!belongsTo(job, id))
       throw clusterError('name-taken', `there is a Job ${name} which does not belong to this mesh`, 'delete it')
     if (job.metadata?.deletionTimestamp) continue
-    const pod = await livingPod(context, name)
+    const pod = await livingPod(context, job)
     const ended = job.status?.conditions?.some(
       ({ type, status }) => /^(Complete|Failed)$/.test(type) && status === 'True',
     )
@@ -64,20 +65,28 @@ export async function ensureRouter(
   }
 }
 
-export async function removeRouter(context: BackContext, id: string): Promise<void> {
+export async function removeRouters(context: BackContext, id: string): Promise<void> {
+  await Promise.all([`kt-shadow-${id}`, `kt-shadow-${id}-b`].map((name) => removeRouter(context, id, name)))
+}
+
+async function removeRouter(context: BackContext, id: string, name: string): Promise<void> {
   const { api, namespace } = context
-  const job = await find<V1Job>(api, jobPath(namespace, `kt-shadow-${id}`))
+  const job = await find<V1Job>(api, jobPath(namespace, name))
   if (!job || !belongsTo(job, id)) return
-  const pod = await livingPod(context, job.metadata!.name!)
+  const pod = await livingPod(context, job)
   await removeShadow(api, removable(job, pod))
 }
 
-async function livingPod({ api, namespace }: BackContext, job: string): Promise<V1Pod | undefined> {
+async function livingPod({ api, namespace }: BackContext, { metadata: job }: V1Job): Promise<V1Pod | undefined> {
   const { items } = await api.get<{ items: V1Pod[] }>(`/api/v1/namespaces/${namespace}/pods`, {
-    labelSelector: `job-name=${job}`,
+    labelSelector: `job-name=${job!.name}`,
   })
   return items.find(
-    ({ status, metadata }) => !metadata?.deletionTimestamp && /^(Pending|Running)$/.test(status?.phase ?? ''),
+    ({ status, metadata }) =>
+      !metadata?.deletionTimestamp &&
+      // Not one of a Job that had this name before.
+      !metadata?.ownerReferences?.every(({ uid }) => uid !== job!.uid) &&
+      /^(Pending|Running)$/.test(status?.phase ?? ''),
   )
 }
 

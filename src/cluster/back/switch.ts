@@ -18,6 +18,7 @@ import {
 } from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
 import { restoreService } from './restore.ts'
+import { shadowsOf } from './shadows.ts'
 
 const READY_MS = 30_000
 const ENDPOINTS_MS = 30_000
@@ -31,7 +32,8 @@ export async function switchExchange(context: BackContext, handle: BackHandle, p
   if (mode === 'selector') await switchService(context, handle)
   if (mode === 'scale') await scaleDown(context, handle, progress)
   if (!service) return
-  const ours = (name: string) => name.startsWith(`${shadow.job}-`)
+  const jobs = shadowsOf(handle).map(({ job }) => job)
+  const ours = (name: string) => jobs.some((job) => name.startsWith(`${job}-`))
   const arrived = (ready: string[]) => ready.some(ours) && (mode === 'run' || ready.every(ours))
   const late = `the endpoints of Service ${service} do not lead to the shadow ${shadow.pod} after ${ENDPOINTS_MS / 1000} s`
   await waitOrBelieve(waitForEndpoints(api, namespace, service, arrived, ENDPOINTS_MS, late), context.sleep)

@@ -7,27 +7,39 @@ import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '
 import { parseTarget } from '../../cluster/target.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
-import type { IncomingDatagrams, IncomingStream, Tunnel, TunnelListener } from '../../tunnel/port.ts'
+
+import { IpAddress } from '../../wire/address.ts'
 import { Deadline } from '../deadline.ts'
-import { Link } from '../link.ts'
+
 import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { requireListening } from './check-local.ts'
+import { checkWay } from './check-way.ts'
+import { Crew } from './crew.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
+import type { Wanted } from './leg.ts'
 import { linger } from './linger.ts'
 import { LocalTarget } from './local.ts'
 import { meshWords } from './mesh.ts'
 import { Complaints } from './once.ts'
+
+import { PATIENCE_MS } from './presence.ts'
+import { type PutBackContext, remove, restore } from './put-back.ts'
 import { Reach } from './reach.ts'
+import { awayWords, hasOriginal, keptConnectionsWords, silenceWords, switchWords } from './words.ts'
 
 // docs/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
 const RENEW_MS = 5_000
-const LISTEN_AGAIN_MS = 1_000
+// The second claims from what the local program may take, so that the agent is not ahead of us.
+const CLAIM_PATIENCE_MS = PATIENCE_MS + 1_000
+const LEAD_AGAIN_MS = 1_000
 // An API server out of reach when everything is to be put back is asked again for so long.
 // Until then the shadow passes requests on to the original, so nobody suffers when it is left to `kt recover`.
 const RESTORE_PATIENCE_MS = 8_000
 // What is said to the shadow in the end may not arrive.
 const GOODBYE_MS = 2_000
 const WORKER_MS = 500
+/** When no request has come for so long, a person should know why that may be. */
+const SILENCE_S = 10
 
 export class Exchange implements Holding {
   readonly #config: BackConfig
@@ -39,17 +51,16 @@ export class Exchange implements Holding {
   readonly #line: ShadowLine
   readonly #complaints: Complaints
   readonly #counters = { bytesIn: 0, bytesOut: 0, total: 0, refused: 0 }
-  #listeners: TunnelListener[] = []
   readonly #targets = new Map<BackPort, LocalTarget>()
   #state: Held['state'] = 'starting'
   #since = new Date()
   #identity: ClusterIdentity | undefined
   #handle: BackHandle | undefined
+  readonly #crew: Crew
   #beginning: Promise<unknown> = Promise.resolve()
   #switching: Promise<void> | undefined
   /** The Service does not lead here while the shadow is being replaced. */
   #aside: Promise<void> | undefined
-  #link: Link | undefined
   #renewing: NodeJS.Timeout | undefined
   /** Somebody else has it now, so there is nothing of ours to put back. */
   #lost = false
@@ -61,6 +72,17 @@ export class Exchange implements Holding {
     this.#cluster = deps.cluster
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
+    this.#crew = new Crew({
+      cluster: this.#cluster,
+      line: this.#line,
+      closing: this.#closing.signal,
+      log: deps.log,
+      handle: () => this.#handle!,
+      wanted: () => this.#wanted(),
+      onNone: () => this.#stepAside(),
+      onServing: () => void this.#comeBack(),
+      onAway: () => this.#away(),
+    })
   }
 
   async start(): Promise<string> {
@@ -83,17 +105,22 @@ export class Exchange implements Holding {
     this.#steps.done('shadow', `${shadow.pod} on ${shadow.node}`, performance.now() - began)
     for (const warning of handle.warnings) this.#steps.note('service', warning)
     for (const port of handle.ports) if (port.exposed) this.#targets.set(port, this.#localTarget(port))
-    await this.#claim(tunnel)
-    this.#startLink(shadow, tunnel)
     this.#closing.signal.throwIfAborted()
+    await this.#crew.start(shadow, tunnel)
     await this.#steps.run('service', async () => {
-      this.#switching = this.#cluster.switchExchange(handle, (_, detail) => this.#steps.running('service', detail))
+      this.#switching = this.#cluster.switchExchange(this.#crew.handle(), (_, detail) =>
+        this.#steps.running('service', detail),
+      )
       await this.#switching
-      return [undefined, this.#describeSwitch(handle)]
+      await this.#check(handle)
+      return [undefined, switchWords(handle, this.#name)]
     })
     this.#closing.signal.throwIfAborted()
     this.#setState('active')
     this.#watch(handle)
+    const kept = keptConnectionsWords(handle)
+    if (kept) this.#steps.note('service', kept)
+    void this.#tellOfSilence(handle)
     if (handle.mesh) return meshWords({ ...handle, mesh: handle.mesh }, this.#describePorts())
     return `requests to ${this.#name}.${handle.namespace} come here: ${this.#describePorts()}.`
   }
@@ -104,7 +131,7 @@ export class Exchange implements Holding {
     this.#closing.abort()
     const reach = this.#watchReach()
     // What is half begun is undone by `begin` itself; what has just been finished is put back below.
-    const begun = Promise.allSettled([this.#beginning])
+    const begun = Promise.allSettled([this.#beginning, this.#crew.settled()])
       // A switch that is under way must not come after its undoing.
       .then(() => Promise.allSettled([this.#switching]))
       .then(() => this.#aside)
@@ -112,23 +139,27 @@ export class Exchange implements Holding {
       () => true,
       () => false,
     )
-    const handle = this.#handle
+    const handle = this.#handle && this.#crew.handle()
     if (!settled && !handle)
       notes.push('the API server does not answer, so what was half begun is still there; `kt clean` removes it later')
+    const { cluster, steps, log } = { cluster: this.#cluster, steps: this.#steps, log: this.#deps.log }
+    const context: PutBackContext = { cluster, steps, log, reach, name: this.#name, hurry: this.#hurry.signal }
     // The Service may stay meshed for others, so it is not that which ends what comes here.
-    if (handle?.mesh?.mode === 'auto')
-      await reach.wait(Promise.all(this.#listeners.map((one) => one.close()))).catch(() => {})
-    if (handle && !this.#lost) await this.#restore(handle, notes, reach)
+    if (handle?.mesh?.mode === 'auto') await reach.wait(this.#crew.unclaim()).catch(() => {})
+    const left = handle && !this.#lost ? await restore(context, handle) : undefined
+    if (left) notes.push(left)
     if (this.#switching && notes.length === 0) {
-      const left = await linger(() => this.#open(), this.#hurry.signal)
-      if (left > 0) this.#steps.note('ending', `${left} connections that were still open are reset`)
+      const open = await linger(() => this.#open(), this.#hurry.signal)
+      if (open > 0) this.#steps.note('ending', `${open} connections that were still open are reset`)
     }
     clearInterval(this.#renewing)
     for (const target of this.#targets.values()) target.close()
+    if (notes.length === 0) this.#crew.release()
     const goodbye = new Deadline(GOODBYE_MS)
-    await goodbye.wait(this.#link?.close() ?? Promise.resolve(), 'late').catch(() => {})
+    await goodbye.wait(this.#crew.close(), 'late').catch(() => {})
     // What could not be put back still needs its shadow: `kt recover` finds it by its lease.
-    if (handle && notes.length === 0) await this.#remove(handle, notes, reach)
+    const remaining = handle && notes.length === 0 ? await remove(context, handle) : undefined
+    if (remaining) notes.push(remaining)
     reach.stop()
     await this.#cluster.close(goodbye.left + WORKER_MS)
     return notes
@@ -149,7 +180,7 @@ export class Exchange implements Holding {
 
   status(): Held {
     const { config, handle, identity } = { config: this.#config, handle: this.#handle, identity: this.#identity }
-    const shadow = this.#link?.shadow ?? handle?.shadow
+    const shadow = this.#crew.shadow ?? handle?.shadow
     return {
       kind: config.kind,
       target: this.#name,
@@ -170,8 +201,8 @@ export class Exchange implements Holding {
         refused: this.#counters.refused,
       },
       bytes: { in: this.#counters.bytesIn, out: this.#counters.bytesOut },
-      roundTripMs: this.#link?.tunnel()?.stats.roundTripMs ?? null,
-      reconnects: this.#link?.reconnects ?? 0,
+      roundTripMs: this.#crew.tunnel?.stats.roundTripMs ?? null,
+      reconnects: this.#crew.reconnects,
       notes: handle?.warnings ?? [],
     }
   }
@@ -245,69 +276,71 @@ export class Exchange implements Holding {
       local,
       remote: port.port,
       proxyProtocol,
-      addresses: () => this.#link?.tunnel()?.info.addresses ?? [],
+      fallback: this.#config.fallback && hasOriginal(this.#handle!),
+      addresses: () => this.#crew.tunnel?.info.addresses ?? [],
       counters: this.#counters,
       complaints: this.#complaints,
     })
   }
 
-  /** From now on this session gets what comes to the exposed ports. */
-  async #claim(tunnel: Tunnel): Promise<void> {
-    const mesh = this.#handle?.mesh
+  /** What each session with a shadow claims. */
+  #wanted(): Wanted[] {
+    const mesh = this.#handle!.mesh
     const match = mesh?.mode === 'auto' ? mesh : undefined
-    this.#listeners = await Promise.all(
-      [...this.#targets].map(([port, target]) => {
-        const handler = {
-          onStream: (incoming: IncomingStream) => target.onStream(incoming),
-          onDatagrams: (incoming: IncomingDatagrams) => target.onDatagrams(incoming),
-          onLost: (message: string) => this.#deps.log(`port ${port.listen}: ${message}`),
-        }
-        return tunnel.listen(port.listen, port.protocol, handler, match)
-      }),
-    )
+    return [...this.#targets].map(([port, target]) => ({
+      port,
+      handler: {
+        onStream: (incoming) => target.onStream(incoming),
+        onDatagrams: (incoming) => target.onDatagrams(incoming),
+        onLost: (message) => this.#deps.log(`port ${port.listen}: ${message}`),
+      },
+      options: { ...(match && { match }), patienceMs: CLAIM_PATIENCE_MS },
+    }))
   }
 
-  #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
-    const { log, notice } = this.#deps
-    const link = new Link({
-      ...this.#line.linkEffects(),
-      connectAnew: () => this.#line.connect((dialable) => this.#replace(dialable)),
-      // Its Job makes the next pod, or replaceShadow does.
-      discardShadow: async () => {},
-      onLost: (why) => {
-        log(`tunnel lost: ${why}`)
-        if (this.#state !== 'active') return
-        this.#setState('reconnecting')
-        notice('the way to the cluster is away; requests go to the original until it is back')
-      },
-      onConnected: (t, s) => {
-        log(`tunnel to ${s.pod}: ${t.info.version}`)
-        if (link.reconnects > 0) void this.#comeBack(link, t)
-      },
+  /** What is said next must be true: the Service's own address is asked. */
+  async #check(handle: BackHandle): Promise<void> {
+    const port = handle.ports.find(({ exposed, protocol }) => exposed && protocol === 'TCP')?.port
+    if (!handle.address || !port) return
+    const { signal } = this.#closing
+    const service = { address: IpAddress.parse(handle.address), port }
+    this.#steps.running('service', `asks ${this.#name} whether it leads here`)
+    const found = await checkWay(this.#crew.tunnels, service, {
+      now: () => performance.now(),
+      delay: (ms) => delay(ms, signal),
+      aborted: () => signal.aborted,
     })
-    this.#link = link
-    link.start(shadow, tunnel)
+    this.#deps.log(`service: asked at ${handle.address}, port ${port}: ${found}`)
+    if (found === 'not-yet')
+      this.#steps.note('service', `its address ${handle.address} does not lead here on every node yet; it should soon`)
   }
 
-  /** Claims the ports through a new tunnel: the agent needs a moment to see that the old session is dead. */
-  async #comeBack(link: Link, tunnel: Tunnel): Promise<void> {
-    let claimed = false
-    while (link.tunnel() === tunnel && !this.#closing.signal.aborted) {
+  async #tellOfSilence(handle: BackHandle): Promise<void> {
+    await delay(SILENCE_S * 1000, this.#closing.signal)
+    const words = silenceWords(handle, SILENCE_S)
+    if (words && this.#counters.total === 0 && this.#state === 'active') this.#deps.notice(words)
+  }
+
+  #away(): void {
+    if (this.#state !== 'active') return
+    this.#setState('reconnecting')
+    this.#deps.notice(awayWords(this.#handle!))
+  }
+
+  /** A shadow serves again. */
+  async #comeBack(): Promise<void> {
+    const { signal } = this.#closing
+    while (this.#crew.serves && !signal.aborted) {
       try {
-        // A tunnel may be there before the cluster has said that the new shadow runs; until then the handle is the old one's.
-        await this.#beginning
-        if (!claimed) await this.#claim(tunnel)
-        claimed = true
         await this.#leadHereAgain()
-        if (this.#state === 'reconnecting') {
-          this.#setState('active')
-          this.#deps.notice('the way to the cluster is back; requests come here again')
-        }
+        if (this.#state !== 'reconnecting') return
+        this.#setState('active')
+        this.#deps.notice('the way to the cluster is back; requests come here again')
         return
       } catch (error) {
-        this.#deps.log(`claim: ${(error as Error).message}`)
+        this.#deps.log(`leading here again: ${(error as Error).message}`)
       }
-      await delay(LISTEN_AGAIN_MS, this.#closing.signal)
+      await delay(LEAD_AGAIN_MS, signal)
     }
   }
 
@@ -326,21 +359,9 @@ export class Exchange implements Holding {
   async #leadHereAgain(): Promise<void> {
     await this.#aside
     if (!this.#aside || this.#closing.signal.aborted) return
-    this.#switching = this.#cluster.switchExchange(this.#handle!, () => {})
+    this.#switching = this.#cluster.switchExchange(this.#crew.handle(), () => {})
     await this.#switching
     this.#aside = undefined
-  }
-
-  async #replace(dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle> {
-    this.#stepAside()
-    const progress = (_: string, detail: string) => this.#deps.log(`shadow: ${detail}`)
-    const hooks = { dialable, signal: this.#closing.signal }
-    const replaced = this.#cluster.replaceShadow(this.#handle!, progress, hooks).then((handle) => {
-      this.#handle = handle
-      return handle.shadow
-    })
-    this.#beginning = replaced
-    return await replaced
   }
 
   /** What others do to the Service. */
@@ -367,71 +388,6 @@ export class Exchange implements Holding {
       this.#lost = true
       this.#deps.fail(error as Error)
     }
-  }
-
-  async #restore(handle: BackHandle, notes: string[], reach: Reach): Promise<void> {
-    const began = performance.now()
-    for (;;) {
-      try {
-        const { restored, kept } = await reach.wait(
-          this.#cluster.restoreExchange(handle, (_, detail) => this.#steps.running('service', detail)),
-        )
-        for (const one of kept) this.#steps.note('service', one)
-        this.#steps.done(
-          'service',
-          restored.length > 0 ? `put back: ${restored.join(', ')}` : kept.length > 0 ? 'left' : 'is as before',
-          performance.now() - began,
-        )
-        return
-      } catch (error) {
-        const { code, message } = error as { code?: string; message: string }
-        this.#deps.log(`restore: ${message}`)
-        const late = reach.lost || this.#hurry.signal.aborted
-        if (code !== 'unreachable' || late) {
-          const again = this.#config.kind === 'run' ? 'kt clean' : `kt recover ${this.#name}`
-          notes.push(
-            `${this.#name} could not be put back: ${message}; \`${again} -n ${handle.namespace}\` does it later`,
-          )
-          return
-        }
-      }
-      await delay(LISTEN_AGAIN_MS, this.#hurry.signal)
-    }
-  }
-
-  async #remove(handle: BackHandle, notes: string[], reach: Reach): Promise<void> {
-    const began = performance.now()
-    try {
-      await reach.wait(this.#cluster.removeExchange(handle))
-      const what = handle.mesh?.mode === 'auto' ? 'left' : `${handle.shadow.job} removed`
-      this.#steps.done('shadow', what, performance.now() - began)
-    } catch (error) {
-      notes.push(
-        `the shadow ${handle.shadow.job} could not be removed (\`kt clean -n ${handle.namespace}\` does it later): ${(error as Error).message}`,
-      )
-    }
-  }
-
-  #describeSwitch(handle: BackHandle): string {
-    if (handle.kind === 'run') return `${this.#name} made, port ${this.#exposed().map(String).join(', ')}`
-    const others = handle.ports
-      .filter(({ exposed }) => !exposed)
-      .map(({ port, protocol }) => (protocol === 'TCP' ? `${port}` : `${port}/${protocol}`))
-    const rest =
-      others.length === 0
-        ? ''
-        : others.length === 1
-          ? `; port ${others[0]} stays with the original pods`
-          : `; ports ${others.slice(0, -1).join(', ')} and ${others.at(-1)} stay with the original pods`
-    const how =
-      handle.mode === 'scale' && handle.workload
-        ? `${handle.workload.kind} ${handle.workload.name} scaled from ${handle.workload.replicas} to 0`
-        : `${this.#name} leads to the shadow`
-    return `${how}${rest}`
-  }
-
-  #exposed(): number[] {
-    return [...this.#targets.keys()].map(({ port }) => port)
   }
 
   #describePorts(): string {

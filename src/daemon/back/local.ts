@@ -1,6 +1,6 @@
 // The near end of an exchange: what the cluster sends to one of the shadow's ports goes to a port of this machine's
-// loopback. The local program answers first: only when it has accepted is the caller's connection taken, and when it
-// refuses, the caller is refused.
+// loopback. The local program answers first: only when it has accepted is the caller's connection taken. One that does not listen
+// is waited for (presence.ts); then the caller goes to the original, or is refused.
 import { connect, type Socket } from 'node:net'
 import { ConnectedDatagrams } from '../../base/datagram-socket.ts'
 import type {
@@ -11,7 +11,9 @@ import type {
   TunnelDatagrams,
 } from '../../tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
+import { delay } from '../shadow-line.ts'
 import type { Complaints } from './once.ts'
+import { PATIENCE_MS, Presence } from './presence.ts'
 import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
 import { Splice, type SpliceCounters } from './splice.ts'
 
@@ -19,8 +21,10 @@ import { Splice, type SpliceCounters } from './splice.ts'
 const HOSTS = ['127.0.0.1', '::1']
 /** Nothing listens there, or there is no such address: IPv6 is switched off. */
 const NOBODY = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH'])
-// The shadow has turned to the original by then (docs/agent-protocol.md: one second).
+// The shadow has turned to the original by then (docs/agent-protocol.md, `patience`).
 const CONNECT_TIMEOUT_MS = 3_000
+// A program that restarts listens again within some hundred ms.
+const AGAIN_MS = 50
 const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
 
 export interface LocalCounters extends SpliceCounters {
@@ -34,6 +38,10 @@ export interface LocalTargetOptions {
   /** The Service's port, for messages. */
   remote: number
   proxyProtocol?: 'v1' | 'v2'
+  /** Whether the original serves what nobody here does. Otherwise it is refused. */
+  fallback: boolean
+  /** How long a program that does not listen is waited for; PATIENCE_MS if undefined. */
+  patienceMs?: number
   /** The shadow's own addresses: where its callers connected to. */
   addresses(): string[]
   counters: LocalCounters
@@ -44,11 +52,14 @@ export class LocalTarget implements ListenHandler {
   readonly #options: LocalTargetOptions
   readonly #splices = new Set<Splice>()
   readonly #datagrams = new Set<() => void>()
+  readonly #presence: Presence
+  readonly #closed = new AbortController()
   /** The one that answered last comes first. */
   #host = HOSTS[0]
 
   constructor(options: LocalTargetOptions) {
     this.#options = options
+    this.#presence = new Presence(options.patienceMs)
   }
 
   /** Connections that are open. */
@@ -58,12 +69,13 @@ export class LocalTarget implements ListenHandler {
 
   onStream(incoming: IncomingStream): void {
     this.#options.counters.total++
-    void this.#connect().then(
+    void this.#connectPatiently().then(
       (dialled) => this.#join(dialled, incoming),
       (error: NodeJS.ErrnoException) => {
         this.#options.counters.refused++
-        this.#complain(error)
-        incoming.refuse(failureOf(error), `${error.code}: nothing answers on localhost:${this.#options.local}`)
+        const words = `nothing answers on localhost:${this.#options.local}`
+        if (this.#options.fallback) incoming.decline(words)
+        else incoming.refuse(failureOf(error), `${error.code}: ${words}`)
       },
     )
   }
@@ -82,7 +94,7 @@ export class LocalTarget implements ListenHandler {
       // Nobody listens (ICMP port unreachable of this machine's own kernel), or this machine has no such address.
       onError: (error) => {
         counters.refused++
-        this.#complain(error)
+        this.#complain(error, 'datagrams to')
         this.#host = HOSTS.find((other) => other !== host)!
         close()
       },
@@ -106,8 +118,24 @@ export class LocalTarget implements ListenHandler {
 
   /** Ends what is open; streams with a reset. */
   close(): void {
+    this.#closed.abort()
     for (const splice of [...this.#splices]) splice.reset()
     for (const close of [...this.#datagrams]) close()
+  }
+
+  async #connectPatiently(): Promise<Dialled> {
+    for (;;) {
+      try {
+        const dialled = await this.#connect()
+        this.#presence.answered()
+        return dialled
+      } catch (error) {
+        this.#complain(error as NodeJS.ErrnoException)
+        const again = this.#presence.refused(performance.now()) && !this.#closed.signal.aborted
+        if (!again || !NOBODY.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+      }
+      await delay(AGAIN_MS, this.#closed.signal)
+    }
   }
 
   async #connect(): Promise<Dialled> {
@@ -145,12 +173,15 @@ export class LocalTarget implements ListenHandler {
     return `local ${this.#options.local}`
   }
 
-  #complain(error: NodeJS.ErrnoException): void {
-    const { local, remote, complaints } = this.#options
+  #complain(error: NodeJS.ErrnoException, what: 'requests to' | 'datagrams to' = 'requests to'): void {
+    const { local, remote, complaints, fallback } = this.#options
     const why = NOBODY.has(error.code ?? '') ? 'nothing listens on' : `${error.code} from`
+    const instead = fallback ? 'go to the original pods' : 'are refused'
+    const fate =
+      what === 'requests to' ? `wait up to ${PATIENCE_MS / 1000} s for it and then ${instead}` : 'are dropped'
     complaints.complain(
       this.#complaint,
-      `${why} localhost:${local}; requests to port ${remote} are refused until something does`,
+      `${why} localhost:${local}; ${what} port ${remote} ${fate} until something does`,
     )
   }
 }

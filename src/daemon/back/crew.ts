@@ -1,0 +1,161 @@
+// The shadows of one exchange, mesh or run, as legs: usually two. One that is lost, or told to end, gets a successor while the other
+// serves, so that no request needs to fail; only when none is left does the Service lead to its own pods for a while.
+import type { BackHandle } from '../../cluster/back-port.ts'
+import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
+import type { Tunnel } from '../../tunnel/port.ts'
+import { delay, type ShadowLine } from '../shadow-line.ts'
+import { Leg, type LegEffects, type Wanted } from './leg.ts'
+
+/** A pod that runs is an endpoint up to a second later, when its kubelet has said so; nodes follow a second after that. */
+const ENDPOINT_MS = 3_000
+
+export interface CrewEffects {
+  cluster: Pick<ClusterClient, 'addShadow' | 'replaceShadow' | 'retireShadow'>
+  line: Pick<ShadowLine, 'connect' | 'linkEffects'>
+  closing: AbortSignal
+  log(line: string): void
+  /** Once it is known. */
+  handle(): BackHandle
+  wanted(): Wanted[]
+  /** No shadow is left, and the next one is about to be made. */
+  onNone(): void
+  /** A leg serves, which may be the first again. */
+  onServing(): void
+  /** No leg serves any more. */
+  onAway(): void
+}
+
+export class Crew {
+  readonly #effects: CrewEffects
+  readonly #legs = new Set<Leg>()
+  /** Shadows that are being made undo themselves when they are given up, which is to be waited for. */
+  readonly #making = new Set<Promise<unknown>>()
+
+  constructor(effects: CrewEffects) {
+    this.#effects = effects
+  }
+
+  /** With the first shadow. Rejects when its ports cannot be claimed. */
+  async start(shadow: ShadowHandle, tunnel: Tunnel): Promise<void> {
+    const leg = this.#leg()
+    await leg.start(shadow, tunnel)
+    // Of `manual` rules of somebody else say how much goes to it, and two would count twice.
+    if (this.#effects.handle().mesh?.mode !== 'manual') this.#leg().startAnew(undefined)
+  }
+
+  get serves(): boolean {
+    return [...this.#legs].some((leg) => leg.serves)
+  }
+
+  /** The shadow to tell people of. */
+  get shadow(): ShadowHandle | undefined {
+    return this.#first?.shadow
+  }
+
+  get tunnel(): Tunnel | undefined {
+    return this.#first?.tunnel
+  }
+
+  get reconnects(): number {
+    return [...this.#legs].reduce((sum, leg) => sum + leg.reconnects, 0)
+  }
+
+  /** Through which requests come here. */
+  get tunnels(): Tunnel[] {
+    return [...this.#legs].flatMap((leg) => (leg.serves && leg.tunnel ? [leg.tunnel] : []))
+  }
+
+  /** The handle with the shadows that there are now. */
+  handle(): BackHandle {
+    const handle = this.#effects.handle()
+    const shadows = [...this.#legs].flatMap((leg) => (leg.shadow && !leg.leaving ? [leg.shadow] : []))
+    const [shadow = handle.shadow, second] = shadows
+    return { ...handle, shadow, second }
+  }
+
+  async unclaim(): Promise<void> {
+    await Promise.all([...this.#legs].map((leg) => leg.unclaim()))
+  }
+
+  /** Nothing leads to the shadows any more, so they end at once when they are told to. */
+  release(): void {
+    for (const leg of this.#legs) leg.tunnel?.release()
+  }
+
+  /** Resolves when no shadow is being made; after `closing` has aborted. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([...this.#making])
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#legs].map((leg) => leg.close()))
+  }
+
+  get #first(): Leg | undefined {
+    const legs = [...this.#legs]
+    return legs.find((leg) => leg.serves && !leg.leaving) ?? legs.find((leg) => leg.serves) ?? legs[0]
+  }
+
+  #leg(succeeds?: Leg): Leg {
+    const { line, closing, log, wanted, onServing } = this.#effects
+    const effects: LegEffects = {
+      line,
+      closing,
+      log,
+      wanted,
+      make: (gone, dialable) => this.#track(this.#make(gone, dialable, succeeds)),
+      retire: (shadow) => this.#effects.cluster.retireShadow(shadow),
+      othersServe: (leg) => [...this.#legs].some((other) => other !== leg && other.serves),
+      onServing: (leg) => {
+        onServing()
+        if (succeeds) void this.#releaseLater(succeeds)
+        succeeds = undefined
+        log(`${leg.shadow?.pod} serves, ${this.#legs.size} in all`)
+      },
+      onLost: (leg, why) => {
+        log(`tunnel to ${leg.shadow?.pod} lost: ${why}`)
+        if (leg.leaving) this.#legs.delete(leg)
+        if (!this.serves) this.#effects.onAway()
+      },
+      onLeaving: (leg) => {
+        log(`${leg.shadow?.pod} was told to end: another takes its place`)
+        this.#leg(leg).startAnew(leg.shadow)
+      },
+    }
+    const leg = new Leg(effects)
+    this.#legs.add(leg)
+    return leg
+  }
+
+  /** `succeeds` serves still while the shadow in its place is made. */
+  async #make(
+    gone: ShadowHandle | undefined,
+    dialable: (shadow: ShadowHandle) => void,
+    succeeds: Leg | undefined,
+  ): Promise<ShadowHandle> {
+    const { cluster, closing, log, onNone } = this.#effects
+    const progress = (_: string, detail: string) => log(`shadow: ${detail}`)
+    const hooks = { dialable, signal: closing }
+    const handle = this.handle()
+    if (!gone) return await cluster.addShadow(handle, progress, hooks)
+    if (!this.serves) onNone()
+    // Its Job would make a pod that nobody knows of.
+    if (succeeds) await cluster.retireShadow(gone)
+    return (await cluster.replaceShadow({ ...handle, shadow: gone, second: undefined }, progress, hooks)).shadow
+  }
+
+  async #releaseLater(leg: Leg): Promise<void> {
+    await delay(ENDPOINT_MS, this.#effects.closing)
+    leg.tunnel?.release()
+  }
+
+  #track<T>(promise: Promise<T>): Promise<T> {
+    const settled = promise.then(
+      () => {},
+      () => {},
+    )
+    this.#making.add(settled)
+    void settled.then(() => this.#making.delete(settled))
+    return promise
+  }
+}

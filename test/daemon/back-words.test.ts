@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { V1Pod } from '@kubernetes/client-node'
+import { ownerOf } from '../../src/cluster/back/owner.ts'
+import type { BackHandle } from '../../src/cluster/back-port.ts'
+import { awayWords, keptConnectionsWords, silenceWords, switchWords } from '../../src/daemon/back/words.ts'
+
+const port = (number: number, exposed: boolean) => ({ port: number, protocol: 'TCP' as const, listen: number, exposed })
+const held = (parts: Partial<BackHandle>): BackHandle =>
+  ({
+    kind: 'exchange',
+    mode: 'selector',
+    namespace: 'shop',
+    service: 'web',
+    owner: 'deployment/web',
+    ports: [port(80, true), port(7, false), port(9, false)],
+    ...parts,
+  }) as BackHandle
+const manual = { mode: 'manual' as const, header: 'version', value: 'x', prefix: false, others: [] }
+
+test('what leads here, and what stays', () => {
+  assert.equal(switchWords(held({}), 'web'), 'web leads to the shadow; ports 7 and 9 stay with the original pods')
+  assert.equal(switchWords(held({ kind: 'run', mode: 'run', ports: [port(80, true)] }), 'mine'), 'mine made, port 80')
+})
+
+test('while the way is away, requests go where they can: to the original pods, or nowhere', () => {
+  assert.match(awayWords(held({})), /requests go to the original pods until it is back$/)
+  for (const none of [
+    held({ kind: 'run', mode: 'run' }),
+    held({ mode: 'scale' }),
+    held({ kind: 'mesh', mesh: manual }),
+  ])
+    assert.match(awayWords(none), /requests are refused until it is back$/)
+})
+
+test('who keeps connections open is told of, with a command that makes them connect again', () => {
+  assert.equal(
+    keptConnectionsWords(held({})),
+    'callers that keep connections open stay with the original pods until they connect again; ' +
+      '`kubectl -n shop rollout restart deployment/web` makes them',
+  )
+  assert.match(keptConnectionsWords(held({ owner: undefined }))!, /restart them, or the original pods$/)
+  assert.equal(keptConnectionsWords(held({ kind: 'run', mode: 'run' })), undefined)
+  assert.match(silenceWords(held({}), 10)!, /^no request has come in 10 s: callers that keep connections open stay/)
+  const auto = { mode: 'auto' as const, header: 'kt-version', value: 'abc', prefix: false, others: [] }
+  assert.match(silenceWords(held({ kind: 'mesh', mesh: auto }), 10)!, /^no request with kt-version: abc has come/)
+})
+
+test('the owner of pods is what kubectl can restart', () => {
+  const pod = (kind: string, name: string, labels: Record<string, string> = {}): V1Pod => ({
+    metadata: { labels, ownerReferences: [{ kind, name, controller: true, apiVersion: 'apps/v1', uid: '1' }] },
+  })
+  const web = pod('ReplicaSet', 'web-5b7c697fbf', { 'pod-template-hash': '5b7c697fbf' })
+  assert.equal(ownerOf([web, web]), 'deployment/web')
+  assert.equal(ownerOf([pod('StatefulSet', 'db')]), 'statefulset/db')
+  assert.equal(ownerOf([web, pod('Job', 'kt-shadow-x', { 'kt/exchange': 'x' })]), 'deployment/web')
+  assert.equal(ownerOf([web, pod('StatefulSet', 'db')]), undefined)
+  assert.equal(ownerOf([pod('ReplicaSet', 'bare')]), undefined)
+  assert.equal(ownerOf([]), undefined)
+})
