@@ -73,7 +73,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
         break
       case 'ready':
         ready = true
-        process.stderr.write(`${bold(process.stderr, withEnding(line.message, words.ending(line.target)))}\n`)
+        process.stderr.write(`${bold(process.stderr, asTyped(withEnding(line.message, words.ending(line.target))))}\n`)
         if (words.background && interrupted === 0) inBackground.resolve()
     }
   })
