@@ -48,7 +48,8 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
     limit = setTimeout(hangs, interrupted === 1 ? END_MS : HURRY_MS)
   }
   const hangs = () => {
-    const what = 'target' in config ? `\`kt recover ${config.target}\`` : '`kt clean`'
+    const where = config.namespace ? ` -n ${config.namespace}` : ''
+    const what = config.kind === 'run' ? `\`kt clean${where}\`` : `\`kt recover ${config.target}${where}\``
     failed ??= new CliError('the process that holds it did not answer and was killed', `${what} puts back what it left`)
     holder.child.kill('SIGKILL')
   }

@@ -57,17 +57,18 @@ export interface LiveHolder {
 
 /**
  * Asks every live holder of a user on this machine's network. The caller closes the clients. `stale` are sockets whose
- * holder was killed.
+ * holder was killed, `silent` the processes that are there and do not answer.
  */
 export async function askHolders(
   uid: number,
   env: NodeJS.ProcessEnv,
-): Promise<{ holders: LiveHolder[]; stale: string[] }> {
+): Promise<{ holders: LiveHolder[]; stale: string[]; silent: number[] }> {
   const paths = holderFolders(uid, env)
     .filter((folder) => isPrivate(folder, uid))
     .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
     .filter((path) => path.endsWith('.sock'))
   const stale: string[] = []
+  const silent: number[] = []
   // A container may share /tmp with this machine: what is held there is not held here.
   const here = `/${networkNamespace()}-`
   const asked = await Promise.all(
@@ -82,10 +83,11 @@ export async function askHolders(
       const held = await within(ANSWER_MS, client.request('held', {})).catch(() => undefined)
       if (held) return [{ held, client }]
       client.close()
+      silent.push(Number(/-(\d+)\.sock$/.exec(path)?.[1]))
       return []
     }),
   )
-  return { holders: asked.flat().sort((a, b) => a.held.target.localeCompare(b.held.target)), stale }
+  return { holders: asked.flat().sort((a, b) => a.held.target.localeCompare(b.held.target)), stale, silent }
 }
 
 /** What all of them hold. */

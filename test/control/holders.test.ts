@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -62,4 +63,12 @@ test("sockets of killed holders are told as stale; another network's holders are
   assert.ok(stale.includes(dead))
   removeStale(dead)
   assert.equal(existsSync(dead), false)
+})
+
+test('a holder that is there and does not answer is named by its process', async () => {
+  const path = newHolderSocket(env)
+  const server = net.createServer((socket) => socket.on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  assert.ok((await askHolders(uid, env)).silent.includes(process.pid))
+  server.close()
 })

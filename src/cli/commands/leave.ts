@@ -17,8 +17,13 @@ export function addLeaveCommand(program: Command): void {
   )
     .option('--version-mark <value>', 'of several meshes of one Service: which')
     .action(async (target: string, options: ClusterOptions & { versionMark?: string }) => {
-      const { holders } = await askHolders(whoCalls().uid, process.env)
+      const { holders, silent } = await askHolders(whoCalls().uid, process.env)
       try {
+        if (silent.length > 0 && !holders.some(({ held }) => held.target === target.split('/').at(-1)))
+          throw new CliError(
+            `${silent.map((pid) => `process ${pid}`).join(' and ')}, which holds something, does not answer`,
+            `\`kill -KILL ${silent.join(' ')}\` ends it; then \`kt recover ${target}${options.namespace ? ` -n ${options.namespace}` : ''}\` puts back what it held`,
+          )
         const { held, client } = choose(holders, target, options.namespace, options.versionMark)
         const { notes } = await client.request('leave', {}, printProgress)
         if (notes.length > 0)

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
-import { heldHere } from '../../control/holders.ts'
+import { askHolders } from '../../control/holders.ts'
 import type { Held, Status, StatusFault } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
@@ -18,6 +18,7 @@ import {
   green,
   printFields,
   printJson,
+  printProgress,
   red,
   yellow,
 } from '../output.ts'
@@ -29,7 +30,14 @@ export function addStatusCommand(program: Command): void {
     .option('--json', 'one JSON object; with --watch one a line')
     .option('-w, --watch', 'show it until q or Ctrl-C, drawn anew each second')
     .action(async (options: { json?: boolean; watch?: boolean }) => {
-      const exchanges = await held()
+      const { exchanges, silent } = await held()
+      for (const pid of silent)
+        printProgress({
+          step: 'note',
+          state: 'note',
+          detail: `process ${pid} holds something and does not answer: \`kill -KILL ${pid}\` ends it, then kt recover SERVICE -n NAMESPACE puts back what it held`,
+          ms: 0,
+        })
       try {
         if (options.watch) return await withEngine((engine) => watchStatus(engine, options.json === true))
         const status = { ...(await withEngine(lookAndAsk)), exchanges }
@@ -56,8 +64,12 @@ async function lookAndAsk(engine: ControlClient): Promise<Status> {
   return ask(engine)
 }
 
-/** What is held on this machine by this user. */
-const held = (): Promise<Held[]> => heldHere(whoCalls().uid, process.env)
+/** What is held on this machine by this user, and the processes that hold something and do not say what. */
+async function held(): Promise<{ exchanges: Held[]; silent: number[] }> {
+  const { holders, silent } = await askHolders(whoCalls().uid, process.env)
+  for (const { client } of holders) client.close()
+  return { exchanges: holders.map(({ held }) => held), silent }
+}
 
 async function watchStatus(engine: ControlClient, json: boolean): Promise<void> {
   const view = new StatusView()
@@ -65,7 +77,7 @@ async function watchStatus(engine: ControlClient, json: boolean): Promise<void> 
   await liveView(
     async () => {
       // A look takes a process or two: not each second.
-      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges: await held() }
+      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges: (await held()).exchanges }
       return json ? [visibleJson(status)] : view.lines(status, statusLines(status), performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},

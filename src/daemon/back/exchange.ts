@@ -141,7 +141,9 @@ export class Exchange implements Holding {
     )
     const handle = this.#handle && this.#crew.handle()
     if (!settled && !handle)
-      notes.push('the API server does not answer, so what was half begun is still there; `kt clean` removes it later')
+      notes.push(
+        `the API server does not answer, so what was half begun is still there; \`kt clean${this.#inNamespace()}\` removes it later`,
+      )
     const { cluster, steps, log } = { cluster: this.#cluster, steps: this.#steps, log: this.#deps.log }
     const context: PutBackContext = { cluster, steps, log, reach, name: this.#name, hurry: this.#hurry.signal }
     // The Service may stay meshed for others, so it is not that which ends what comes here.
@@ -163,6 +165,11 @@ export class Exchange implements Holding {
     reach.stop()
     await this.#cluster.close(goodbye.left + WORKER_MS)
     return notes
+  }
+
+  #inNamespace(): string {
+    const namespace = this.#identity?.namespace ?? this.#config.namespace
+    return namespace ? ` -n ${namespace}` : ''
   }
 
   #watchReach(): Reach {
