@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { after, afterEach, test } from 'node:test'
 import { Command } from 'commander'
 import { collect, oneOf } from '../../src/cli/commands/common.ts'
@@ -28,7 +28,14 @@ afterEach(() => rmSync(dirname(file), { recursive: true, force: true }))
 function kt(args: string[], env: NodeJS.ProcessEnv = {}) {
   const { status, stdout, stderr } = spawnSync('bin/kt', args, {
     encoding: 'utf8',
-    env: { ...process.env, SUDO_UID: undefined, NO_COLOR: '1', XDG_CONFIG_HOME: home, ...env },
+    env: {
+      ...process.env,
+      PATH: `${resolve('bin')}:${process.env['PATH']}`,
+      SUDO_UID: undefined,
+      NO_COLOR: '1',
+      XDG_CONFIG_HOME: home,
+      ...env,
+    },
   })
   return { status, stdout, stderr }
 }

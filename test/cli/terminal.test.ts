@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -93,7 +93,10 @@ test('the command line prints no character that steers, in errors of its parser 
 })
 
 test('a command of another tool is answered with what kt calls it', () => {
-  const kt = (command: string) => spawnSync(process.execPath, ['src/cli/main.ts', command], { encoding: 'utf8' }).stderr
+  // Where PATH leads here, hints have the name alone.
+  const env = { ...process.env, PATH: `${resolve('bin')}:${process.env['PATH']}` }
+  const kt = (command: string) =>
+    spawnSync(process.execPath, ['src/cli/main.ts', command], { env, encoding: 'utf8' }).stderr
   assert.match(kt('intercept'), /unknown command 'intercept'\n.*`kt exchange TARGET/)
   assert.match(kt('quit'), /`kt down` disconnects/)
   assert.match(kt('constructor'), /`kt --help`/)
