@@ -14,7 +14,8 @@ import type { ProbeAnswer, ProbeRequest } from './probe.ts'
 const PROBE_PORT = 1
 // Each is a connection at each look, and those of one range are alike.
 const MOST_RANGES = 16
-const EXIT_MS = 1_000
+// A machine under load starts a process slowly.
+const EXIT_MS = 4_000
 
 /** What a Passage needs of names. */
 interface Names {

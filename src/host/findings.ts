@@ -47,6 +47,9 @@ export function findNetwork(
   const addresses = wanted.addresses.filter((address) => !have.includes(canonical(address)))
   const there = new Set(routes.filter((route) => route.device === tun.name && route.table === 'main').map(destination))
   const missing = wanted.routes.filter((route) => !there.has(network(route)))
+  // The kernel makes these with an address; one that is there without has lost it.
+  const kept = link.up ? wanted.addresses.filter((address) => !addresses.includes(address)) : []
+  const unconnected = kept.filter((address) => !there.has(network(address)))
   const repair: DoAction = {
     type: 'ip',
     lines: [
@@ -55,6 +58,10 @@ export function findNetwork(
       ...(link.up ? [] : [`link set ${dev} up`]),
       // Never `replace`: a route that another device has taken meanwhile is that device's.
       ...missing.map((route) => `route add ${route} ${dev}`),
+      ...unconnected.map((address) => {
+        const as = address.includes(':') ? 'metric 256' : `scope link src ${address.split('/')[0]}`
+        return `route add ${network(address)} ${dev} proto kernel ${as}`
+      }),
     ],
   }
   if (repair.lines.length === 0) return []
@@ -62,8 +69,11 @@ export function findNetwork(
     ? ['link', `another program has set ${tun.name} down`]
     : addresses.length > 0
       ? ['addresses', `another program has removed ${addresses.join(' and ')} from ${tun.name}`]
-      : missing.length > 0
-        ? ['routes', `another program has removed ${listed(missing)} from the routes of ${tun.name}`]
+      : missing.length + unconnected.length > 0
+        ? [
+            'routes',
+            `another program has removed ${listed([...missing, ...unconnected.map(network)])} from the routes of ${tun.name}`,
+          ]
         : ['link', `another program has set the MTU of ${tun.name} to ${link.mtu}`]
   return [{ fault: { code, message, hint: again }, repair: [repair] }]
 }

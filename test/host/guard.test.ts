@@ -130,6 +130,19 @@ for (const [what, { change, code, says }] of Object.entries(changes)) {
   })
 }
 
+test('the route that came with an address is put back too', async () => {
+  const { machine, guard } = await connected(plain)
+  machine.unconnected = true
+  const { repaired, faults } = await guard.check()
+  assert.deepEqual(
+    [...repaired, ...faults].map(({ code }) => code),
+    ['routes'],
+  )
+  assert.ok(machine.session.includes('route add 198.18.53.0/30 dev kt0 proto kernel scope link src 198.18.53.1'))
+  assert.ok(machine.session.includes('route add fd6b::/126 dev kt0 proto kernel metric 256'))
+  machine.remove()
+})
+
 test('what systemd-resolved has lost is set again; while it does not answer, that is told', async () => {
   const { machine, guard } = await connected(resolved)
   const before = machine.resolvedLinks.get(7)!

@@ -276,7 +276,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     for (const [change, code] of [
       ['ip link set kt0 down', 'link'],
       ['ip address del 198.18.53.1/30 dev kt0', 'addresses'],
-      ['ip route del 10.96.0.0/16; ip -6 route del fd00:10:244::/56 dev kt0', 'routes'],
+      ['ip route flush dev kt0; ip -6 route del fd00:10:244::/56 dev kt0', 'routes'],
     ]) {
       sh(change)
       await repaired(code)

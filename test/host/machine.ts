@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { ResolvedLink } from '../../src/host/actions.ts'
 import type { CommandResult, Effects, Files, Paths } from '../../src/host/effects.ts'
+import { network } from '../../src/host/prefix.ts'
 import { systemFiles } from '../../src/host/system.ts'
 
 export class PowerCut extends Error {}
@@ -49,6 +50,8 @@ export class Machine {
   changes = 0
   /** May be changed: the machine changes. */
   readonly options: MachineOptions
+  /** The routes that come with addresses were removed. */
+  unconnected = false
   /** Lines of `ip` that fail as the kernel refuses what is there already. */
   refuses: RegExp | undefined
 
@@ -206,7 +209,10 @@ export class Machine {
     const [, query] = /^(?:-[46] )?(route show|route get|link show|address show)/.exec(line) ?? []
     if (query === 'route show') {
       const v6 = line.startsWith('-6')
-      const own = [...this.links].flatMap(([dev, { routes }]) => routes.map((dst) => ({ dst, dev })))
+      const own = [...this.links].flatMap(([dev, { up, addresses, routes }]) => {
+        const connected = up && !this.unconnected ? addresses.map(network) : []
+        return [...connected, ...routes].map((dst) => ({ dst, dev }))
+      })
       return [...(this.options.routes ?? []), ...own].filter(
         (route) => (route as { dst: string }).dst.includes(':') === v6,
       )

@@ -133,6 +133,11 @@ function Details({ status }: { status: Status }): JSX.Element {
           </div>
         ))}
       </dl>
+      {(status.faults ?? []).map(({ code, message, hint }) => (
+        <p key={code} class="note">
+          {message}: {hint}
+        </p>
+      ))}
       {status.notes.map((note) => (
         <p key={note} class="note">
           {note}
