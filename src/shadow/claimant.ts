@@ -8,6 +8,10 @@ import type { Endpoint } from '../wire/address.ts'
 /** docs/agent-protocol.md: no answer within this, and the original serves. */
 export const ANSWER_MS = 1000
 
+/** Who waits so long with patience wants a sign; one that was asked for this much earlier may have come before the question. */
+const NUDGE_AFTER_MS = 300
+const NUDGE_EVERY_MS = 200
+
 /** What became of a question. One of these is called, once. */
 export interface Answers {
   /** The claimant has taken the connection; returns who owns the channel from now on. */
@@ -34,6 +38,7 @@ export class Claimant {
   readonly #sendNow: SendFrame
   #silentSince = -1
   #poking = false
+  #nudged: NodeJS.Timeout | undefined
   #nextFlow = AGENT_ID
   #nextProbe = AGENT_ID
 
@@ -95,14 +100,13 @@ export class Claimant {
       else timer = setTimeout(giveUp, patience - ANSWER_MS)
     }, ANSWER_MS)
     // A client that waits for its program has nothing else to say, so it is asked.
-    const asking = patience > ANSWER_MS ? setTimeout(() => this.poke(), ANSWER_MS / 4) : undefined
+    const asking = patience > ANSWER_MS ? setTimeout(() => this.#nudge(), NUDGE_AFTER_MS) : undefined
   }
 
   /** Asks whether anybody is there. Resolves within a second. */
   async probe(): Promise<boolean> {
     const heard = this.#mux.heard
-    this.#send(FrameType.probe, this.#nextProbe)
-    this.#nextProbe = next(this.#nextProbe)
+    this.#sendProbe()
     await new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
     this.#unanswered(heard)
     return !this.silent
@@ -115,6 +119,20 @@ export class Claimant {
     void this.probe().then(() => {
       this.#poking = false
     })
+  }
+
+  /** Asks for a sign, for all who wait; whoever waits for one began to before this one was asked for. */
+  #nudge(): void {
+    if (this.#nudged) return
+    this.#nudged = setTimeout(() => {
+      this.#nudged = undefined
+    }, NUDGE_EVERY_MS)
+    this.#sendProbe()
+  }
+
+  #sendProbe(): void {
+    this.#send(FrameType.probe, this.#nextProbe)
+    this.#nextProbe = next(this.#nextProbe)
   }
 
   /** Returns the flow's id. */
