@@ -9,6 +9,7 @@ import { CredentialSource, type Credentials } from '../../src/cluster/credential
 import { loadKubeconfig } from '../../src/cluster/kubeconfig.ts'
 import type { PluginSetting } from '../../src/cluster/plugin.ts'
 import { ClusterError } from '../../src/cluster/port.ts'
+import { until } from '../support/until.ts'
 import { ApiDouble } from './api-double.ts'
 
 const V1 = 'client.authentication.k8s.io/v1'
@@ -193,6 +194,17 @@ test('a flood on either output, an end by a signal, and no answer at all', async
   await fails('echo null', /has no status with a token or certificate/)
   await fails(answer({ token: 'a\nb' }), /a line break/).catch((error: Error) =>
     assert.match(error.message, /JSON|line break/),
+  )
+})
+
+test('what it started is ended with it', async () => {
+  await using double = await start()
+  const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, 'sleep 600 & echo $! >$log.pid; yes') }, process.env)
+  await refused(new CredentialSource(setting()).get(kubeconfig), /answered with more than 1 MB/)
+  const pid = readFileSync(join(double.folder, 'log.pid'), 'utf8').trim()
+  await until(
+    'it has ended',
+    () => !existsSync(`/proc/${pid}`) || /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')),
   )
 })
 
