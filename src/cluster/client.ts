@@ -1,9 +1,6 @@
 // The ClusterClient of the rest of kt: passes every call to a child process, which is started with the first one and
 // ended when there was nothing to say for a while, so that client-node's memory does not stay.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { quietPipes } from '../base/children.ts'
+import type { ChildProcess } from 'node:child_process'
 import type {
   BackEvent,
   BackHandle,
@@ -34,6 +31,7 @@ import {
   type ShadowOptions,
   type TeamSeen,
 } from './port.ts'
+import { builtAgent, startWorker } from './worker-process.ts'
 
 export interface ClusterClientOptions {
   /** The worker ends after this long without a call. */
@@ -238,32 +236,17 @@ class WorkerClient implements ClusterClient {
   }
 
   #start(): ChildProcess {
-    const { prefix = [], env = process.env, agentBundle = neighbours.agent } = this.#options
-    const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
-    const { NODE_OPTIONS: nodeOptions, ...rest } = env
-    const worker = spawn(command, args, { env: rest, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
-    quietPipes(worker)
-    let complaint = ''
-    worker.stderr!.setEncoding('utf8').on('data', (text) => {
-      complaint = (complaint + text).slice(-2000)
+    const { agentBundle = builtAgent } = this.#options
+    const { worker, nodeOptions } = startWorker(this.#options, {
+      reply: (reply) => this.#receive(reply),
+      over: (how) => {
+        if (this.#worker !== worker) return // let go of on purpose, or over already
+        this.#worker = undefined
+        const words = `the process that speaks to the API server ended (${how})`
+        const hint = 'try again; if it happens again, please report it'
+        for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(new ClusterError('internal', words, hint))
+      },
     })
-    worker.on('message', (reply: Reply) => this.#receive(reply))
-    const over = (how: string) => {
-      if (this.#worker === worker) this.#worker = undefined
-      else return // let go of on purpose, or over already
-      const last = complaint.trim().split('\n').at(-1)
-      for (const id of [...this.#calls.keys()])
-        this.#take(id)?.reject(
-          new ClusterError(
-            'internal',
-            `the process that speaks to the API server ended (${how})${last ? `: ${last}` : ''}`,
-            'try again; if it happens again, please report it',
-          ),
-        )
-    }
-    worker.on('error', (error) => over(error.message))
-    // `close` and not `exit`: what it said on stderr is read by then.
-    worker.once('close', (code, signal) => over(signal ?? `exit code ${code}`))
     this.#worker = worker
     this.#send({ type: 'open', selection: this.#selection, agentBundle, kept: [...this.#kept], nodeOptions })
     return worker
@@ -320,13 +303,6 @@ class WorkerClient implements ClusterClient {
     if (worker?.connected) worker.disconnect()
   }
 }
-
-// In dist/ all programs lie beside each other; from source the agent is still the one that was built.
-const file = fileURLToPath(import.meta.url)
-const here = dirname(file)
-const neighbours = file.endsWith('.ts')
-  ? { worker: join(here, 'worker.ts'), agent: join(here, '..', '..', 'dist', 'agent.cjs') }
-  : { worker: join(here, 'worker.js'), agent: join(here, 'agent.cjs') }
 
 function givenUp(): ClusterError {
   return new ClusterError('gone', 'given up, since kt is ending', 'nothing to do')

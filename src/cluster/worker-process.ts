@@ -1,0 +1,49 @@
+// Starts the worker (worker.ts) and tells of its end, with its last words.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { quietPipes } from '../base/children.ts'
+import type { Reply } from './messages.ts'
+
+interface WorkerOptions {
+  env?: NodeJS.ProcessEnv
+  prefix?: string[]
+}
+
+interface WorkerEvents {
+  reply(reply: Reply): void
+  /** It has ended, or could not be started; may come twice. */
+  over(how: string): void
+}
+
+// In dist/ all programs lie beside each other; from source the agent is still the one that was built.
+const file = fileURLToPath(import.meta.url)
+const here = dirname(file)
+const neighbours = file.endsWith('.ts')
+  ? { worker: join(here, 'worker.ts'), agent: join(here, '..', '..', 'dist', 'agent.cjs') }
+  : { worker: join(here, 'worker.js'), agent: join(here, 'agent.cjs') }
+
+export const builtAgent = neighbours.agent
+
+/** `nodeOptions` are those of the environment: for credential plugins, and not for the worker itself. */
+export function startWorker(
+  { prefix = [], env = process.env }: WorkerOptions,
+  events: WorkerEvents,
+): { worker: ChildProcess; nodeOptions: string | undefined } {
+  const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
+  const { NODE_OPTIONS: nodeOptions, ...rest } = env
+  const worker = spawn(command, args, { env: rest, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  quietPipes(worker)
+  let complaint = ''
+  worker.stderr!.setEncoding('utf8').on('data', (text) => {
+    complaint = (complaint + text).slice(-2000)
+  })
+  worker.on('message', (reply: Reply) => events.reply(reply))
+  worker.on('error', (error) => events.over(error.message))
+  // `close` and not `exit`: what it said on stderr is read by then.
+  worker.once('close', (code, signal) => {
+    const last = complaint.trim().split('\n').at(-1)
+    events.over(`${signal ?? `exit code ${code}`}${last ? `: ${last}` : ''}`)
+  })
+  return { worker, nodeOptions }
+}
