@@ -2,8 +2,8 @@
 // asked of a resolver on this machine's loopback. Run: node bench/dns.ts
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import type { Clock } from '../src/base/clock.ts'
 import { buildAnswer, buildQuery, questionWire } from '../src/dns/build.ts'
-import type { Clock } from '../src/dns/clock.ts'
 import { localUpstream } from '../src/dns/local-upstream.ts'
 import { HEADER_LEN, nameWire, newQueryView, putU16, readQuery } from '../src/dns/message.ts'
 import type { DnsUpstream } from '../src/dns/port.ts'

@@ -89,6 +89,8 @@ export interface Status {
   bytes: { in: number; out: number }
   roundTripMs: number | null
   reconnects: number
+  /** Null where flows end with their port-forward: with sshd, or an older agent. */
+  line: LineStatus | null
   /** From addresses that are not the TUN's, dropped: somebody else's, passed on by this machine. */
   foreignPackets: number
   memoryBytes: number
@@ -109,6 +111,14 @@ export interface StatusFault {
   hint: string
   /** ISO 8601, when it was found. */
   since: string
+}
+
+/** The line below the tunnel: docs/line.md. */
+export interface LineStatus {
+  state: 'open' | 'suspected' | 'interrupted'
+  /** How often it went on over a new port-forward. */
+  resumptions: number
+  lastGap: { ms: number; cause: string } | null
 }
 
 /** An exchange, mesh or run that a process of this user holds; `exchanges` of `kt status --json`. */

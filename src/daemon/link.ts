@@ -1,7 +1,7 @@
 // Keeps one tunnel to one shadow: heartbeat, and on loss a reconnect with back-off, with a new shadow if the old one
 // is gone. Effects are injected, so that tests steer loss and time.
 import type { ShadowHandle } from '../cluster/port.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { LineReport, Tunnel, TunnelLine } from '../tunnel/port.ts'
 
 // Design decision 7: a heartbeat through the data path every 5 s. A probe that takes three of them is lost.
 const HEARTBEAT_MS = 5_000
@@ -24,6 +24,8 @@ export interface LinkEffects {
   /** A try to reconnect has failed. */
   onFailed?(error: Error): void
   onConnected(tunnel: Tunnel, shadow: ShadowHandle): void
+  /** The line below the tunnel was interrupted, or goes on. */
+  onLine?(report: LineReport): void
 }
 
 export class Link {
@@ -80,6 +82,7 @@ export class Link {
 
   #adopt(tunnel: Tunnel): void {
     this.#tunnel = tunnel
+    if (tunnel.line) this.#follow(tunnel.line, tunnel)
     this.#effects.onConnected(tunnel, this.#shadow!)
     const waiting = this.#waiting
     this.#waiting = new Set()
@@ -93,6 +96,14 @@ export class Link {
     })
   }
 
+  #follow(line: TunnelLine, tunnel: Tunnel): void {
+    const shadow = this.#shadow!
+    line.onChange = (report) => {
+      if (this.#tunnel === tunnel) this.#effects.onLine?.(report)
+    }
+    line.isAlive = async () => (await this.#effects.shadowState(shadow)) !== 'gone'
+  }
+
   async #heartbeat(tunnel: Tunnel): Promise<void> {
     const { signal } = this.#stop
     while (this.#tunnel === tunnel && !signal.aborted) {
@@ -102,8 +113,10 @@ export class Link {
         await tunnel.probe(PROBE_TIMEOUT_MS)
       } catch (error) {
         if (this.#tunnel !== tunnel || signal.aborted) return
-        this.#tunnel = undefined
         this.#effects.log(`heartbeat: ${(error as Error).message}`)
+        // A line finds out by itself, and goes on.
+        if (tunnel.line) continue
+        this.#tunnel = undefined
         void tunnel.close().catch(() => {})
         this.#effects.onLost(`no heartbeat: ${(error as Error).message}`)
         if (!this.#retired) void this.#reconnect()

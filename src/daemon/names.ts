@@ -1,11 +1,11 @@
 // Puts the DNS server together: on an address inside the TUN, with the cluster's resolver behind the tunnel and this
 // machine's own resolvers beside it.
 import { hostname } from 'node:os'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { DnsAnswer, DnsStatus, UpConfig } from '../control/protocol.ts'
 import type { DnsLogEntry, DnsTrace } from '../control/views.ts'
 import { addressesIn } from '../dns/answers.ts'
-import type { Clock } from '../dns/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
 import { type LocalUpstream, localUpstream } from '../dns/local-upstream.ts'
 import { parsePodResolvConf } from '../dns/pod-resolv-conf.ts'
@@ -54,13 +54,7 @@ export class NameService {
   readonly #resolver: Endpoint | undefined
   readonly #server: DnsServer
   readonly #local: LocalUpstream
-  readonly #clock: Clock = {
-    now: () => performance.now(),
-    after: (ms, fire) => {
-      const timer = setTimeout(fire, ms)
-      return () => clearTimeout(timer)
-    },
-  }
+  readonly #clock: Clock = systemClock
   #upstreams: string[]
   #mode: 'resolved' | 'resolvconf' | 'none' = 'resolvconf'
   #clusterUpstream: DnsUpstream | undefined

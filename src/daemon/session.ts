@@ -4,7 +4,16 @@ import { ToldError } from '../base/told-error.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
 import type { HolderLine, RecoverConfig } from '../control/holder.ts'
-import type { DnsAnswer, DnsStatus, Progress, ServiceReports, Status, Team, UpConfig } from '../control/protocol.ts'
+import type {
+  DnsAnswer,
+  DnsStatus,
+  LineStatus,
+  Progress,
+  ServiceReports,
+  Status,
+  Team,
+  UpConfig,
+} from '../control/protocol.ts'
 import type { ControlCaller } from '../control/server.ts'
 import { VERSION } from '../control/version.ts'
 import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack } from '../control/views.ts'
@@ -273,6 +282,7 @@ export class Session {
       bytes: { in: counters?.bytesOut ?? 0, out: counters?.bytesIn ?? 0 },
       roundTripMs: this.#link?.tunnel()?.stats.roundTripMs ?? null,
       reconnects: this.#link?.reconnects ?? 0,
+      line: lineStatus(this.#link?.tunnel()),
       foreignPackets: counters?.foreign ?? 0,
       memoryBytes: process.memoryUsage.rss(),
       notes: this.#notes,
@@ -453,6 +463,18 @@ export class Session {
         this.selfCheck.tunnelLost(why)
       },
       onFailed: (error) => this.selfCheck.reconnectFailed(error),
+      onLine: (report) => {
+        const tunnel = link.tunnel()
+        if (report.state === 'interrupted' && this.#state === 'connected') {
+          this.#names?.disconnected()
+          this.#setState('reconnecting')
+          this.selfCheck.tunnelLost(report.cause ?? '')
+        } else if (report.state === 'open' && this.#state === 'reconnecting' && tunnel) {
+          this.#names?.connected(tunnel)
+          this.selfCheck.tunnelThere()
+          this.#setState('connected')
+        }
+      },
       onConnected: (t, s) => {
         log(`tunnel to ${s.pod}: ${t.info.version}`)
         this.#names?.connected(t)
@@ -514,6 +536,12 @@ function differing(given: Record<string, unknown>, config: UpConfig): string[] {
   return Object.entries(given)
     .filter(([key, value]) => text(value) !== text(config[key as keyof UpConfig]))
     .map(([key]) => key)
+}
+
+function lineStatus(tunnel: Tunnel | undefined): LineStatus | null {
+  if (!tunnel?.line) return null
+  const { state, resumptions, lastGap } = tunnel.line.report
+  return { state, resumptions, lastGap: lastGap ?? null }
 }
 
 function describeRanges({ ranges }: Ranges): string {

@@ -1,9 +1,11 @@
 // The way to one shadow: making it, dialling it as soon as it may answer, and the words of the cluster when it will not
 // come. Shared by `kt up` and by the holders of exchange, mesh, run and forward.
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
-import type { ClusterClient, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
+import type { ClusterClient, PortForwardEndpoint, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
-import { connectTunnel, openPortForward, pathTransport, RefusedError, type Transport } from '../tunnel/index.ts'
+import { connectTunnel, LineClient, openPortForward, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
 import type { LinkEffects } from './link.ts'
 import type { Log } from './log.ts'
@@ -23,6 +25,9 @@ export class ShadowLine {
   readonly #config: ShadowConfig
   readonly #log: Log
   readonly #closing: AbortSignal
+  /** Pods whose agents are of a kt that knew no lines. */
+  readonly #withoutLine = new Set<string>()
+  readonly #endpoints = new Map<string, PortForwardEndpoint>()
 
   constructor(cluster: ClusterClient, config: ShadowConfig, log: Log, closing: AbortSignal) {
     this.#cluster = cluster
@@ -66,23 +71,47 @@ export class ShadowLine {
 
   /** One dial of a shadow that is there. */
   async open(shadow: ShadowHandle): Promise<Tunnel> {
-    const transport = await this.#forward(shadow).catch(async (error: unknown) => {
-      if (!(error instanceof RefusedError) || error.status !== 401) throw error
-      // A token that was revoked: a question to the API server makes the credentials anew, or says what is wrong with them.
-      await this.#cluster.shadowState(shadow)
-      return await this.#forward(shadow)
-    })
-    return await connectTunnel({
-      transport,
-      kind: shadow.kind,
-      username: shadow.username,
-      clientKey: shadow.clientKey,
-      hostKey: shadow.hostKey,
-    })
+    const { kind, username, clientKey, hostKey } = shadow
+    const session = { kind, username, clientKey, hostKey }
+    if (kind === 'agent' && !this.#withoutLine.has(shadow.pod)) {
+      const line = await this.#openLine(shadow)
+      try {
+        return await connectTunnel({ ...session, transport: line.transport, line })
+      } catch (error) {
+        if (!line.unknownHere) throw error
+        this.#log(`${shadow.pod}: an agent that does not know lines`)
+        this.#withoutLine.add(shadow.pod)
+      }
+    }
+    return await connectTunnel({ ...session, transport: pathTransport(await this.#dial(shadow)) })
   }
 
-  async #forward(shadow: ShadowHandle): Promise<Transport> {
-    return pathTransport(await openPortForward(await this.#cluster.portForward(shadow)))
+  #openLine(shadow: ShadowHandle): Promise<LineClient> {
+    const options = {
+      clock: systemClock,
+      wall: Date.now,
+      random: randomBytes,
+      dial: () => this.#dial(shadow),
+      isAlive: async () => (await this.#cluster.shadowState(shadow)).state !== 'gone',
+      log: this.#log,
+    }
+    return LineClient.open(options, this.#closing)
+  }
+
+  /** One port-forward. How the API server is spoken to is remembered, so that a lost one is replaced within round trips. */
+  async #dial(shadow: ShadowHandle): Promise<Path> {
+    const known = this.#endpoints.get(shadow.pod) ?? (await this.#cluster.portForward(shadow))
+    this.#endpoints.set(shadow.pod, known)
+    try {
+      return await openPortForward(known)
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (error.status !== 401 && error.status !== 403)) throw error
+      this.#endpoints.delete(shadow.pod)
+      if (error.status === 403) throw error
+      // A token that was revoked: a question to the API server makes the credentials anew, or says what is wrong with them.
+      await this.#cluster.shadowState(shadow)
+      return await openPortForward(await this.#cluster.portForward(shadow))
+    }
   }
 
   /** What a Link does with any shadow, whoever holds it. */

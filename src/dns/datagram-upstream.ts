@@ -1,7 +1,7 @@
 // The cluster's resolver over datagrams through the tunnel (the agent's shadow): one flow for all queries, retransmission
 // since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit. When many queries are under way
 // they are sent several at a time, which the tunnel carries as one message.
-import type { Clock } from './clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { putU16, u16 } from './message.ts'
 import type { DnsUpstream } from './port.ts'
 import { isTruncated, type Outstanding, OutstandingQueries, UpstreamError } from './upstream.ts'

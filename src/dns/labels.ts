@@ -1,7 +1,7 @@
 // What is known of last labels: is `shop` a namespace, is `db` a service of ours. Learned by asking the cluster for
 // `shop.svc.cluster.local` (which needs no right to list anything) and from full names that were answered. Bounded, so
 // that no web page can fill it with made-up top-level domains.
-import type { Clock } from './clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { LabelKind } from './names.ts'
 
 const POSITIVE_MS = 600_000

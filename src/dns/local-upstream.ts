@@ -1,9 +1,9 @@
 // The resolvers this machine had before kt, for what is not the cluster's: UDP from a fresh port for each query (RFC 5452
 // 9.2), several asked in turn without giving up on the slow ones, TCP for what does not fit.
 import { createConnection } from 'node:net'
+import type { Clock } from '../base/clock.ts'
 import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import { IpAddress } from '../wire/address.ts'
-import type { Clock } from './clock.ts'
 import { RCODE, u16 } from './message.ts'
 import type { DnsUpstream } from './port.ts'
 import { frame, TcpFramer } from './tcp.ts'

@@ -1,7 +1,8 @@
 // Questions of people (`kt dns query`, `kt dns trace`) and of kt itself: the same way as a program's, with each decision told.
+
+import type { Clock } from '../base/clock.ts'
 import { buildAnswer, buildQuery, questionWire } from './build.ts'
 import type { CacheEntry, CacheKey, DnsCache } from './cache.ts'
-import type { Clock } from './clock.ts'
 import { HEADER_LEN, nameText, nameWire, newQueryView, RCODE, readQuery } from './message.ts'
 import type { CacheState, DnsCounters, DnsDecision } from './port.ts'
 import { rcodeName, typeCode, typeName } from './records.ts'

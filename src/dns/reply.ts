@@ -1,7 +1,8 @@
 // How an answer leaves the server: shaped for the client that asked, with an OPT record if it sent one, cut to what it takes.
+
+import type { Clock } from '../base/clock.ts'
 import { EDE, type ExtendedError, OPT_LEN, truncate, writeOpt } from './build.ts'
 import { type CacheEntry, writeAnswer } from './cache.ts'
-import type { Clock } from './clock.ts'
 import { FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, HEADER_LEN, putU16, type QueryView, RCODE, u16 } from './message.ts'
 import type { DnsCounters } from './port.ts'
 

@@ -1,7 +1,8 @@
 // Carries out the plan for one question that is not in the cache: learns what must be known first, asks the cluster
 // and the machine's own resolvers in the plan's order, and shapes what comes back into the answer to what was asked.
+
+import type { Clock } from '../base/clock.ts'
 import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
-import type { Clock } from './clock.ts'
 import type { Labels } from './labels.ts'
 import { HEADER_LEN, nameText, nameWire, RCODE, sameQuestion, scanAnswer, TYPE, u16 } from './message.ts'
 import { decide, HOST_LABEL, type Knowledge, type LabelKind, type Plan } from './names.ts'
@@ -10,8 +11,8 @@ import { rcodeName } from './records.ts'
 import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
 import { UpstreamError } from './upstream.ts'
 
-/** Longest a client waits for a tunnel that is being made again; glibc itself waits 5 s. */
-const RECONNECT_MS = 3000
+/** Longest a client waits for a tunnel that is being made again: a little less than the 5 s that glibc waits. */
+const RECONNECT_MS = 4_800
 // A public name must not wait long for a cluster that does not say whether a namespace is called like it.
 const PROBE_MS = 1000
 // A Service that was made a moment ago must be found soon, whatever the SOA of the root or of the cluster says.

@@ -1,8 +1,8 @@
 // The DNS server: takes messages, answers them from the cache or has them resolved, and shapes each answer for the client
 // that asked. It holds no socket: the daemon brings it messages from the stack (UDP, and TCP through tcp.ts).
+import type { Clock } from '../base/clock.ts'
 import { EDE } from './build.ts'
 import { type CacheEntry, CacheKey, DnsCache, newEntry } from './cache.ts'
-import type { Clock } from './clock.ts'
 import { resolvedRoute, routingDomains, searchDomains } from './domains.ts'
 import { DnsHistory } from './history.ts'
 import { Labels } from './labels.ts'

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { systemClock } from '../base/clock.ts'
 import { listening } from '../base/listen.ts'
 import { visible } from '../base/visible.ts'
 import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
@@ -70,6 +71,8 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
     pinger: helper,
     resolvConfPath: '/etc/resolv.conf',
     now,
+    clock: systemClock,
+    lineWaitMs: number('KT_AGENT_LINE_S', 4500, 0, 604_800) * 1000,
     log,
     onSessions,
     onChange: () => checkDeparture(),

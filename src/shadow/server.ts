@@ -1,10 +1,12 @@
 // The agent without its process: an SSH server whose sessions are AgentSessions, counted.
 import type { Socket } from 'node:net'
-import { createSshServer } from '../tunnel/ssh/server.ts'
+import { createSshServer, type SshServerOptions } from '../tunnel/ssh/server.ts'
 import type { Departure } from './departure.ts'
 import { AgentSession, type SessionContext } from './session.ts'
 
-export interface AgentServerOptions extends Omit<SessionContext, 'onRelease'> {
+export interface AgentServerOptions
+  extends Omit<SessionContext, 'onRelease'>,
+    Pick<SshServerOptions, 'clock' | 'lineWaitMs'> {
   /** Private host key, OpenSSH PEM. */
   hostKey: string
   /** The public key that may connect, as in an authorized_keys file. Undefined: any. */
@@ -38,8 +40,8 @@ export function createAgentServer(options: AgentServerOptions): AgentServer {
   }
   const server = createSshServer({
     ...options,
-    onSession(mux, budget) {
-      const session = new AgentSession(mux, budget, { ...options, onRelease })
+    onSession(mux, budget, secure) {
+      const session = new AgentSession(mux, budget, { ...options, onRelease }, secure)
       sessions.add(session)
       options.departure.join(session)
       options.onChange()

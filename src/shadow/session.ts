@@ -7,6 +7,7 @@ import { AGENT_ID, CONTROL_CHANNEL, decodeAddress, FrameType, PROTOCOL_VERSION, 
 import { CONTROL_WINDOW, FrameChannel } from '../tunnel/frame-channel.ts'
 import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import type { SecureLine } from '../tunnel/ssh/server.ts'
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
 import { Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'
@@ -34,13 +35,15 @@ export class AgentSession {
   readonly #mux: ChannelMux
   readonly #context: SessionContext
   readonly #budget: WindowBudget
+  readonly #secure: SecureLine | undefined
   readonly #udp: UdpFlows
   readonly #claimant: Claimant
   readonly #sweeper: NodeJS.Timeout
   #frames: FrameChannel | undefined
   #leaving = false
 
-  constructor(mux: ChannelMux, budget: WindowBudget, context: SessionContext) {
+  constructor(mux: ChannelMux, budget: WindowBudget, context: SessionContext, secure?: SecureLine) {
+    this.#secure = secure
     this.#context = context
     this.#budget = budget
     this.#mux = mux
@@ -173,7 +176,7 @@ export class AgentSession {
       this.#frames?.end()
       return
     }
-    const { protocol, client, arrivals } = read.body
+    const { protocol, client, arrivals, line } = read.body
     if (arrivals !== undefined)
       this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
     // The lower of the two is spoken; so far there is one.
@@ -187,6 +190,7 @@ export class AgentSession {
       addresses: ownAddresses(),
       resolvConf: readText(this.#context.resolvConfPath),
       arrivals: TELL_REST_MS,
+      line: line !== undefined && this.#secure?.(Buffer.from(line, 'base64')) === true,
       capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true, answersEmpty: true },
     }
     this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))

@@ -5,6 +5,7 @@ import { AGENT_ID, CONTROL_CHANNEL, encodeAddress, FrameType, PROTOCOL_VERSION, 
 import { TunnelError, UnsupportedError } from './errors.ts'
 import { failureOfErrno } from './failure.ts'
 import { CONTROL_WINDOW, FrameChannel } from './frame-channel.ts'
+import type { LineClient } from './line/client.ts'
 import { Listeners } from './listen.ts'
 import type {
   DatagramHandler,
@@ -22,6 +23,7 @@ import type { Transport } from './transport.ts'
 const WARM_UP_PROBES = 4
 
 export class AgentTunnel extends SshTunnel {
+  line: LineClient | undefined
   info: ShadowInfo = {
     kind: 'agent',
     version: 'unknown',
@@ -54,7 +56,8 @@ export class AgentTunnel extends SshTunnel {
   }
 
   /** Asks the agent who it is. Rejects with TunnelError. */
-  greet(client: string, timeoutMs: number): Promise<void> {
+  greet(client: string, timeoutMs: number, line?: LineClient): Promise<void> {
+    const key = line?.newKey()
     return new Promise((resolve, reject) => {
       const started = this.now()
       const timer = setTimeout(() => {
@@ -86,6 +89,10 @@ export class AgentTunnel extends SshTunnel {
         this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
         if (arrivals !== undefined)
           this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
+        if (line && key && said.line === true) {
+          line.secure(key)
+          this.line = line
+        }
         this.#warmUp(WARM_UP_PROBES)
         resolve()
       }
@@ -96,7 +103,14 @@ export class AgentTunnel extends SshTunnel {
       this.#frames.send(
         FrameType.hello,
         0,
-        Buffer.from(JSON.stringify({ protocol: PROTOCOL_VERSION, client, arrivals: TELL_REST_MS })),
+        Buffer.from(
+          JSON.stringify({
+            protocol: PROTOCOL_VERSION,
+            client,
+            arrivals: TELL_REST_MS,
+            line: key?.toString('base64'),
+          }),
+        ),
       )
     })
   }

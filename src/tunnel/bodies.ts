@@ -12,6 +12,8 @@ const clientHello = z.object(
     protocol,
     client: z.string({ error: 'client must be text' }).check(z.maxLength(200, 'client must be short')),
     arrivals,
+    /** Key of the line below the session, base64: docs/line.md. */
+    line: z.optional(z.string({ error: 'line must be text' }).check(z.maxLength(100, 'line must be short'))),
   },
   'an object is needed',
 )
@@ -32,6 +34,8 @@ const agentHello = z.object({
     }),
     { udp: false, ping: false, reset: true },
   ),
+  /** It has taken the key of the line. */
+  line: z.optional(z.boolean()),
   /** The agent does not go on with this client. */
   error: z.optional(z.string()),
 })

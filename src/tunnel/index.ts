@@ -1,5 +1,6 @@
 // The tunnel's surface: how to reach a shadow, and tunnels over it. The daemon makes a new tunnel when one is lost.
 import { AgentTunnel } from './agent-tunnel.ts'
+import type { LineClient } from './line/client.ts'
 import type { Tunnel } from './port.ts'
 import { openSession } from './ssh/session.ts'
 import { SshdTunnel } from './sshd-tunnel.ts'
@@ -7,8 +8,9 @@ import type { Transport } from './transport.ts'
 
 export { TunnelError } from './errors.ts'
 export { RefusedError } from './http-upgrade.ts'
+export { LineClient } from './line/client.ts'
 export { createLoopbackTunnel } from './loopback.ts'
-export { pathTransport } from './path.ts'
+export { type Path, pathTransport } from './path.ts'
 export { openPortForward } from './portforward.ts'
 export { hasNativeCiphers } from './ssh/internals.ts'
 export { openTcp } from './tcp.ts'
@@ -27,6 +29,8 @@ export interface TunnelOptions {
   timeoutMs?: number
   /** Who is calling, `kt/0.1.0`: for the agent's log. */
   client?: string
+  /** The line that `transport` belongs to: the agent gets its key. */
+  line?: LineClient
   /** Milliseconds, any origin. Default: this process's clock. */
   now?: () => number
 }
@@ -45,7 +49,7 @@ export async function connectTunnel(options: TunnelOptions): Promise<ConnectedTu
   const session = await openSession({ ...options, timeoutMs, now })
   if (options.kind === 'agent') {
     const tunnel = new AgentTunnel(session, transport, now)
-    await tunnel.greet(options.client ?? 'kt', timeoutMs)
+    await tunnel.greet(options.client ?? 'kt', timeoutMs, options.line)
     return tunnel
   }
   const tunnel = new SshdTunnel(session, transport, now)

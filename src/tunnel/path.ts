@@ -17,7 +17,13 @@ export interface Path {
 
 /** A transport that lives as long as its only path. */
 export function pathTransport(path: Path, departure?: Departure): Transport {
-  const gatherer = new Gatherer((message, done) => path.send(message, done), path.framing, departure)
+  const gatherer = new Gatherer(
+    (message, done) => {
+      path.send(message, done)
+      return false
+    },
+    { framing: path.framing, departure },
+  )
   return {
     start: (onData, onClose) =>
       path.start(onData, (error) => {

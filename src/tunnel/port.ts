@@ -152,9 +152,36 @@ export interface Tunnel {
    * where the shadow cannot do that.
    */
   answerEmpty(bytes: Uint8Array): boolean
+  /** What lies below, if it outlives its connections; what it says of itself may change at any time. */
+  readonly line?: TunnelLine
   /** Settles once, when the tunnel is over, with why. All streams have got `onClose('lost')` by then. */
   readonly closed: Promise<TunnelClosed>
   close(): Promise<void>
+}
+
+/** The line below a tunnel: docs/line.md. */
+export interface TunnelLine {
+  readonly report: LineReport
+  /** Called when the report has changed. */
+  onChange: (report: LineReport) => void
+  /** Asked while there is no connection: is there still an agent to reach? False ends the tunnel. Rejects when nobody knows. */
+  isAlive: () => Promise<boolean>
+  /** Something has happened that may have broken the connection: another route, another address. */
+  suspect(cause: string): void
+}
+
+/** What a line says of itself. */
+export interface LineReport {
+  /** `suspected`: another connection is being looked for beside the one there is. `interrupted`: there is none. */
+  state: 'open' | 'suspected' | 'interrupted'
+  /** Why, and since when (milliseconds of its clock), unless it is open. */
+  cause: string | undefined
+  since: number
+  /** How often it went on over a new connection. */
+  resumptions: number
+  lastGap: { ms: number; cause: string } | undefined
+  /** Round trip of a probe, the least of the last few. */
+  roundTripMs: number | undefined
 }
 
 export interface TunnelClosed {

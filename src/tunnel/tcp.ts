@@ -2,7 +2,7 @@
 import { createConnection, type Socket } from 'node:net'
 import { TunnelError } from './errors.ts'
 import { type Path, pathTransport } from './path.ts'
-import { type Departure, Inlet, plainFraming, type Transport } from './transport.ts'
+import { Inlet, plainFraming, type Transport } from './transport.ts'
 
 /** A connected socket as a path; it belongs to the path from now on. `inlet` if the socket is read by one. */
 export function socketPath(socket: Socket, inlet?: Inlet): Path {
@@ -38,19 +38,19 @@ export function socketPath(socket: Socket, inlet?: Inlet): Path {
   }
 }
 
-/** A connected socket as a transport. */
-export function socketTransport(socket: Socket, inlet?: Inlet, departure?: Departure): Transport {
-  return pathTransport(socketPath(socket, inlet), departure)
+/** Dials an SSH server directly. Rejects with TunnelError 'unreachable'. */
+export async function openTcp(host: string, port: number): Promise<Transport> {
+  return pathTransport(await dialPath(host, port))
 }
 
-/** Dials an SSH server directly. Rejects with TunnelError 'unreachable'. */
-export function openTcp(host: string, port: number): Promise<Transport> {
+/** The same, as a path. */
+export function dialPath(host: string, port: number): Promise<Path> {
   return new Promise((resolve, reject) => {
     const inlet = new Inlet()
     const socket = createConnection({ host, port, onread: inlet.onread })
     socket.once('connect', () => {
       socket.removeAllListeners('error')
-      resolve(socketTransport(socket, inlet))
+      resolve(socketPath(socket, inlet))
     })
     socket.once('error', (error) =>
       reject(

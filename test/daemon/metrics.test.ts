@@ -17,6 +17,7 @@ const sources: MetricSources = {
     bytes: { in: 5_000_000_000, out: 12 },
     roundTripMs: 3.5,
     reconnects: 1,
+    line: null,
     memoryBytes: 1 << 26,
   } as Status,
   stack: {

@@ -120,6 +120,7 @@ export function connectedStatus(): Status {
     bytes: { in: 0, out: 0 },
     roundTripMs: 23.4,
     reconnects: 0,
+    line: null,
     foreignPackets: 0,
     memoryBytes: 92e6,
     notes: [],

@@ -1,7 +1,7 @@
 // Runs on a node of the test cluster, where CoreDNS can be reached: asks it through our server, over UDP and over a pool
 // of TCP connections, and prints what came as JSON. Arguments: CoreDNS's address, and a public name to be asked for.
 import { createConnection } from 'node:net'
-import type { Clock } from '../../src/dns/clock.ts'
+import type { Clock } from '../../src/base/clock.ts'
 import { localUpstream } from '../../src/dns/local-upstream.ts'
 import type { DnsUpstream } from '../../src/dns/port.ts'
 import { describeAnswer } from '../../src/dns/records.ts'

@@ -1,8 +1,8 @@
 // What the DNS tests stand on: a clock that a test moves, a seeded source of numbers, and a resolver made of a table.
 
 import DNS from 'dns2'
+import type { Clock } from '../../src/base/clock.ts'
 import { buildAnswer, buildQuery, questionWire } from '../../src/dns/build.ts'
-import type { Clock } from '../../src/dns/clock.ts'
 import { HEADER_LEN, nameText, nameWire, newQueryView, putU16, RCODE, readQuery, u16 } from '../../src/dns/message.ts'
 import type { DnsUpstream } from '../../src/dns/port.ts'
 import { typeCode, typeName } from '../../src/dns/records.ts'

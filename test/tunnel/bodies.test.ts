@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import type { AgentPort } from '../../src/shadow/ports.ts'
 import { readListen } from '../../src/tunnel/bodies.ts'
@@ -188,6 +189,8 @@ describe('what an agent says to a client', () => {
         hostKey: host.privateKey,
         authorized: client.publicLine,
         now: () => performance.now(),
+        clock: systemClock,
+        lineWaitMs: 60_000,
         log: () => {},
         onSession(mux) {
           mux.onIncoming = (request) => {

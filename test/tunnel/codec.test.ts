@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { decodeAddress, encodeAddress, encodeFrame, FrameReader, MAX_FRAME } from '../../src/tunnel/control.ts'
 import { failureOfOpen } from '../../src/tunnel/failure.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, ReceiveWindow, WindowBudget } from '../../src/tunnel/ssh/window.ts'
-import { type Departure, Gatherer, plainFraming, type Sink } from '../../src/tunnel/transport.ts'
+import { type Departure, Gatherer, type Sink } from '../../src/tunnel/transport.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 describe('control frames', () => {
@@ -138,6 +138,7 @@ function line() {
   const sink: Sink = (message, done) => {
     out.push(message.length)
     done()
+    return undefined
   }
   return { out, sink }
 }
@@ -161,8 +162,9 @@ describe('gatherer', () => {
           const sink: Sink = (message, done) => {
             out.push(Buffer.from(message))
             setImmediate(done)
+            return undefined
           }
-          const gatherer = new Gatherer(sink, plainFraming, departure)
+          const gatherer = new Gatherer(sink, { departure })
           const wanted: Buffer[] = []
           let value = 0
           for (const { size, reserved, unhurried, pause } of writes) {
@@ -189,6 +191,7 @@ describe('gatherer', () => {
     const gatherer = new Gatherer((message, done) => {
       out.push(message.length)
       setImmediate(done)
+      return undefined
     })
     for (let i = 0; i < 10; i++) gatherer.write(Buffer.alloc(50))
     await new Promise<void>((resolve) => gatherer.whenEmpty(resolve))
@@ -199,7 +202,7 @@ describe('gatherer', () => {
     const byDeparture = { callback: [100, 100, 100], turn: [300] }
     for (const [departure, expected] of Object.entries(byDeparture)) {
       const { out, sink } = line()
-      const gatherer = new Gatherer(sink, plainFraming, departure as Departure)
+      const gatherer = new Gatherer(sink, { departure: departure as Departure })
       // Timers that are due together: callbacks of one turn.
       for (let i = 0; i < 3; i++) setTimeout(() => gatherer.write(Buffer.alloc(100)), 1)
       const until = performance.now() + 3
@@ -211,7 +214,7 @@ describe('gatherer', () => {
 
   it('sends bulk at once', async () => {
     const { out, sink } = line()
-    const gatherer = new Gatherer(sink, plainFraming, 'turn')
+    const gatherer = new Gatherer(sink, { departure: 'turn' })
     gatherer.write(Buffer.alloc(40_000))
     await new Promise<void>((resolve) => process.nextTick(resolve))
     assert.deepEqual(out, [40_000])

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../../src/base/clock.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { Claims } from '../../src/shadow/claims.ts'
 import { Departure } from '../../src/shadow/departure.ts'
@@ -47,6 +48,8 @@ export async function startAgent(
     emptyAnswer,
     departure: new Departure(20_000),
     now,
+    clock: systemClock,
+    lineWaitMs: 60_000,
     log: () => {},
     onSessions: () => {},
     onChange: () => {},

@@ -1,9 +1,16 @@
 // Each tunnel through the compliance suite, and what is particular to those over SSH.
 import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, it } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
-import { connectTunnel, createLoopbackTunnel, openTcp, TunnelError } from '../../src/tunnel/index.ts'
-import { type Subject, tunnelCompliance } from './compliance.ts'
+import { connectTunnel, createLoopbackTunnel, LineClient, openTcp, TunnelError } from '../../src/tunnel/index.ts'
+import { dialPath } from '../../src/tunnel/tcp.ts'
+import { IpAddress } from '../../src/wire/address.ts'
+import { Probe, type Subject, tunnelCompliance } from './compliance.ts'
+import { cuttingProxy } from './cutting-proxy.ts'
 import { type Shadow, sshdMissing, startAgent, startSshd } from './shadows.ts'
 
 async function overSsh(start: () => Promise<Shadow>): Promise<Subject> {
@@ -18,6 +25,34 @@ async function overSsh(start: () => Promise<Shadow>): Promise<Subject> {
   }
 }
 
+/** The agent over a line, whose every path goes through `port`: the agent's own, or a proxy's before it. */
+async function overLine(shadow: Shadow, port = shadow.port) {
+  const line = await LineClient.open(
+    {
+      clock: systemClock,
+      wall: Date.now,
+      random: randomBytes,
+      dial: () => dialPath('127.0.0.1', port),
+      isAlive: async () => true,
+      log: () => {},
+    },
+    new AbortController().signal,
+  )
+  return { line, tunnel: await connectTunnel({ ...shadow, transport: line.transport, line }) }
+}
+
+async function lineSubject(): Promise<Subject> {
+  const shadow = await startAgent({ lineWaitMs: 200 })
+  const { line, tunnel } = await overLine(shadow)
+  return {
+    tunnel,
+    cut: () => line.transport.destroy(new Error('cut by the test')),
+    farConnections: () => shadow.relays(),
+    stop: () => shadow.stop(),
+  }
+}
+
+tunnelCompliance('agent over a line', lineSubject, { udp: true, resets: true })
 tunnelCompliance('agent', () => overSsh(startAgent), { udp: true, resets: true })
 tunnelCompliance('sshd', () => overSsh(startSshd), { udp: false, resets: false }, sshdMissing())
 tunnelCompliance(
@@ -28,6 +63,70 @@ tunnelCompliance(
   },
   { udp: true, resets: true },
 )
+
+describe('a tunnel over a line', () => {
+  it('keeps its connections and every byte while its TCP connection is cut again and again', async () => {
+    const shadow = await startAgent()
+    const proxy = await cuttingProxy(shadow.port)
+    const { tunnel } = await overLine(shadow, proxy.port)
+    const size = 40_000_000
+    const body = randomBytes(size)
+    const wanted = createHash('sha256').update(body).digest('hex')
+    const echo = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1')
+    await once(echo, 'listening')
+    const probe = new Probe(tunnel, {
+      address: IpAddress.parse('127.0.0.1'),
+      port: (echo.address() as AddressInfo).port,
+    })
+    const cuts = setInterval(() => proxy.cut(), 60)
+    try {
+      await probe.until(() => probe.events.includes('open'))
+      await probe.send(body)
+      probe.stream.end()
+      await probe.until(() => probe.received === size && probe.events.includes('end'))
+      assert.equal(probe.hash.digest('hex'), wanted)
+      assert.ok(tunnel.line!.report.resumptions >= 3, `${tunnel.line!.report.resumptions} resumptions`)
+    } finally {
+      clearInterval(cuts)
+      await tunnel.close()
+      proxy.close()
+      echo.close()
+      await shadow.stop()
+    }
+  })
+
+  it('is a plain session with an agent that does not know lines', async () => {
+    const old = createServer((socket) => {
+      socket.write('SSH-2.0-kt_agent\r\n')
+      socket.on('error', () => {})
+    }).listen(0, '127.0.0.1')
+    await once(old, 'listening')
+    const { port } = old.address() as AddressInfo
+    let line: LineClient | undefined
+    await assert.rejects(async () => {
+      const shadow = {
+        kind: 'agent' as const,
+        username: 'kt',
+        clientKey: generateSshKeyPair('c').privateKey,
+        hostKey: undefined,
+      }
+      line = await LineClient.open(
+        {
+          clock: systemClock,
+          wall: Date.now,
+          random: randomBytes,
+          dial: () => dialPath('127.0.0.1', port),
+          isAlive: async () => true,
+          log: () => {},
+        },
+        new AbortController().signal,
+      )
+      await connectTunnel({ ...shadow, transport: line.transport, line })
+    })
+    assert.equal(line!.unknownHere, true)
+    old.close()
+  })
+})
 
 describe('SSH session', () => {
   it('refuses another host key than the pinned one', async () => {
@@ -63,7 +162,6 @@ describe('SSH session', () => {
   })
 
   it('gives up on a server that says nothing', async () => {
-    const { createServer } = await import('node:net')
     const mute = createServer(() => {})
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
     const { port } = mute.address() as { port: number }
@@ -90,7 +188,7 @@ describe('SSH session', () => {
     )
     for (const { info } of tunnels) {
       assert.equal(info.kind, 'agent')
-      assert.deepEqual(info.capabilities, { udp: true, ping: false, reset: true })
+      assert.deepEqual(info.capabilities, { udp: true, ping: false, reset: true, answersEmpty: true })
       assert.match(info.resolvConf ?? '', /^\/\/ Each tunnel/)
     }
     for (const tunnel of tunnels) {

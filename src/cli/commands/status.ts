@@ -107,6 +107,7 @@ function statusLines(s: Status): string[] {
     ],
     ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],
     ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
+    ['line', lineText(s)],
     ['notes', s.notes.join('\n')],
     ...exchangeFields(s.exchanges),
   ])
@@ -115,6 +116,13 @@ function statusLines(s: Status): string[] {
 function faultText({ message, hint, since }: StatusFault): string {
   const out = process.stdout
   return `${red(out, message)} ${dim(out, `(for ${formatAge(Date.now() - Date.parse(since))})`)}\n${hint}`
+}
+
+/** Nothing while nothing has happened to it. An engine of an older kt does not tell. */
+function lineText({ line }: Status): string | undefined {
+  if (!line?.lastGap) return undefined
+  const { ms, cause } = line.lastGap
+  return `went on over a new port-forward ${line.resumptions === 1 ? 'once' : `${line.resumptions} times`}; the last gap was ${(ms / 1000).toFixed(1)} s (${cause})`
 }
 
 const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map((one) => [one.kind, describe(one)])

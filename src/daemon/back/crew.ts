@@ -8,6 +8,8 @@ import { Leg, type LegEffects, type Wanted } from './leg.ts'
 
 /** A pod that runs is an endpoint up to a second later, when its kubelet has said so; nodes follow a second after that. */
 const ENDPOINT_MS = 3_000
+/** How long another leg may take to show that it lives. */
+const PROBE_MS = 1_000
 
 export interface CrewEffects {
   cluster: Pick<ClusterClient, 'addShadow' | 'replaceShadow' | 'retireShadow'>
@@ -105,7 +107,7 @@ export class Crew {
       wanted,
       make: (gone, dialable) => this.#track(this.#make(gone, dialable, succeeds)),
       retire: (shadow) => this.#effects.cluster.retireShadow(shadow),
-      othersServe: (leg) => [...this.#legs].some((other) => other !== leg && other.serves),
+      othersServe: (leg) => this.#othersServe(leg),
       onServing: (leg) => {
         onServing()
         if (succeeds) void this.#releaseLater(succeeds)
@@ -147,6 +149,19 @@ export class Crew {
   async #releaseLater(leg: Leg): Promise<void> {
     await delay(ENDPOINT_MS, this.#effects.closing)
     leg.tunnel?.release()
+  }
+
+  /** Both ways to the cluster are lost at about the same time, so what another leg last said is not enough. */
+  async #othersServe(leg: Leg): Promise<boolean> {
+    const others = [...this.#legs].filter((other) => other !== leg && other.serves)
+    const answers = others.map(async ({ tunnel }) => {
+      if (!tunnel) throw new Error('no tunnel')
+      await tunnel.probe(PROBE_MS)
+    })
+    return await Promise.any(answers).then(
+      () => true,
+      () => false,
+    )
   }
 
   #track<T>(promise: Promise<T>): Promise<T> {

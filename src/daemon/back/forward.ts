@@ -120,6 +120,11 @@ export class Forward implements Holding {
         log(`tunnel lost: ${why}`)
         this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
       },
+      onLine: (report) => {
+        if (report.state === 'interrupted')
+          this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
+        else if (report.state === 'open' && this.#complaints.well('tunnel')) notice('the tunnel is back')
+      },
       onConnected: () => {
         if (link.reconnects > 0) notice('the tunnel is back')
         this.#complaints.well('tunnel')

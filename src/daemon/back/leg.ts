@@ -27,8 +27,8 @@ export interface LegEffects {
   make(gone: ShadowHandle | undefined, dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle>
   /** Takes a shadow out of the Services; rejects where the cluster is out of reach. */
   retire(shadow: ShadowHandle): Promise<void>
-  /** Another leg serves. */
-  othersServe(leg: Leg): boolean
+  /** Another leg serves, and its tunnel answers now. */
+  othersServe(leg: Leg): Promise<boolean>
   /** Its ports are claimed. */
   onServing(leg: Leg): void
   onLost(leg: Leg, why: string): void
@@ -57,7 +57,9 @@ export class Leg {
         const state = await common.shadowState(shadow)
         // It does not answer, and the cluster answers. Whatever that says of the pod, whose crash it sees late: half of the requests would
         // fail until it serves again, so it leaves the Service at once, and another takes its place.
-        if (!effects.othersServe(this)) return state
+        if (!(await effects.othersServe(this))) return state
+        // Its line may have found another way meanwhile.
+        if (this.#serves) return state
         log(`${shadow.pod} does not answer (${state}): it is replaced`)
         await effects.retire(shadow)
         return 'gone'
@@ -67,6 +69,13 @@ export class Leg {
       onLost: (why) => {
         this.#serves = false
         effects.onLost(this, why)
+      },
+      onLine: (report) => {
+        const tunnel = this.#link.tunnel()
+        if (report.state === 'interrupted' && this.#serves) {
+          this.#serves = false
+          effects.onLost(this, report.cause ?? 'the line was interrupted')
+        } else if (report.state === 'open' && !this.#serves && tunnel) void this.#claimUntilDone(tunnel)
       },
       onConnected: (tunnel, shadow) => {
         log(`tunnel to ${shadow.pod}: ${tunnel.info.version}`)
@@ -128,7 +137,7 @@ export class Leg {
       this.#makeAgainMs = MAKE_AGAIN_MS
       return made
     } catch (error) {
-      if (othersServe(this)) {
+      if (await othersServe(this)) {
         this.#effects.log(`shadow: ${(error as Error).message}`)
         await delay(this.#makeAgainMs, closing)
         this.#makeAgainMs = Math.min(2 * this.#makeAgainMs, MAKE_AGAIN_AT_MOST_MS)

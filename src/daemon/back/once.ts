@@ -15,7 +15,8 @@ export class Complaints {
     this.#say(line)
   }
 
-  well(what: string): void {
-    this.#told.delete(what)
+  /** True if there was trouble of that kind. */
+  well(what: string): boolean {
+    return this.#told.delete(what)
   }
 }

@@ -5,9 +5,13 @@ import type { Socket } from 'node:net'
 import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 'ssh2'
 import keyParser from 'ssh2/lib/protocol/keyParser.js'
 import Server from 'ssh2/lib/server.js'
+import type { Clock } from '../../base/clock.ts'
 import { AGENT_IDENT } from '../control.ts'
+import { LineServer, type OpenedLine } from '../line/agent.ts'
+import { receive } from '../line/door.ts'
+import { pathTransport } from '../path.ts'
 import { readInto } from '../read-into.ts'
-import { socketTransport } from '../tcp.ts'
+import { socketPath } from '../tcp.ts'
 import { Inlet, type Transport } from '../transport.ts'
 import { ChannelMux } from './mux.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
@@ -20,6 +24,9 @@ export interface ServerSession {
   lost(): void
 }
 
+/** Makes the line below a session outlive its paths; undefined for a session that has no line. */
+export type SecureLine = OpenedLine['secure']
+
 export interface SshServerOptions {
   /** Private host key, OpenSSH PEM. */
   hostKey: string
@@ -27,7 +34,10 @@ export interface SshServerOptions {
   authorized: string | undefined
   now: () => number
   log: (line: string) => void
-  onSession: (mux: ChannelMux, budget: WindowBudget) => ServerSession
+  onSession: (mux: ChannelMux, budget: WindowBudget, secure: SecureLine | undefined) => ServerSession
+  clock: Clock
+  /** How long a line waits for its client, ms. */
+  lineWaitMs: number
 }
 
 export interface SshServer {
@@ -46,6 +56,11 @@ const LOGIN_MS = 60_000
 export function createSshServer(options: SshServerOptions): SshServer {
   const authorized = options.authorized === undefined ? undefined : readKey(options.authorized)
   const transports = new Map<SshSocket, Transport>()
+  const secures = new WeakMap<SshSocket, SecureLine>()
+  /** Connections that have not said yet what they are. */
+  let strangers = 0
+  const { clock } = options
+  const lines = new LineServer({ clock, departure: 'turn', waitMs: options.lineWaitMs, log: options.log })
 
   const server = new Server({ hostKeys: [options.hostKey], ident: AGENT_IDENT, keepaliveInterval: 0 } as never)
   server.on('connection', (connection: Connection) => {
@@ -63,7 +78,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
       budget.slackMs = OWN_SLACK_MS
       mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
       improve()
-      session = options.onSession(mux, budget)
+      session = options.onSession(mux, budget, secures.get(socket))
     })
     connection.on('rekey', () => improve())
     connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
@@ -75,20 +90,41 @@ export function createSshServer(options: SshServerOptions): SshServer {
     })
   })
 
+  function admit(transport: Transport, remoteAddress: string | undefined, secure?: SecureLine): void {
+    const wrapped = new SshSocket(transport, remoteAddress)
+    transports.set(wrapped, transport)
+    if (secure) secures.set(wrapped, secure)
+    wrapped.once('close', () => transports.delete(wrapped))
+    server.injectSocket(wrapped as never)
+  }
+
   return {
     serve(socket) {
-      if (transports.size >= MAX_CONNECTIONS) {
+      if (transports.size + strangers >= MAX_CONNECTIONS) {
         socket.destroy()
         return
       }
       const { remoteAddress } = socket
       const inlet = new Inlet()
       const reading = readInto(socket, inlet.onread)
-      const transport = socketTransport(reading ?? socket, reading && inlet, 'turn')
-      const wrapped = new SshSocket(transport, remoteAddress)
-      transports.set(wrapped, transport)
-      wrapped.once('close', () => transports.delete(wrapped))
-      server.injectSocket(wrapped as never)
+      const path = socketPath(reading ?? socket, reading && inlet)
+      let known = false
+      const knows = () => {
+        if (!known) strangers--
+        known = true
+      }
+      strangers++
+      receive(path, clock, {
+        ssh: (plain) => {
+          knows()
+          admit(pathTransport(plain, 'turn'), remoteAddress)
+        },
+        line: (greeted) => {
+          knows()
+          lines.serve(greeted, ({ line, secure }) => admit(line, remoteAddress, secure))
+        },
+        gone: knows,
+      })
     },
     close() {
       for (const transport of transports.values()) transport.destroy()

@@ -21,6 +21,7 @@ export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs 
   const headroom = MAX_HEADER + 1
   const framing: Framing = {
     headroom,
+    alters: !encrypted,
     seal(slab, start, end) {
       slab[start - 1] = DATA_CHANNEL
       // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.

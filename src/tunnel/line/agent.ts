@@ -1,0 +1,193 @@
+// The agent's lines: takes paths that begin with the line's greeting, starts a line for each OPEN and brings RESUME to the
+// line it belongs to. A line whose client is absent is kept for a while.
+import type { Clock } from '../../base/clock.ts'
+import type { Path } from '../path.ts'
+import type { Departure, Turns } from '../transport.ts'
+import { LineFrame, lineFrame } from './frames.ts'
+import { Line } from './line.ts'
+import { LinePath } from './line-path.ts'
+import { ID_BYTES, isProven, KEY_BYTES, readResume, resumedBody } from './proof.ts'
+import { lineReader } from './reader.ts'
+
+/** Lines at a time; a client has one. */
+const MOST_LINES = 64
+/** How long a path may take to say which line it is of. */
+const FIRST_FRAME_MS = 10_000
+
+/** Why a path is refused: the first byte of REFUSED. */
+export const Refusal = { unknown: 1, unproven: 2, crowded: 3, malformed: 4 } as const
+
+export interface LineServerOptions {
+  clock: Clock
+  departure?: Departure
+  turns?: Turns
+  /** How long a line waits for its client, ms. */
+  waitMs: number
+  log: (message: string) => void
+}
+
+/** A line that a client has opened. */
+export interface OpenedLine {
+  line: Line
+  /**
+   * From now on the line outlives its paths: who resumes it proves that it holds `key`, which the client has sent in its
+   * session. False if that is no key.
+   */
+  secure(key: Buffer): boolean
+}
+
+interface Entry {
+  readonly id: Buffer
+  readonly line: Line
+  key: Buffer | undefined
+  /** Of the last attempt that was proven. */
+  counter: number
+  /** The last one carries the line; those before it are kept until they end, in case it is the one that fails. */
+  paths: LinePath[]
+  cancelWait: (() => void) | undefined
+}
+
+class Refused extends Error {
+  readonly reason: number
+
+  constructor(reason: number, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
+export class LineServer {
+  readonly #options: LineServerOptions
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(options: LineServerOptions) {
+    this.#options = options
+  }
+
+  /** Lines there are, those with an absent client among them. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** Serves a path whose greeting has been read. `onOpen` is called if it opens a line. */
+  serve(path: Path, onOpen: (opened: OpenedLine) => void): void {
+    const { clock, log } = this.#options
+    const linePath = new LinePath(path)
+    let entry: Entry | undefined
+    let refused = false
+    const cancelFirst = clock.after(FIRST_FRAME_MS, () => linePath.close())
+    const over = () => {
+      cancelFirst()
+      linePath.lost()
+      if (entry) this.#pathLost(entry, linePath)
+    }
+    const reader = lineReader(
+      () => entry?.line,
+      (type, body) => {
+        if (entry) {
+          if (type === LineFrame.probe) linePath.send(lineFrame(LineFrame.probed, Buffer.from(body)))
+          return
+        }
+        cancelFirst()
+        if (type === LineFrame.open) entry = this.#open(linePath, body, onOpen)
+        else if (type === LineFrame.resume) entry = this.#resume(linePath, body)
+        else throw new Refused(Refusal.malformed, `a path begins with a frame of type ${type}`)
+      },
+    )
+    path.start((chunk) => {
+      try {
+        if (linePath.open && !refused) reader.push(chunk)
+      } catch (error) {
+        log(`a path ends: ${(error as Error).message}`)
+        if (error instanceof Refused) {
+          const frame = lineFrame(LineFrame.refused, Uint8Array.of(error.reason), Buffer.from(error.message))
+          refused = true
+          linePath.send(frame, () => path.end())
+          return
+        }
+        linePath.close()
+        over()
+      }
+    }, over)
+  }
+
+  /** Ends all lines. */
+  close(): void {
+    for (const { line } of [...this.#entries.values()]) line.destroy()
+  }
+
+  #open(path: LinePath, id: Buffer, onOpen: (opened: OpenedLine) => void): Entry {
+    if (id.length !== ID_BYTES) throw new Refused(Refusal.malformed, 'OPEN has no line')
+    const name = id.toString('hex')
+    if (this.#entries.has(name)) throw new Refused(Refusal.unproven, 'there is such a line already')
+    if (this.#entries.size >= MOST_LINES) throw new Refused(Refusal.crowded, `there are ${MOST_LINES} lines already`)
+    const { clock, departure, turns } = this.#options
+    const line = new Line({ clock, departure, turns, onOver: () => this.#over(name) })
+    const entry: Entry = {
+      id: Buffer.from(id),
+      line,
+      key: undefined,
+      counter: -1,
+      paths: [path],
+      cancelWait: undefined,
+    }
+    this.#entries.set(name, entry)
+    path.send(lineFrame(LineFrame.opened))
+    line.attach(path, 0)
+    onOpen({
+      line,
+      secure: (key) => {
+        if (key.length !== KEY_BYTES || entry.key) return false
+        entry.key = Buffer.from(key)
+        return true
+      },
+    })
+    return entry
+  }
+
+  #resume(path: LinePath, body: Buffer): Entry {
+    const resume = readResume(body)
+    if (!resume) throw new Refused(Refusal.malformed, 'RESUME has the wrong length')
+    const entry = this.#entries.get(resume.attempt.id.toString('hex'))
+    if (!entry) throw new Refused(Refusal.unknown, 'there is no such line (any more)')
+    const { id, counter, received } = resume.attempt
+    // An attempt that is older than one that was proven is one that was overheard, or late.
+    if (!entry.key || counter <= entry.counter || !isProven(resume, entry.key))
+      throw new Refused(Refusal.unproven, 'the line is of another client')
+    entry.counter = counter
+    entry.cancelWait?.()
+    entry.cancelWait = undefined
+    path.send(lineFrame(LineFrame.resumed, resumedBody(entry.key, { id, counter, received: entry.line.received })))
+    entry.line.attach(path, received)
+    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    this.#options.log('a line goes on over a new path')
+    return entry
+  }
+
+  /** The line goes on over a path that is still there; without one it waits for its client. */
+  #pathLost(entry: Entry, path: LinePath): void {
+    entry.paths = entry.paths.filter((one) => one !== path && one.open)
+    if (entry.line.over || entry.line.current !== path) return
+    entry.line.detach(path)
+    const before = entry.paths.at(-1)
+    if (before) entry.line.attach(before, entry.line.acked)
+    else if (entry.key) this.#await(entry)
+    else entry.line.destroy(new Error('the connection was lost'))
+  }
+
+  /** The client is absent. */
+  #await(entry: Entry): void {
+    const { clock, waitMs } = this.#options
+    entry.cancelWait?.()
+    entry.cancelWait = clock.after(waitMs, () =>
+      entry.line.destroy(new Error(`the client was absent for ${Math.round(waitMs / 1000)} s`)),
+    )
+  }
+
+  #over(name: string): void {
+    const entry = this.#entries.get(name)
+    this.#entries.delete(name)
+    entry?.cancelWait?.()
+    for (const path of entry?.paths ?? []) if (path !== entry?.line.current) path.close()
+  }
+}

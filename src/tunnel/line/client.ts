@@ -1,0 +1,308 @@
+// The client's line: opens it over a first path, and finds another path when one is lost or is suspected to be.
+import type { Clock } from '../../base/clock.ts'
+import { TunnelError } from '../errors.ts'
+import type { Path } from '../path.ts'
+import type { LineReport, TunnelLine } from '../port.ts'
+import type { Transport, Turns } from '../transport.ts'
+import { greeted, LineFrame, lineFrame } from './frames.ts'
+import { Line } from './line.ts'
+import { LinePath } from './line-path.ts'
+import { Probes } from './probes.ts'
+import { ID_BYTES, KEY_BYTES, readResumed, resumeBody } from './proof.ts'
+import { lineReader } from './reader.ts'
+import { RefusedByAgent, Search } from './search.ts'
+
+/** A path is looked at so often. */
+const TICK_MS = 250
+/** A path is suspected when it does not answer for this long, or for four round trips. */
+const SUSPECT_MS = 1_000
+const SUSPECT_TRIPS = 4
+/** A path that brings nothing is asked so often whether it is alive. */
+const PROBE_EVERY_MS = 2_500
+/** How long an attempt at a new path may take, at least. */
+const ATTEMPT_MS = 5_000
+const ATTEMPT_TRIPS = 10
+/** The wall clock goes on while the machine sleeps; more than this apart means that it has slept. */
+const SLEPT_MS = 3_000
+const SSH_BEGINS = 'S'.charCodeAt(0)
+
+export interface LineClientOptions {
+  clock: Clock
+  turns?: Turns
+  /** The time of day in ms. */
+  wall: () => number
+  random: (bytes: number) => Buffer
+  /** Opens a connection to the agent. */
+  dial: (signal: AbortSignal) => Promise<Path>
+  /** Is the agent's pod still there? Rejects when the cluster cannot be asked. */
+  isAlive: () => Promise<boolean>
+  log: (message: string) => void
+}
+
+export class LineClient implements TunnelLine {
+  onChange: (report: LineReport) => void = () => {}
+  isAlive: () => Promise<boolean>
+  readonly #options: LineClientOptions
+  readonly #line: Line
+  readonly #id: Buffer
+  #key: Buffer | undefined
+  #counter = 0
+  #unknownHere = false
+  #heard: number
+  readonly #probes = new Probes()
+  #drift: number
+  #cancelTick: () => void
+  #search: Search | undefined
+  #report: LineReport
+
+  private constructor(options: LineClientOptions) {
+    const { clock, turns, wall, random } = options
+    this.#options = options
+    this.isAlive = options.isAlive
+    this.#id = random(ID_BYTES)
+    this.#heard = clock.now()
+    this.#drift = wall() - clock.now()
+    this.#report = {
+      state: 'open',
+      cause: undefined,
+      since: clock.now(),
+      resumptions: 0,
+      lastGap: undefined,
+      roundTripMs: undefined,
+    }
+    this.#line = new Line({ clock, turns, onProgress: () => this.#alive(), onOver: () => this.#over() })
+    this.#cancelTick = clock.after(TICK_MS, this.#tick)
+  }
+
+  /** Opens a line. Rejects with the dial's error. */
+  static async open(options: LineClientOptions, signal: AbortSignal): Promise<LineClient> {
+    const path = await options.dial(signal)
+    const client = new LineClient(options)
+    client.#begin(path)
+    return client
+  }
+
+  /** What SSH goes over. It closes if the agent does not know lines: see `unknownHere`. */
+  get transport(): Transport {
+    return this.#line
+  }
+
+  /** The agent does not know lines: a plain session is to be used. */
+  get unknownHere(): boolean {
+    return this.#unknownHere
+  }
+
+  get report(): LineReport {
+    return this.#report
+  }
+
+  /** A new key; to be sent to the agent inside the session. From `secure` on the line outlives its paths. */
+  newKey(): Buffer {
+    return this.#options.random(KEY_BYTES)
+  }
+
+  /** The agent has taken the key. */
+  secure(key: Buffer): void {
+    this.#key = key
+  }
+
+  /** Something has happened that may have broken the path: another route, another address. */
+  suspect(cause: string): void {
+    if (this.#key && !this.#line.over) this.#seek(cause)
+    this.#search?.hurry()
+  }
+
+  #begin(path: Path): void {
+    const linePath = new LinePath(path)
+    this.#read(
+      path,
+      linePath,
+      () => true,
+      () => {},
+      (first) => {
+        // An agent that does not know lines says at once that it is an SSH server.
+        if (first[0] !== SSH_BEGINS) return
+        this.#unknownHere = true
+        this.#line.destroy(new Error('the agent does not know lines'))
+      },
+    )
+    const message = greeted(lineFrame(LineFrame.open, this.#id))
+    linePath.send(message)
+    this.#line.attach(linePath, 0)
+  }
+
+  /** Starts reading a path. `onFrame` gets the frames of its opening, `onFirst` the first bytes. */
+  #read(
+    path: Path,
+    linePath: LinePath,
+    isOpen: () => boolean,
+    onFrame: (type: number, body: Buffer) => void,
+    onFirst: (chunk: Buffer) => void = () => {},
+    onLost: (error: Error | undefined) => void = () => {},
+  ): void {
+    const reader = lineReader(
+      () => (isOpen() ? this.#line : undefined),
+      (type, body) => {
+        if (type === LineFrame.probed) this.#probed(linePath, body)
+        else onFrame(type, body)
+      },
+    )
+    let first = true
+    const lost = (error: Error | undefined) => {
+      linePath.lost()
+      onLost(error)
+      if (this.#line.current === linePath) this.#pathLost(linePath, error)
+    }
+    path.start((chunk) => {
+      if (first) onFirst(chunk)
+      first = false
+      if (!linePath.open) return
+      if (this.#line.current === linePath) this.#heard = this.#options.clock.now()
+      try {
+        reader.push(chunk)
+      } catch (error) {
+        linePath.close()
+        lost(error as Error)
+      }
+    }, lost)
+  }
+
+  #pathLost(path: LinePath, error: Error | undefined): void {
+    this.#line.detach(path)
+    if (this.#line.over) return
+    const why = error?.message ?? 'the connection ended'
+    if (this.#key) this.#seek(why)
+    else this.#line.destroy(error ?? new Error(why))
+  }
+
+  readonly #tick = (): void => {
+    const { clock, wall } = this.#options
+    this.#cancelTick = clock.after(TICK_MS, this.#tick)
+    const now = clock.now()
+    const drift = wall() - now
+    const slept = drift - this.#drift
+    this.#drift = drift
+    if (!this.#key) return
+    // A path that is suspected for so long is as good as none.
+    if (this.#report.state === 'suspected' && now - this.#report.since > SUSPECT_MS)
+      this.#change({ state: 'interrupted' })
+    if (slept > SLEPT_MS) this.suspect(`the machine slept for ${Math.round(slept / 1000)} s`)
+    else if (this.#line.current && !this.#search) this.#look(this.#line.current, now)
+  }
+
+  /** Is the path that carries the line alive? */
+  #look(path: LinePath, now: number): void {
+    const limit = Math.max(SUSPECT_MS, SUSPECT_TRIPS * (this.#report.roundTripMs ?? 0))
+    const { waitingSince } = this.#line
+    const probeAt = this.#probes.sentAt
+    if (waitingSince !== undefined && now - waitingSince > limit)
+      this.#seek(`the cluster has acknowledged nothing for ${((now - waitingSince) / 1000).toFixed(1)} s`)
+    else if (probeAt !== undefined && now - probeAt > limit)
+      this.#seek(`the cluster has not answered for ${((now - probeAt) / 1000).toFixed(1)} s`)
+    else if (probeAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
+  }
+
+  #probed(path: LinePath, body: Buffer): void {
+    if (path !== this.#line.current) return
+    if (!this.#probes.answered(body, this.#options.clock.now(), this.#search === undefined)) return
+    this.#change({ roundTripMs: this.#probes.roundTripMs })
+    this.#alive()
+  }
+
+  /** The path that carries the line works: a search for another one is over. */
+  #alive(): void {
+    this.#heard = this.#options.clock.now()
+    if (!this.#search || !this.#line.current) return
+    this.#search.stop()
+    this.#search = undefined
+    this.#gapOver()
+  }
+
+  /** Looks for another path, beside the one there is. */
+  #seek(cause: string): void {
+    if (this.#search) return
+    const { clock, log } = this.#options
+    log(`the line is ${this.#line.current ? 'suspected' : 'interrupted'}: ${cause}`)
+    this.#change({ state: this.#line.current ? 'suspected' : 'interrupted', cause, since: clock.now() })
+    // The path that is suspected may answer after all.
+    if (this.#line.current) this.#probes.send(this.#line.current, clock.now())
+    this.#search = new Search({
+      ...this.#options,
+      attempt: (signal) => this.#attempt(signal),
+      isAlive: () => this.isAlive(),
+      patienceMs: Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * (this.#report.roundTripMs ?? 0)),
+      gone: (why) => this.#line.destroy(new TunnelError('lost', why, '`kt logs` has more')),
+    })
+  }
+
+  /** One attempt at a new path. Resolves when it carries the line; rejects when it came to nothing. */
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const path = await this.#options.dial(signal)
+    const linePath = new LinePath(path)
+    const counter = ++this.#counter
+    const key = this.#key!
+    await new Promise<void>((resolve, reject) => {
+      let open = false
+      const giveUp = () => {
+        if (open) return
+        linePath.close()
+        reject(new Error('given up'))
+      }
+      if (signal.aborted) return giveUp()
+      signal.addEventListener('abort', giveUp)
+      this.#read(
+        path,
+        linePath,
+        () => open,
+        (type, body) => {
+          if (type === LineFrame.refused) {
+            const why = body.subarray(1).toString()
+            linePath.close()
+            reject(new RefusedByAgent(why))
+          } else if (type === LineFrame.resumed && !open) {
+            const received = readResumed(body, key, this.#id, counter)
+            if (received === undefined) throw new RangeError('another agent answered')
+            open = true
+            this.#adopt(linePath, received)
+            resolve()
+          }
+        },
+        undefined,
+        (error) => reject(error ?? new Error('the connection ended')),
+      )
+      linePath.send(
+        greeted(lineFrame(LineFrame.resume, resumeBody(key, { id: this.#id, counter, received: this.#line.received }))),
+      )
+    })
+  }
+
+  #adopt(path: LinePath, received: number): void {
+    const before = this.#line.current
+    this.#line.attach(path, received)
+    before?.close()
+    this.#probes.forget()
+    this.#heard = this.#options.clock.now()
+    this.#search?.stop()
+    this.#search = undefined
+    this.#change({ resumptions: this.#report.resumptions + 1 })
+    this.#gapOver()
+  }
+
+  #gapOver(): void {
+    const { cause = '', since } = this.#report
+    const ms = this.#options.clock.now() - since
+    this.#options.log(`the line goes on after ${Math.round(ms)} ms`)
+    this.#change({ state: 'open', cause: undefined, since: this.#options.clock.now(), lastGap: { ms, cause } })
+  }
+
+  #over(): void {
+    this.#cancelTick?.()
+    this.#search?.stop()
+    this.#search = undefined
+  }
+
+  #change(change: Partial<LineReport>): void {
+    this.#report = { ...this.#report, ...change }
+    this.onChange(this.#report)
+  }
+}

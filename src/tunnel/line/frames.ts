@@ -1,0 +1,149 @@
+// The frames of a line, docs/line.md: written with room for the path's own header in front, read from a byte stream cut
+// anywhere. Payloads of DATA are handed on in the pieces they arrive in, so that nothing is gathered.
+
+/** What a path of a line begins with, instead of SSH's identification. */
+export const GREETING = Buffer.from('KTLINE1\n')
+
+export const LineFrame = {
+  open: 1,
+  opened: 2,
+  resume: 3,
+  resumed: 4,
+  refused: 5,
+  data: 6,
+  ack: 7,
+  probe: 8,
+  probed: 9,
+  end: 10,
+} as const
+
+/** Type and length in front of every body. */
+const HEADER = 4
+/** Of an offset in a stream: 256 TiB. */
+const OFFSET = 6
+/** Everything in front of the payload of DATA. */
+export const DATA_HEADER = HEADER + 2 * OFFSET
+/** Payload of one DATA frame at most: a gatherer's slab is less. */
+export const MAX_PAYLOAD = 1024 * 1024
+/** Body of every other frame at most. */
+export const MAX_BODY = 512
+/** Paths need at most this in front of a message: a WebSocket's header and the channel byte. */
+export const PATH_HEADROOM = 16
+
+/** Writes the header of a DATA frame whose payload is `slab[start .. end)` in front of `start`; returns where it begins. */
+export function sealLineData(slab: Buffer, start: number, end: number, offset: number, received: number): number {
+  const begin = start - DATA_HEADER
+  slab[begin] = LineFrame.data
+  slab.writeUIntBE(2 * OFFSET + end - start, begin + 1, 3)
+  slab.writeUIntBE(offset, begin + HEADER, OFFSET)
+  slab.writeUIntBE(received, begin + HEADER + OFFSET, OFFSET)
+  return begin
+}
+
+/** A frame that is not DATA, with PATH_HEADROOM free bytes in front. */
+export function lineFrame(type: number, ...parts: Uint8Array[]): Buffer {
+  const size = parts.reduce((sum, part) => sum + part.length, 0)
+  const frame = Buffer.alloc(PATH_HEADROOM + HEADER + size)
+  frame[PATH_HEADROOM] = type
+  frame.writeUIntBE(size, PATH_HEADROOM + 1, 3)
+  let p = PATH_HEADROOM + HEADER
+  for (const part of parts) {
+    frame.set(part, p)
+    p += part.length
+  }
+  return frame
+}
+
+/** The first message of a path: the greeting, then `frame`, which `lineFrame` made. */
+export function greeted(frame: Buffer): Buffer {
+  return Buffer.concat([frame.subarray(0, PATH_HEADROOM), GREETING, frame.subarray(PATH_HEADROOM)])
+}
+
+export function offsetBytes(offset: number): Buffer {
+  const bytes = Buffer.alloc(OFFSET)
+  bytes.writeUIntBE(offset, 0, OFFSET)
+  return bytes
+}
+
+/** The offset at `p` of a body; undefined if the body is too short. */
+export function offsetAt(body: Buffer, p: number): number | undefined {
+  return body.length >= p + OFFSET ? body.readUIntBE(p, OFFSET) : undefined
+}
+
+export interface LineFrames {
+  /** A piece of a DATA frame: where in the stream it begins. The piece is valid during the call only. */
+  onData(offset: number, piece: Buffer): void
+  /** What the other side has received, as a DATA frame says in front of its payload. */
+  onReceived(received: number): void
+  /** Any other frame; the body is valid during the call only. */
+  onFrame(type: number, body: Buffer): void
+}
+
+/** Reads frames from a byte stream cut anywhere. Throws RangeError on a frame that is too long or too short. */
+export class LineDecoder {
+  readonly #frames: LineFrames
+  readonly #head = Buffer.alloc(DATA_HEADER)
+  #have = 0
+  #body: Buffer | undefined
+  #filled = 0
+  /** Payload of DATA that is still to come, and where it belongs. */
+  #left = 0
+  #offset = 0
+
+  constructor(frames: LineFrames) {
+    this.#frames = frames
+  }
+
+  push(chunk: Buffer): void {
+    for (let p = 0; p < chunk.length; ) {
+      if (this.#left > 0) {
+        const end = Math.min(chunk.length, p + this.#left)
+        const piece = p === 0 && end === chunk.length ? chunk : chunk.subarray(p, end)
+        const offset = this.#offset
+        this.#left -= end - p
+        this.#offset += end - p
+        p = end
+        this.#frames.onData(offset, piece)
+      } else if (this.#body) {
+        const size = Math.min(this.#body.length - this.#filled, chunk.length - p)
+        this.#body.set(chunk.subarray(p, p + size), this.#filled)
+        this.#filled += size
+        p += size
+        if (this.#filled === this.#body.length) this.#finish()
+      } else {
+        this.#head[this.#have++] = chunk[p++]
+        if (this.#have === this.#headLength()) this.#begin()
+      }
+    }
+  }
+
+  #headLength(): number {
+    return this.#have >= HEADER && this.#head[0] === LineFrame.data ? DATA_HEADER : HEADER
+  }
+
+  #begin(): void {
+    const [type] = this.#head
+    const length = this.#head.readUIntBE(1, 3)
+    if (type === LineFrame.data) {
+      const payload = length - 2 * OFFSET
+      if (payload < 0 || payload > MAX_PAYLOAD) throw new RangeError(`a DATA frame of ${length} bytes`)
+      this.#left = payload
+      this.#offset = this.#head.readUIntBE(HEADER, OFFSET)
+      this.#have = 0
+      this.#frames.onReceived(this.#head.readUIntBE(HEADER + OFFSET, OFFSET))
+      return
+    }
+    if (length > MAX_BODY) throw new RangeError(`a frame of type ${type} with ${length} bytes`)
+    this.#body = Buffer.alloc(length)
+    this.#filled = 0
+    if (length === 0) this.#finish()
+  }
+
+  #finish(): void {
+    const [type] = this.#head
+    const body = this.#body!
+    this.#body = undefined
+    this.#have = 0
+    this.#frames.onFrame(type, body)
+  }
+}

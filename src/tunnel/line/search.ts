@@ -1,0 +1,107 @@
+// Attempts at a new path for a line: one after the other and several at a time, until one carries it or there is nothing
+// to find.
+import type { Clock } from '../../base/clock.ts'
+
+/** Attempts at a new path begin so long after each other, and later more slowly. */
+const AGAIN_MS = 250
+const AGAIN_LATER_MS = 500
+const FIRST_ATTEMPTS = 4
+/** Without a route to the cluster attempts are useless: the pause doubles up to this. */
+const MOST_AGAIN_MS = 4_000
+/** Attempts at a time, and how long each may take at least. */
+const MOST_ATTEMPTS = 10
+/** The cluster is asked whether the pod is there when an attempt has failed, at the latest after this. */
+const FIRST_LOOK_MS = 300
+/** While there is no path the cluster is asked so often whether the pod is still there. */
+const LOOK_EVERY_MS = 2_000
+const NO_ROUTE = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'])
+
+/** The agent's own words: it does not have the line. */
+export class RefusedByAgent extends Error {}
+
+interface SearchOptions {
+  clock: Clock
+  attempt(signal: AbortSignal): Promise<void>
+  /** How long an attempt may take. */
+  patienceMs: number
+  isAlive(): Promise<boolean>
+  /** There is nothing to find. */
+  gone(why: string): void
+  log(message: string): void
+}
+
+/** Attempts at a new path, one after the other and several at a time, until it is stopped. */
+export class Search {
+  readonly #options: SearchOptions
+  readonly #attempts = new Set<AbortController>()
+  #cancelNext: (() => void) | undefined
+  #cancelLook: (() => void) | undefined
+  #count = 0
+  #pause = AGAIN_MS
+  #stopped = false
+  #looked = false
+
+  constructor(options: SearchOptions) {
+    this.#options = options
+    this.#next()
+    this.#cancelLook = options.clock.after(FIRST_LOOK_MS, this.#look)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelNext?.()
+    this.#cancelLook?.()
+    for (const attempt of this.#attempts) attempt.abort()
+    this.#attempts.clear()
+  }
+
+  /** The network has changed: an attempt now. */
+  hurry(): void {
+    this.#pause = AGAIN_MS
+    if (!this.#stopped) this.#next()
+  }
+
+  readonly #next = (): void => {
+    this.#cancelNext?.()
+    if (this.#attempts.size < MOST_ATTEMPTS) this.#begin()
+    this.#count++
+    if (this.#count > FIRST_ATTEMPTS) this.#pause = Math.max(this.#pause, AGAIN_LATER_MS)
+    this.#cancelNext = this.#options.clock.after(this.#pause, this.#next)
+  }
+
+  #begin(): void {
+    const { clock, attempt, patienceMs, log, gone } = this.#options
+    const controller = new AbortController()
+    this.#attempts.add(controller)
+    const cancel = clock.after(patienceMs, () => controller.abort())
+    attempt(controller.signal)
+      .catch((error: Error & { code?: string; cause?: { code?: string } }) => {
+        if (this.#stopped || controller.signal.aborted) return
+        log(`a new path: ${error.message}`)
+        if (!this.#looked) this.#look()
+        if (error instanceof RefusedByAgent) gone(`the agent: ${error.message}`)
+        else if (NO_ROUTE.has(error.cause?.code ?? error.code ?? ''))
+          this.#pause = Math.min(MOST_AGAIN_MS, 2 * this.#pause)
+      })
+      .finally(() => {
+        cancel()
+        this.#attempts.delete(controller)
+      })
+  }
+
+  readonly #look = (): void => {
+    const { clock, isAlive, gone } = this.#options
+    this.#cancelLook?.()
+    this.#looked = true
+    isAlive().then(
+      (alive) => {
+        if (this.#stopped) return
+        if (alive) this.#cancelLook = clock.after(LOOK_EVERY_MS, this.#look)
+        else gone('the pod is gone')
+      },
+      () => {
+        if (!this.#stopped) this.#cancelLook = clock.after(LOOK_EVERY_MS, this.#look)
+      },
+    )
+  }
+}

@@ -1,0 +1,194 @@
+// A line in virtual time: both ends, and a network between them that delays, stalls in either direction, and cuts at any
+// byte. Nothing waits: time goes on when everything that is due has happened.
+import type { Clock } from '../../src/base/clock.ts'
+import { GREETING } from '../../src/tunnel/line/frames.ts'
+import type { Path } from '../../src/tunnel/path.ts'
+import { plainFraming, type Turns } from '../../src/tunnel/transport.ts'
+
+/** A clock that a test moves. */
+export class VirtualTime implements Clock {
+  #now = 0
+  #count = 0
+  #timers = new Map<number, { at: number; fire: () => void }>()
+  readonly turns: Turns = {
+    callback: (fire) => void this.after(0, fire),
+    turn: (fire) => void this.after(0, fire),
+    after: (ms, fire) => this.after(ms, fire),
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  after(ms: number, fire: () => void): () => void {
+    const id = ++this.#count
+    this.#timers.set(id, { at: this.#now + Math.max(0, ms), fire })
+    return () => void this.#timers.delete(id)
+  }
+
+  /** Lets promises settle, then runs what is due next; false when nothing is due until `until`. */
+  async step(until: number): Promise<boolean> {
+    for (let i = 0; i < 12; i++) await Promise.resolve()
+    let next: [number, { at: number; fire: () => void }] | undefined
+    for (const entry of this.#timers) if (!next || entry[1].at < next[1].at) next = entry
+    if (!next || next[1].at > until) {
+      this.#now = Math.max(this.#now, until)
+      return false
+    }
+    this.#timers.delete(next[0])
+    this.#now = Math.max(this.#now, next[1].at)
+    next[1].fire()
+    return true
+  }
+
+  /** Runs everything of the next `ms`. */
+  async run(ms: number): Promise<void> {
+    const until = this.#now + ms
+    while (await this.step(until));
+  }
+
+  /** Runs until `done`, `ms` at most; false when it did not come. */
+  async runUntil(done: () => boolean, ms: number): Promise<boolean> {
+    const until = this.#now + ms
+    while (!done()) if (!(await this.step(until))) return done()
+    return true
+  }
+}
+
+/** One direction of a connection. */
+class Pipe {
+  stalled = false
+  /** Everything that was sent, as an eavesdropper sees it. */
+  readonly seen: Buffer[] = []
+  readonly #time: VirtualTime
+  readonly #delay: () => number
+  readonly #deliver: (bytes: Buffer) => void
+  #queue: { bytes: Buffer; at: number }[] = []
+  #last = 0
+  /** Bytes that may still pass before the connection is cut. */
+  left = Number.POSITIVE_INFINITY
+  readonly #cut: () => void
+
+  constructor(time: VirtualTime, delay: () => number, deliver: (bytes: Buffer) => void, cut: () => void) {
+    this.#time = time
+    this.#delay = delay
+    this.#deliver = deliver
+    this.#cut = cut
+  }
+
+  send(bytes: Buffer): void {
+    const at = Math.max(this.#last, this.#time.now() + this.#delay())
+    this.#last = at
+    this.seen.push(Buffer.from(bytes))
+    this.#queue.push({ bytes: Buffer.from(bytes), at })
+    this.#time.after(at - this.#time.now(), () => this.flush())
+  }
+
+  /** Delivers what is due, unless the direction is stalled. */
+  flush(): void {
+    while (!this.stalled && this.#queue.length > 0 && this.#queue[0].at <= this.#time.now()) {
+      const { bytes } = this.#queue.shift()!
+      const passing = bytes.subarray(0, Math.min(bytes.length, this.left))
+      this.left -= passing.length
+      if (passing.length > 0) this.#deliver(passing)
+      if (passing.length < bytes.length) {
+        this.#queue = []
+        this.#cut()
+        return
+      }
+    }
+  }
+}
+
+interface End {
+  onData: (chunk: Buffer) => void
+  onClose: (error: Error | undefined) => void
+  early: Buffer[]
+  closed: boolean
+}
+
+/** A connection between a client and the agent, as a path for each. */
+export class Connection {
+  readonly client: Path
+  readonly agent: Path
+  readonly up: Pipe
+  readonly down: Pipe
+  readonly #time: VirtualTime
+  readonly #ends: [End, End]
+
+  /** `delay`: of each message, in ms. */
+  constructor(time: VirtualTime, delay: () => number) {
+    this.#time = time
+    const end = (): End => ({ onData: () => {}, onClose: () => {}, early: [], closed: false })
+    const [client, agent] = [end(), end()]
+    this.#ends = [client, agent]
+    const deliver = (to: End) => (bytes: Buffer) => {
+      if (to.closed) return
+      to.onData(bytes)
+    }
+    this.up = new Pipe(time, delay, deliver(agent), () => this.cut())
+    this.down = new Pipe(time, delay, deliver(client), () => this.cut())
+    this.client = this.#path(client, this.up)
+    this.agent = this.#path(agent, this.down)
+  }
+
+  /** Both ends hear of it, as after a reset. */
+  cut(): void {
+    for (const end of this.#ends) this.#close(end, new Error('cut'))
+  }
+
+  get over(): boolean {
+    return this.#ends.every(({ closed }) => closed)
+  }
+
+  #close(end: End, error: Error | undefined): void {
+    if (end.closed) return
+    end.closed = true
+    this.#time.after(0, () => end.onClose(error))
+  }
+
+  #path(end: End, out: Pipe): Path {
+    return {
+      framing: plainFraming,
+      send: (message, done) => {
+        if (end.closed) return
+        out.send(message)
+        // A kernel takes what it has room for at once.
+        this.#time.after(0, done)
+      },
+      start: (onData, onClose) => {
+        end.onData = onData
+        end.onClose = onClose
+      },
+      end: () => {
+        this.#time.after(200, () => this.cut())
+      },
+      destroy: (error) => {
+        this.#close(end, error)
+        // The other end hears of it when the way there is free.
+        this.#time.after(50, () => {
+          if (!out.stalled) this.cut()
+        })
+      },
+    }
+  }
+}
+
+/** The path behind its greeting, as the agent's door hands it on; throws if there is none. */
+export function behindGreeting(path: Path): Path {
+  let missing = GREETING.length
+  return {
+    ...path,
+    start: (onData, onClose) =>
+      path.start((chunk) => {
+        if (missing > 0) {
+          const part = chunk.subarray(0, missing)
+          const at = GREETING.length - missing
+          if (!part.equals(GREETING.subarray(at, at + part.length))) throw new Error('no greeting')
+          missing -= part.length
+          chunk = chunk.subarray(part.length)
+        }
+        if (chunk.length > 0) onData(chunk)
+      }, onClose),
+  }
+}

@@ -1,0 +1,362 @@
+// The line in virtual time: thousands of schedules of cuts and stalls, and each rule by example.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { LineServer, type OpenedLine } from '../../src/tunnel/line/agent.ts'
+import { LineClient } from '../../src/tunnel/line/client.ts'
+import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
+import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
+import type { Transport } from '../../src/tunnel/transport.ts'
+import { behindGreeting, Connection, VirtualTime } from './line-world.ts'
+
+/** mulberry32: a seeded source, so that a schedule can be seen again. */
+function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Sends a counted stream as fast as the transport takes it, and checks the one that comes. */
+class Talker {
+  sent = 0
+  got = 0
+  wrong: string | undefined
+  closed: { error: Error | undefined } | undefined
+  readonly transport: Transport
+
+  constructor(transport: Transport) {
+    this.transport = transport
+    transport.start(
+      (chunk) => {
+        for (const byte of chunk) {
+          if (byte !== byteAt(this.got)) this.wrong ??= `byte ${this.got} is ${byte}`
+          this.got++
+        }
+      },
+      (error) => (this.closed = { error }),
+    )
+  }
+
+  send(bytes: number): void {
+    const chunk = Buffer.alloc(bytes)
+    for (let i = 0; i < bytes; i++) chunk[i] = byteAt(this.sent + i)
+    this.sent += bytes
+    this.transport.write(chunk)
+  }
+}
+
+const byteAt = (offset: number) => (offset * 31 + (offset >>> 8)) & 255
+
+interface World {
+  time: VirtualTime
+  client: LineClient
+  near: Talker
+  far: Talker
+  server: LineServer
+  connections: Connection[]
+  /** What a dial does now. */
+  dialling: { fails: boolean; hangs: boolean; alive: boolean }
+  log: string[]
+}
+
+async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
+  const time = new VirtualTime()
+  const random = seeded(seed)
+  const connections: Connection[] = []
+  const dialling = { fails: false, hangs: false, alive: true }
+  const log: string[] = []
+  let opened: OpenedLine | undefined
+  const server = new LineServer({ clock: time, turns: time.turns, waitMs, log: (message) => log.push(message) })
+  const dial = async (signal: AbortSignal) => {
+    if (dialling.fails) throw new Error('no way there')
+    if (dialling.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    const connection = new Connection(time, () => 5 + random() * 5)
+    connections.push(connection)
+    server.serve(behindGreeting(connection.agent), (one) => (opened = one))
+    return connection.client
+  }
+  const client = await LineClient.open(
+    {
+      clock: time,
+      turns: time.turns,
+      wall: () => time.now(),
+      random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
+      dial,
+      isAlive: async () => dialling.alive,
+      log: (message) => log.push(message),
+    },
+    new AbortController().signal,
+  )
+  const near = new Talker(client.transport)
+  await time.runUntil(() => opened !== undefined, 1_000)
+  const far = new Talker(opened!.line)
+  if (secure) {
+    const key = client.newKey()
+    assert.equal(opened!.secure(key), true)
+    client.secure(key)
+  }
+  return { time, client, near, far, server, connections, dialling, log }
+}
+
+const whole = ({ near, far }: World) => near.got === far.sent && far.got === near.sent
+const fine = ({ near, far }: World) => near.wrong === undefined && far.wrong === undefined
+
+describe('the line', () => {
+  it('carries both directions over one path', async () => {
+    const w = await world()
+    w.near.send(300_000)
+    w.far.send(500)
+    assert.ok(await w.time.runUntil(() => whole(w), 5_000))
+    assert.ok(fine(w))
+    assert.equal(w.client.report.resumptions, 0)
+  })
+
+  it('goes on after the connection was cut, with every byte once', async () => {
+    const w = await world()
+    for (let i = 0; i < 20; i++) {
+      w.near.send(50_000)
+      w.far.send(70_000)
+      await w.time.run(7)
+      w.connections.at(-1)!.cut()
+      await w.time.run(40)
+    }
+    assert.ok(await w.time.runUntil(() => whole(w), 10_000))
+    assert.ok(fine(w))
+    assert.ok(w.client.report.resumptions >= 15)
+    assert.equal(w.near.closed, undefined)
+  })
+
+  it('takes a new path within 1.5 s when one direction is swallowed, whichever it is', async () => {
+    for (const way of ['up', 'down'] as const) {
+      const w = await world()
+      w.near.send(1_000)
+      await w.time.run(100)
+      w.connections[0][way].stalled = true
+      w.near.send(1_000)
+      w.far.send(1_000)
+      assert.ok(await w.time.runUntil(() => whole(w), 1_500), way)
+      assert.equal(w.client.report.resumptions, 1)
+    }
+  })
+
+  it('notices a black hole on an idle line within 5 s', async () => {
+    const w = await world()
+    await w.time.run(60_000)
+    assert.equal(w.client.report.resumptions, 0)
+    Object.assign(w.connections[0].up, { stalled: true })
+    Object.assign(w.connections[0].down, { stalled: true })
+    assert.ok(await w.time.runUntil(() => w.client.report.resumptions === 1, 5_000))
+  })
+
+  it('carries on with the suspected path when that answers first', async () => {
+    const w = await world()
+    w.dialling.hangs = true
+    w.connections[0].up.stalled = true
+    w.near.send(1_000)
+    await w.time.run(3_000)
+    assert.equal(w.client.report.state, 'interrupted', 'a path that is suspected for long is as good as none')
+    w.connections[0].up.stalled = false
+    w.connections[0].up.flush()
+    assert.ok(await w.time.runUntil(() => whole(w) && w.client.report.state === 'open', 500))
+    assert.equal(w.client.report.resumptions, 0)
+    assert.ok(w.client.report.lastGap!.ms < 3_500)
+  })
+
+  it('is back within a second after a long cut', async () => {
+    const w = await world()
+    w.dialling.hangs = true
+    w.connections[0].cut()
+    await w.time.run(50_000)
+    assert.equal(w.client.report.state, 'interrupted')
+    w.near.send(10)
+    w.dialling.hangs = false
+    assert.ok(await w.time.runUntil(() => whole(w), 1_000))
+  })
+
+  it('ends when the pod is gone, when the agent does not know it, and when the client was absent for too long', async () => {
+    const gone = await world()
+    gone.dialling.fails = true
+    gone.dialling.alive = false
+    gone.connections[0].cut()
+    await gone.time.run(500)
+    assert.match(gone.near.closed!.error!.message, /the pod is gone/)
+
+    const forgotten = await world()
+    forgotten.server.close()
+    await forgotten.time.run(5_000)
+    assert.match(forgotten.near.closed!.error!.message, /no such line/)
+
+    const absent = await world(1, true, 10_000)
+    absent.dialling.hangs = true
+    absent.connections[0].cut()
+    await absent.time.run(9_000)
+    assert.equal(absent.far.closed, undefined)
+    await absent.time.run(2_000)
+    assert.match(absent.far.closed!.error!.message, /absent for 10 s/)
+    assert.equal(absent.server.size, 0)
+  })
+
+  it('is as mortal as its path before the key is known', async () => {
+    const w = await world(1, false)
+    w.connections[0].cut()
+    await w.time.run(1_000)
+    assert.ok(w.near.closed)
+    assert.ok(w.far.closed)
+    assert.equal(w.server.size, 0)
+  })
+
+  /** Sends bytes to the agent as another party; resolves to the types of the frames that come back. */
+  async function attack(w: World, bytes: Buffer): Promise<number[]> {
+    const connection = new Connection(w.time, () => 1)
+    const seen: number[] = []
+    const decoder = new LineDecoder({
+      onData: () => seen.push(LineFrame.data),
+      onReceived: () => {},
+      onFrame: (type) => seen.push(type),
+    })
+    connection.client.start(
+      (chunk) => decoder.push(chunk),
+      () => {},
+    )
+    w.server.serve(connection.agent, () => assert.fail('a line was opened'))
+    connection.client.send(bytes, () => {})
+    await w.time.run(300)
+    assert.ok(connection.over, 'the connection is ended')
+    return seen
+  }
+
+  it('refuses another party, who disturbs nothing', async () => {
+    const w = await world()
+    const id = w.connections[0].up.seen[0].subarray(-16)
+    const forged = [
+      lineFrame(LineFrame.open, id),
+      lineFrame(LineFrame.open, Buffer.alloc(5)),
+      lineFrame(LineFrame.resume, Buffer.alloc(60)),
+      lineFrame(LineFrame.resume, Buffer.concat([id, Buffer.alloc(5), Buffer.from([99]), Buffer.alloc(38)])),
+      lineFrame(LineFrame.resume, Buffer.alloc(3)),
+      lineFrame(LineFrame.probe, Buffer.alloc(4)),
+    ]
+    for (const frame of forged) assert.deepEqual(await attack(w, frame.subarray(PATH_HEADROOM)), [LineFrame.refused])
+    for (const type of [LineFrame.ack, LineFrame.end, LineFrame.data])
+      assert.deepEqual(await attack(w, lineFrame(type, Buffer.alloc(12)).subarray(PATH_HEADROOM)), [])
+    w.near.send(5_000)
+    w.far.send(5_000)
+    assert.ok(await w.time.runUntil(() => whole(w), 1_000))
+    assert.equal(w.client.report.resumptions, 0)
+    assert.equal(w.server.size, 1)
+  })
+
+  it('refuses an attempt that was overheard, and takes the true one', async () => {
+    const w = await world()
+    w.connections[0].cut()
+    assert.ok(await w.time.runUntil(() => w.client.report.resumptions === 1, 5_000))
+    const overheard = w.connections[1].up.seen[0].subarray(GREETING.length)
+    assert.deepEqual(await attack(w, overheard), [LineFrame.refused])
+    w.near.send(5_000)
+    assert.ok(await w.time.runUntil(() => whole(w), 1_000))
+    assert.equal(w.client.report.resumptions, 1)
+  })
+
+  it('holds a bounded number of bytes while nobody acknowledges them', async () => {
+    const w = await world()
+    w.dialling.hangs = true
+    w.connections[0].up.stalled = true
+    for (let i = 0; i < 400; i++) {
+      w.near.send(100_000)
+      await w.time.run(1)
+    }
+    const held = w.near.sent - w.near.transport.buffered
+    assert.ok(held <= MOST_UNACKED + 200_000, `${held} bytes left the queue that is seen from above`)
+  })
+
+  it('tells a client of lines that the agent is an old one, which speaks SSH at once', async () => {
+    const time = new VirtualTime()
+    const connection = new Connection(time, () => 1)
+    connection.agent.start(
+      () => {},
+      () => {},
+    )
+    connection.agent.send(Buffer.from('SSH-2.0-kt_agent\r\n'), () => {})
+    const client = await LineClient.open(
+      {
+        clock: time,
+        turns: time.turns,
+        wall: () => time.now(),
+        random: (bytes) => Buffer.alloc(bytes),
+        dial: async () => connection.client,
+        isAlive: async () => true,
+        log: () => {},
+      },
+      new AbortController().signal,
+    )
+    const near = new Talker(client.transport)
+    await time.run(100)
+    assert.ok(near.closed && client.unknownHere)
+  })
+
+  it('delivers every byte once and in order, whatever the network does', async () => {
+    const runs = Number(process.env['KT_LINE_RUNS'] ?? 1_000)
+    const first = Number(process.env['KT_LINE_SEED'] ?? 1)
+    for (let seed = first; seed < first + runs; seed++) {
+      const w = await world(seed, true, 1e9)
+      const random = seeded(seed * 7919)
+      const steps = 5 + Math.floor(random() * 25)
+      for (let i = 0; i < steps; i++) {
+        const connection = w.connections.at(-1)!
+        const what = random()
+        if (what < 0.25) w.near.send(Math.floor(random() ** 4 * 200_000))
+        else if (what < 0.5) w.far.send(Math.floor(random() ** 4 * 200_000))
+        else if (what < 0.6) connection.cut()
+        else if (what < 0.7) connection[random() < 0.5 ? 'up' : 'down'].left = Math.floor(random() ** 3 * 50_000)
+        else if (what < 0.8) connection[random() < 0.5 ? 'up' : 'down'].stalled = true
+        else if (what < 0.85) w.dialling.fails = !w.dialling.fails
+        else if (what < 0.9) w.dialling.hangs = !w.dialling.hangs
+        for (const pipe of w.connections.flatMap(({ up, down }) => [up, down]))
+          if (pipe.stalled && random() < 0.2) {
+            pipe.stalled = false
+            pipe.flush()
+          }
+        await w.time.run(random() ** 3 * 3_000)
+      }
+      w.dialling.fails = false
+      w.dialling.hangs = false
+      const ended = await w.time.runUntil(() => whole(w) || !fine(w), 30_000)
+      assert.ok(
+        ended && fine(w) && !w.near.closed && !w.far.closed,
+        `seed ${seed}: ${w.near.wrong ?? w.far.wrong ?? `got ${w.far.got} of ${w.near.sent}, ${w.near.got} of ${w.far.sent}`}\n${w.log.slice(-12).join('\n')}`,
+      )
+    }
+  })
+
+  it('reads frames cut anywhere as it reads them whole', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 8 }),
+        fc.array(fc.nat(300)),
+        (bodies, cuts) => {
+          const frames = bodies.map((body, i) =>
+            lineFrame(i % 2 === 0 ? LineFrame.probe : LineFrame.ack, body).subarray(PATH_HEADROOM),
+          )
+          const bytes = Buffer.concat(frames)
+          const seen: string[] = []
+          const decoder = new LineDecoder({
+            onData: () => {},
+            onReceived: () => {},
+            onFrame: (type, body) => seen.push(`${type} ${body.toString('hex')}`),
+          })
+          const edges = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length]
+          for (let i = 1; i < edges.length; i++) decoder.push(bytes.subarray(edges[i - 1], edges[i]))
+          assert.deepEqual(
+            seen,
+            bodies.map(
+              (body, i) => `${i % 2 === 0 ? LineFrame.probe : LineFrame.ack} ${Buffer.from(body).toString('hex')}`,
+            ),
+          )
+        },
+      ),
+    )
+  })
+})
