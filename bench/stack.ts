@@ -19,7 +19,7 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(
     './dev bench stack [--seconds 0.5] [--flows 1,10,...] [--sizes 64,256,...] [--write] [--json]\n' +
-      '--write puts the tables into docs/performance.md and the plot into docs/performance-stack.svg',
+      '--write puts the tables into docs/understand/performance.md and the plot into docs/images/performance-stack.svg',
   )
   process.exit(0)
 }
@@ -110,7 +110,7 @@ else {
   console.log(text)
   if (values.write) {
     writeFileSync(
-      'docs/performance-stack.svg',
+      'docs/images/performance-stack.svg',
       plot({
         title: 'Two stacks back to back: packets a CPU second',
         x: 'open connections, all in use by turns',
@@ -121,6 +121,6 @@ else {
         })),
       }),
     )
-    writeSection('docs/performance.md', 'bench stack', `![plot](performance-stack.svg)\n\n${text}`)
+    writeSection('docs/understand/performance.md', 'bench stack', `![plot](../images/performance-stack.svg)\n\n${text}`)
   }
 }

@@ -1,5 +1,5 @@
-// Draws a terminal session as an SVG: `node scripts/picture.ts < session.txt > docs/session.svg`. Lines that begin with
-// `$ ` are what was typed. No fonts, scripts or links inside, so it shows the same wherever the README is read.
+// Draws a terminal session as an SVG: `node scripts/picture.ts < session.txt > docs/images/session.svg`. A line that
+// begins with `$ ` is a command. The picture has no fonts, scripts or links, so it looks the same wherever it is shown.
 import { readFileSync } from 'node:fs'
 
 const lines = readFileSync(0, 'utf8').trimEnd().split('\n')

@@ -5,7 +5,7 @@ import { type Caller, helperEnvironment } from './caller.ts'
 import { CliError } from './output.ts'
 import { programFile } from './programs.ts'
 
-/** What the helper prints; docs/host.md. */
+/** What the helper prints; docs/understand/host.md. */
 export interface Undone {
   undone: string[]
   notes: string[]

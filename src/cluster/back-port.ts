@@ -1,5 +1,6 @@
 // The way back, as the rest of kt sees it: requests to a Service come to this machine (exchange), some of them do (mesh),
-// or a new Service leads here (run). docs/exchange.md is the state machine behind these calls. Plain data, as in port.ts.
+// or a new Service leads here (run). These calls are the transitions of the state machine in docs/understand/exchange.md.
+// Only plain data is passed, as in port.ts.
 import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shadow-port.ts'
 
 export type Protocol = 'TCP' | 'UDP'
@@ -110,7 +111,7 @@ export interface BackHandle {
   }
 }
 
-/** One element of the agent's KT_AGENT_PORTS (docs/agent-protocol.md). */
+/** One element of the agent's KT_AGENT_PORTS (docs/understand/agent-protocol.md). */
 export interface AgentPort {
   port: number
   protocol: Protocol

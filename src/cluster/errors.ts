@@ -19,7 +19,7 @@ const hints: Record<ClusterErrorCode, string> = {
   credentials: 'log in to the cluster again, or ask its administrator for a new kubeconfig',
   unreachable: 'check the network, VPN or proxy to the API server; `kubectl version` needs the same way',
   tls: "check the kubeconfig's certificate-authority, server and tls-server-name",
-  forbidden: 'ask for this right: docs/rights.md has a Role with all that kt needs',
+  forbidden: 'ask for this right: docs/operate/rights.md has a Role with all that kt needs',
   admission: 'change what is asked for (the flags are in `kt up --help`), or ask the administrator of the cluster',
   'image-pull': 'check the name with --image, and --image-pull-secret if the registry wants a login',
   unschedulable: 'check --node-selector, --toleration and --pod-resources, or wait until the cluster has room',

@@ -57,7 +57,7 @@ export interface UpConfig extends ShadowConfig {
 
 export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnecting'
 
-/** `kt status --json`; keys are stable, documented in docs/status.md. */
+/** `kt status --json`; keys are stable, documented in docs/reference/status.md. */
 export interface Status {
   /** Of the engine. */
   version: string
@@ -113,7 +113,7 @@ export interface StatusFault {
   since: string
 }
 
-/** The line below the tunnel: docs/line.md. */
+/** The line below the tunnel: docs/understand/line.md. */
 export interface LineStatus {
   state: 'open' | 'suspected' | 'interrupted'
   /** How often it went on over a new port-forward. */

@@ -37,7 +37,7 @@ export interface DnsLogEntry {
   ms: number
   name: string
   type: string
-  /** Row of the decision table in docs/dns.md. */
+  /** Row of the decision table in docs/understand/dns.md. */
   rule: string
   /** Who gave the answer: a resolver, `cache`, `cache, stale`, or `kt`. */
   upstream: string

@@ -1,4 +1,4 @@
-// The root process: small, takes declarative requests only, undoes everything when the engine ends. See docs/host.md.
+// The root process: small, takes declarative requests only, undoes everything when the engine ends. See docs/understand/host.md.
 //   helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground]    helper undo [--end UID]
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,5 +1,5 @@
 // The decision table: who is asked for a name, and by which full names. Pure: what is known of the cluster comes in, a
-// plan goes out. The table in words is docs/dns.md; test/dns/decisions.txt holds it to the letter.
+// plan goes out. The table in words is docs/understand/dns.md; test/dns/decisions.txt holds it to the letter.
 import { TYPE } from './message.ts'
 import type { ClusterNames } from './port.ts'
 import { covers, type Prefix, reversePrefix } from './reverse.ts'

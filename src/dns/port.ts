@@ -23,7 +23,7 @@ export interface ClusterNames {
   namespaces: string[]
   /** Ranges whose reverse names (PTR) are the cluster's, CIDR text. */
   reverseRanges: string[]
-  /** The search list of this machine before kt. Names below it stay the local resolver's; see docs/dns.md for why. */
+  /** The search list of this machine before kt. Names below it stay the local resolver's; see docs/understand/dns.md for why. */
   localSearch: string[]
 }
 

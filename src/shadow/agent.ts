@@ -1,7 +1,7 @@
 // The agent in the shadow pod, bundled to one file (scripts/build.ts) for a stock Node image: non-root, nothing written, nothing
 // but Node. Configuration: files `host_key` and `authorized` in KT_AGENT_DIR (/kt), KT_AGENT_PORT (2222), KT_AGENT_IDLE_S (600; 0
 // never ends), KT_AGENT_READY_PORT (opened when requests may come), KT_AGENT_STAY_S (20; how long it serves after SIGTERM), KT_AGENT_PORTS (ports served for the cluster) and KT_AGENT_ANY_KEY=1
-// (`authorized` is not looked at): docs/agent-protocol.md.
+// (`authorized` is not looked at): docs/understand/agent-protocol.md.
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'

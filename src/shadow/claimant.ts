@@ -5,7 +5,7 @@ import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure } from '../tunnel/ssh/mux.ts'
 import type { Endpoint } from '../wire/address.ts'
 
-/** docs/agent-protocol.md: no answer within this, and the original serves. */
+/** docs/understand/agent-protocol.md: no answer within this, and the original serves. */
 export const ANSWER_MS = 1000
 
 /** Who waits so long with patience wants a sign; one that was asked for this much earlier may have come before the question. */

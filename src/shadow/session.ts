@@ -1,4 +1,4 @@
-// One client's session at the agent: its channels, and the control channel's frames. docs/agent-protocol.md, the agent's side.
+// One client's session at the agent: its channels, and the control channel's frames. docs/understand/agent-protocol.md, the agent's side.
 import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { readSmallFile } from '../base/small-file.ts'

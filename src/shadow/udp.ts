@@ -2,7 +2,7 @@
 import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import type { IpAddress } from '../wire/address.ts'
 
-/** docs/agent-protocol.md */
+/** docs/understand/agent-protocol.md */
 export const MAX_UDP_FLOWS = 1024
 export const UDP_IDLE_MS = 180_000
 /** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */

@@ -1,4 +1,4 @@
-// The tunnel to our agent: docs/agent-protocol.md, the client's side.
+// The tunnel to our agent: docs/understand/agent-protocol.md, the client's side.
 import type { Endpoint, IpAddress } from '../wire/address.ts'
 import { type AgentHello, readAgentHello } from './bodies.ts'
 import { AGENT_ID, CONTROL_CHANNEL, encodeAddress, FrameType, PROTOCOL_VERSION, uint32 } from './control.ts'

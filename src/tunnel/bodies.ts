@@ -1,4 +1,4 @@
-// The JSON bodies of the control channel, docs/agent-protocol.md: what each side may say. Whoever reads one reads it here, since
+// The JSON bodies of the control channel, docs/understand/agent-protocol.md: what each side may say. Whoever reads one reads it here, since
 // neither side may believe the other.
 import * as z from 'zod/mini'
 import { unfitHeader } from '../base/version-header.ts'
@@ -12,7 +12,7 @@ const clientHello = z.object(
     protocol,
     client: z.string({ error: 'client must be text' }).check(z.maxLength(200, 'client must be short')),
     arrivals,
-    /** Key of the line below the session, base64: docs/line.md. */
+    /** Key of the line below the session, base64: docs/understand/line.md. */
     line: z.optional(z.string({ error: 'line must be text' }).check(z.maxLength(100, 'line must be short'))),
   },
   'an object is needed',

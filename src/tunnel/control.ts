@@ -1,4 +1,4 @@
-// The frames of the control channel, docs/agent-protocol.md: written whole, read from a byte stream cut anywhere.
+// The frames of the control channel, docs/understand/agent-protocol.md: written whole, read from a byte stream cut anywhere.
 import { IpAddress } from '../wire/address.ts'
 
 export const CONTROL_CHANNEL = 'control@kt'

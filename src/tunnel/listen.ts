@@ -1,4 +1,4 @@
-// Ports of the shadow that this side has claimed: frames 16 to 21 of docs/agent-protocol.md, and the channels and flows of
+// Ports of the shadow that this side has claimed: frames 16 to 21 of docs/understand/agent-protocol.md, and the channels and flows of
 // datagrams which the agent opens for them.
 import { type Endpoint, IpAddress } from '../wire/address.ts'
 import type { ListenRequest } from './bodies.ts'

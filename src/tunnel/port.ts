@@ -159,7 +159,7 @@ export interface Tunnel {
   close(): Promise<void>
 }
 
-/** The line below a tunnel: docs/line.md. */
+/** The line below a tunnel: docs/understand/line.md. */
 export interface TunnelLine {
   readonly report: LineReport
   /** Called when the report has changed. */

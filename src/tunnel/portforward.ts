@@ -1,5 +1,5 @@
 // A port of a pod through the API server: Kubernetes' port-forward, over SPDY/3.1 where it is spoken, else over a WebSocket.
-// SPDY first, since on the way up containerd spends less than half as long on it (docs/performance.md): it undoes a WebSocket's masking
+// SPDY first, since on the way up containerd spends less than half as long on it (docs/understand/performance.md): it undoes a WebSocket's masking
 // byte by byte.
 
 import type { WebSocketTarget } from './dial.ts'

@@ -311,8 +311,8 @@ test('what is not ok says what to do, in one line', () => {
     }
 })
 
-test('the rights asked for are those of docs/rights.md', () => {
-  const text = readFileSync(join(import.meta.dirname, '../../docs/rights.md'), 'utf8')
+test('the rights asked for are those of docs/operate/rights.md', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../docs/operate/rights.md'), 'utf8')
   const asked: Right[] = [...rightsNeeded('shop', 34), ...rightsForBack('shop')]
   for (const { verb, resource, subresource } of asked) {
     const what = [resource, subresource].filter(Boolean).join('/')

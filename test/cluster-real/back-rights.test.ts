@@ -38,9 +38,9 @@ function clientWith(name: string, rules: Rule[]): ClusterClient {
   return client({ kubeconfig: kubeconfigFor(name, { token }, namespace) }, { agentBundle: servingAgent })
 }
 
-/** The rules of the first two Roles of docs/rights.md: what the page says is what is tested. */
+/** The rules of the first two Roles of docs/operate/rights.md: what the page says is what is tested. */
 function documentedRules(): Rule[] {
-  const page = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../docs/operate/rights.md', import.meta.url), 'utf8')
   const roles = [...page.matchAll(/```yaml\n(.*?)```/gs)].slice(0, 2).map(([, role]) => role)
   const rules = [...roles.join('').matchAll(/apiGroups: \[(.*)\]\n\s+resources: \[(.*)\]\n\s+verbs: \[(.*)\]/g)]
   assert.equal(rules.length, 12)

@@ -40,7 +40,7 @@ test('names as in a pod from the real CoreDNS, over UDP and over TCP', { skip },
     assert.equal(results['nope.shop.svc A'].rcode, 'NXDOMAIN')
     assert.deepEqual(data('10.0.96.10.in-addr.arpa PTR'), ['kube-dns.kube-system.svc.cluster.local'])
     assert.deepEqual(data(`${publicName} A`), ['203.0.113.80'])
-    // No name of the cluster but the one it did not have (see docs/dns.md), and a namespace nobody had told of.
+    // No name of the cluster but the one it did not have (see docs/understand/dns.md), and a namespace nobody had told of.
     assert.deepEqual(toLaptop, ['nope.shop A', `${publicName} A`])
     assert.ok(domains.includes('kube-system'))
   }

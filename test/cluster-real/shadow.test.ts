@@ -191,7 +191,7 @@ describe('shadow on a real cluster', { skip }, () => {
       const cluster = client({ kubeconfig: kubeconfigFor(name, { token }, namespace) })
       try {
         if (without === undefined) {
-          // docs/rights.md's Role: all that is needed.
+          // docs/operate/rights.md's Role: all that is needed.
           await cluster.removeShadow(await cluster.createShadow(shadowOptions, () => {}))
         } else {
           const words = new RegExp(`cannot \\w+ (resource "${without}"|${without})`)
@@ -229,9 +229,9 @@ describe('shadow on a real cluster', { skip }, () => {
   })
 })
 
-/** The rules of the first Role in docs/rights.md by resource: what the page says is what is tested. */
+/** The rules of the first Role in docs/operate/rights.md by resource: what the page says is what is tested. */
 function documentedRules(): Record<string, { apiGroups: string[]; resources: string[]; verbs: string[] }> {
-  const page = readFileSync(new URL('../../docs/rights.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../docs/operate/rights.md', import.meta.url), 'utf8')
   const [, role] = /```yaml\n(.*?)```/s.exec(page)!
   const rules = [...role.matchAll(/apiGroups: \[(.*)\]\n\s+resources: \[(.*)\]\n\s+verbs: \[(.*)\]/g)].map((match) => {
     const [apiGroups, resources, verbs] = match.slice(1).map((list) => list.replace(/["\s]/g, '').split(','))

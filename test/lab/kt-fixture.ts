@@ -44,7 +44,7 @@ export class KtLab implements AsyncDisposable {
     await this.assertClusterClean()
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: docs/status.md has the keys
+  // biome-ignore lint/suspicious/noExplicitAny: docs/reference/status.md has the keys
   async status(): Promise<Record<string, any>> {
     const { stdout, stderr } = await this.machine.kt(['status', '--json'])
     assert.ok(stdout.startsWith('{'), `kt status --json: ${stdout}${stderr}`)

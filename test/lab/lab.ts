@@ -1,5 +1,5 @@
 // The embedded lab: a laptop, a world and a cluster on one machine, made of network namespaces and a few Node programs.
-// `startLab` is all that tests and the demo need; docs/lab.md shows the picture.
+// `startLab` is all that tests and the demo need; docs/contribute/lab.md shows the picture.
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'

@@ -10,7 +10,7 @@ are enough, those of the ClusterRole \`edit\` for example. Exactly, for \`kt up\
 
 Better, and not needed: list events (why a pod does not start), get pods/log,
 list servicecidrs.networking.k8s.io and nodes in the cluster (exact address
-ranges instead of guessed ones). docs/rights.md has them as manifests.
+ranges instead of guessed ones). docs/operate/rights.md has them as manifests.
 
 \`kt check\` asks the API server for each of them and says what is missing.
 

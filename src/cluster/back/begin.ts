@@ -1,5 +1,5 @@
 // The beginning of exchange, mesh and run: everything that is needed is made, and nothing leads to it yet. Whoever fails
-// or gives up here leaves nothing behind (docs/exchange.md, states `leased` to `ready`).
+// or gives up here leaves nothing behind (docs/understand/exchange.md, states `leased` to `ready`).
 import type { V1Job, V1Service } from '@kubernetes/client-node'
 import type { BackHandle, ExchangeRequest, RunRequest, Serving } from '../back-port.ts'
 import { clusterError, fromStatus } from '../errors.ts'

@@ -1,6 +1,6 @@
 // `kt exchange`, `kt mesh` and `kt run`: requests of the cluster come to programs of this machine, from the first question to the
 // API server until everything is as it was. The order of the steps is here; what each does in the cluster, and what a
-// crash in between leaves, is in docs/exchange.md.
+// crash in between leaves, is in docs/understand/exchange.md.
 import { randomUUID } from 'node:crypto'
 import type { BackEvent, BackHandle, BackPort } from '../../cluster/back-port.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
@@ -27,7 +27,7 @@ import { type PutBackContext, remove, restore } from './put-back.ts'
 import { Reach } from './reach.ts'
 import { awayWords, hasOriginal, keptConnectionsWords, silenceWords, switchWords } from './words.ts'
 
-// docs/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
+// docs/understand/exchange.md: who watches a lease for more than two of these and sees no change may call its holder dead.
 const RENEW_MS = 5_000
 // The second claims from what the local program may take, so that the agent is not ahead of us.
 const CLAIM_PATIENCE_MS = PATIENCE_MS + 1_000

@@ -21,7 +21,7 @@ import { Splice, type SpliceCounters } from './splice.ts'
 const HOSTS = ['127.0.0.1', '::1']
 /** Nothing listens there, or there is no such address: IPv6 is switched off. */
 const NOBODY = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH'])
-// The shadow has turned to the original by then (docs/agent-protocol.md, `patience`).
+// The shadow has turned to the original by then (docs/understand/agent-protocol.md, `patience`).
 const CONNECT_TIMEOUT_MS = 3_000
 // A program that restarts listens again within some hundred ms.
 const AGAIN_MS = 50

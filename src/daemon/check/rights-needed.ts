@@ -1,4 +1,4 @@
-// The rights of docs/rights.md as a list to ask for, and what an answer means. Pure.
+// The rights of docs/operate/rights.md as a list to ask for, and what an answer means. Pure.
 import type { Right } from '../../cluster/rights.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 
@@ -60,11 +60,11 @@ export function judgeRight(needed: Needed, allowed: boolean | undefined): CheckL
   if (allowed) return line('ok', `allowed ${where}`, '')
   if (allowed === undefined)
     return line('warning', `the API server does not say whether it is allowed ${where}`, `without it ${without}`)
-  const ask = weight === 'needed' ? 'ask for this right: docs/rights.md has a Role with all that kt needs' : ''
+  const ask = weight === 'needed' ? 'ask for this right: docs/operate/rights.md has a Role with all that kt needs' : ''
   return line(
     weight === 'needed' ? 'failed' : 'warning',
     `not allowed ${where}: ${without}`,
-    ask || 'not needed; docs/rights.md says what it makes better',
+    ask || 'not needed; docs/operate/rights.md says what it makes better',
   )
 }
 
@@ -112,7 +112,7 @@ export function judgeBackRights(namespace: string, allowed: readonly (boolean | 
       return { group: 'rights', name, state: 'ok', result, advice: '' }
     }
     const result = `${refused.join(', ')}: not allowed in ${namespace}: ${without}`
-    const advice = 'not needed to connect; docs/rights.md has the rules'
+    const advice = 'not needed to connect; docs/operate/rights.md has the rules'
     return { group: 'rights', name, state: 'warning', result, advice }
   })
 }

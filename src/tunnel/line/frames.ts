@@ -1,4 +1,4 @@
-// The frames of a line, docs/line.md: written with room for the path's own header in front, read from a byte stream cut
+// The frames of a line, docs/understand/line.md: written with room for the path's own header in front, read from a byte stream cut
 // anywhere. Payloads of DATA are handed on in the pieces they arrive in, so that nothing is gathered.
 
 /** What a path of a line begins with, instead of SSH's identification. */

@@ -18,7 +18,7 @@ const AHEAD_LIMIT = 4 * TRANSPORT_LIMIT
 /** What one waiting channel may send before the next one's turn. */
 const QUANTUM = 2 * MAX_OWN_DATA
 
-/** docs/agent-protocol.md: RST in order with the data. */
+/** docs/understand/agent-protocol.md: RST in order with the data. */
 export const RESET_REQUEST = 'reset@kt'
 
 export class ChannelMux implements ChannelEvents, ChannelOwner {

@@ -1,0 +1,68 @@
+// The documents as a set: each link and each path that is named leads to something.
+import assert from 'node:assert/strict'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { test } from 'node:test'
+
+const checkout = join(import.meta.dirname, '../..')
+const read = (file: string) => readFileSync(join(checkout, file), 'utf8')
+const documents = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md', { cwd: checkout })].sort()
+
+/** A document without what is not prose or markup: code in fences and between backquotes. */
+const withoutCode = (text: string) => text.replace(/^```.*?^```$/gms, '').replace(/`[^`\n]*`/g, '')
+
+/** The anchor that GitHub gives to a heading. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
+function deadLinks(file: string): string[] {
+  const links = [...withoutCode(read(file)).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target)
+  return links.filter((link) => {
+    if (/^[a-z]+:/.test(link)) return false
+    const [path, fragment] = link.split('#')
+    const target = path === '' ? file : relative(checkout, join(checkout, dirname(file), path))
+    if (!existsSync(join(checkout, target))) return true
+    return (
+      fragment !== undefined && ![...read(target).matchAll(/^#+ (.*)$/gm)].some(([, text]) => anchor(text) === fragment)
+    )
+  })
+}
+
+test('each relative link in the documents leads to a file, and to a heading that is there', () => {
+  assert.ok(documents.length > 15)
+  assert.deepEqual(
+    documents.flatMap((file) => deadLinks(file).map((link) => `${file}: ${link}`)),
+    [],
+  )
+})
+
+test('each document is reached from the README by links', () => {
+  const seen = new Set(['README.md'])
+  for (const file of seen)
+    for (const [, link] of withoutCode(read(file)).matchAll(/\]\(([^)\s:#]+\.md)(?:#[^)]*)?\)/g)) {
+      const target = relative(checkout, join(checkout, dirname(file), link))
+      if (existsSync(join(checkout, target))) seen.add(target)
+    }
+  assert.deepEqual(
+    documents.filter((file) => !seen.has(file)),
+    [],
+  )
+})
+
+test('each document that a source file, a test or a message names is there', () => {
+  const files = globSync(
+    ['{src,test,scripts,bench,native,shadow,.ci}/**/*.{ts,c,txt,sh}', 'shadow/Dockerfile', 'dev'],
+    {
+      cwd: checkout,
+    },
+  )
+  const missing = [...files, ...documents].flatMap((file) =>
+    [...read(file).matchAll(/(?<![\w/.-])docs\/[\w/-]+\.(?:md|svg|txt)\b/g)]
+      .filter(([path]) => !existsSync(join(checkout, path)))
+      .map(([path]) => `${file}: ${path}`),
+  )
+  assert.deepEqual(missing, [])
+})
