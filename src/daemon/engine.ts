@@ -30,6 +30,7 @@ const host = connectHelper(
   (event) => {
     if (event.event === 'terminate') void end('the helper was told to end')
     else if (event.event === 'machine') session.selfCheck.machineChanged(event.faults, event.repaired)
+    else if (event.event === 'kernel') session.kernelChanged()
     else session.resolvConfChanged(event.upstreams)
   },
   () => void end('the helper is gone'),

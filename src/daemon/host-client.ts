@@ -7,6 +7,7 @@ import type { Fault } from '../host/findings.ts'
 export type HostEvent =
   | { event: 'resolv-conf-changed'; upstreams: string[]; reclaimed: boolean }
   | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
+  | { event: 'kernel' }
   | { event: 'terminate' }
 
 export interface HostClient {

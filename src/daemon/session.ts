@@ -1,5 +1,6 @@
 // One connection to one cluster, from the first question to the API server to the last undo: the order of the steps,
 // what is shown of them, and what is taken back when one fails.
+import { systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
@@ -34,6 +35,7 @@ import { metricsText } from './metrics.ts'
 import { NameService } from './names.ts'
 import { capturedRoutes, localInfrastructure, localResolvers, type OwnAddresses, pickAddresses } from './network.ts'
 import { NetworkWatch, seeNetwork } from './network-watch.ts'
+import { NETWORK_CHANGED } from './own-network.ts'
 import { answerProbes, Passage } from './passage.ts'
 import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
@@ -368,14 +370,17 @@ export class Session {
     this.#network?.look()
   }
 
+  /** The kernel has told the helper of a change of a link, an address or a route. */
+  kernelChanged(): void {
+    this.#network?.look()
+  }
+
   #watchNetwork(mode: AppliedState['dnsMode']): void {
     this.#network?.close()
     this.#network = new NetworkWatch({
       see: () => seeNetwork(mode, this.#desired?.dns.servers ?? []),
-      after: (ms, call) => {
-        const timer = setTimeout(call, ms)
-        return () => clearTimeout(timer)
-      },
+      after: systemClock.after,
+      onWays: () => this.#line.suspect(NETWORK_CHANGED),
       onChange: (upstreams) => {
         this.#deps.log(`another network${upstreams ? `; its resolvers: ${upstreams.join(', ')}` : ''}`)
         this.#names?.networkChanged(upstreams)

@@ -6,7 +6,7 @@ import { ToldError } from '../base/told-error.ts'
 import type { ClusterClient, PortForwardEndpoint, ShadowHandle, ShadowOptions } from '../cluster/port.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
 import { connectTunnel, LineClient, openPortForward, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel, TunnelLine } from '../tunnel/port.ts'
 import type { LinkEffects } from './link.ts'
 import type { Log } from './log.ts'
 
@@ -28,6 +28,7 @@ export class ShadowLine {
   /** Pods whose agents are of a kt that knew no lines. */
   readonly #withoutLine = new Set<string>()
   readonly #endpoints = new Map<string, PortForwardEndpoint>()
+  readonly #lines = new Set<TunnelLine>()
 
   constructor(cluster: ClusterClient, config: ShadowConfig, log: Log, closing: AbortSignal) {
     this.#cluster = cluster
@@ -76,7 +77,7 @@ export class ShadowLine {
     if (kind === 'agent' && !this.#withoutLine.has(shadow.pod)) {
       const line = await this.#openLine(shadow)
       try {
-        return await connectTunnel({ ...session, transport: line.transport, line })
+        return this.#keep(await connectTunnel({ ...session, transport: line.transport, line }))
       } catch (error) {
         if (!line.unknownHere) throw error
         this.#log(`${shadow.pod}: an agent that does not know lines`)
@@ -84,6 +85,19 @@ export class ShadowLine {
       }
     }
     return await connectTunnel({ ...session, transport: pathTransport(await this.#dial(shadow)) })
+  }
+
+  /** Something has happened that may have broken the connections of all tunnels there are. */
+  suspect(cause: string): void {
+    for (const line of this.#lines) line.suspect(cause)
+  }
+
+  #keep(tunnel: Tunnel): Tunnel {
+    const { line, closed } = tunnel
+    if (!line) return tunnel
+    this.#lines.add(line)
+    void closed.then(() => this.#lines.delete(line))
+    return tunnel
   }
 
   #openLine(shadow: ShadowHandle): Promise<LineClient> {

@@ -32,12 +32,24 @@ const interfaces = (cidr: string) =>
 test('a network is known by its gateways and this machine’s address towards them, and kt’s own routes are none', () => {
   assert.deepEqual(seeNetwork('resolvconf', [], files(), interfaces('192.0.2.5/24')), {
     place: 'eth0 010200C0 192.0.2.5/24; eth0 fe800000000000000000000000000001 192.0.2.5/24',
+    ways: 'eth0  010200C0 192.0.2.5/24; eth0  fe800000000000000000000000000001 192.0.2.5/24; eth0 000200C0/00FFFFFF 00000000 192.0.2.5/24',
     upstreams: undefined,
   })
   assert.deepEqual(
     seeNetwork('resolvconf', [], () => '', {}),
-    { place: '', upstreams: undefined },
+    { place: '', ways: '', upstreams: undefined },
   )
+})
+
+test('another address, and a route by another router, are other ways; a route of kt is none', () => {
+  const ways = (read = files(), address = '192.0.2.5/24') => seeNetwork('none', [], read, interfaces(address)).ways
+  const routed = (line: string) => {
+    const path = '/proc/net/route'
+    return ways(files({ [path]: files()(path) + line }))
+  }
+  assert.notEqual(ways(files(), '192.0.2.6/24'), ways())
+  assert.notEqual(routed('eth0\t004D1FAC\t020200C0\t0003\t0\t0\t0\t00FFFFFF\n'), ways())
+  assert.equal(routed('kt0\t004D1FAC\t00000000\t0001\t0\t0\t0\t00FFFFFF\n'), ways())
 })
 
 test('the resolvers are read where they are not kt’s own', () => {
@@ -50,7 +62,7 @@ test('the resolvers are read where they are not kt’s own', () => {
 })
 
 test('a change is told once, the lack of a network is not, and the same network again is not either', () => {
-  let seen: NetworkSeen = { place: 'a', upstreams: ['192.0.2.1'] }
+  let seen: NetworkSeen = { place: 'a', ways: 'a', upstreams: ['192.0.2.1'] }
   const told: unknown[] = []
   let tick = () => {}
   let waits = 0
@@ -64,7 +76,7 @@ test('a change is told once, the lack of a network is not, and the same network 
     onChange: (upstreams) => told.push(upstreams),
   })
   const next = (place: string, upstreams: string[] | undefined) => {
-    seen = { place, upstreams }
+    seen = { place, ways: place, upstreams }
     told.length = 0
     tick()
     waits--
@@ -79,10 +91,34 @@ test('a change is told once, the lack of a network is not, and the same network 
   assert.deepEqual(next('b', ['192.0.2.1', '192.0.2.2']), [['192.0.2.1', '192.0.2.2']])
   assert.deepEqual(next('b', undefined), [])
   assert.deepEqual(next('c', undefined), [undefined])
-  seen = { place: 'd', upstreams: undefined }
+  seen = { place: 'd', ways: 'd', upstreams: undefined }
   watch.look()
   assert.equal(told.length, 2)
   assert.equal(waits, 1)
   watch.close()
   assert.equal(waits, 0)
+})
+
+test('connections are suspected after another way out, after other resolvers, and when there is a network again', () => {
+  let seen: NetworkSeen = { place: 'a', ways: 'a', upstreams: ['192.0.2.1'] }
+  const told: string[] = []
+  const watch = new NetworkWatch({
+    see: () => seen,
+    after: () => () => {},
+    onChange: () => told.push('network'),
+    onWays: () => told.push('ways'),
+  })
+  const look = (change: Partial<NetworkSeen>) => {
+    seen = { ...seen, ...change }
+    told.length = 0
+    watch.look()
+    return [...told]
+  }
+  assert.deepEqual(look({}), [])
+  assert.deepEqual(look({ ways: 'a; b' }), ['ways'])
+  assert.deepEqual(look({ place: '', ways: '' }), [])
+  assert.deepEqual(look({ place: 'a', ways: 'a; b' }), ['ways'])
+  assert.deepEqual(look({ place: 'b', ways: 'b' }), ['ways', 'network'])
+  assert.deepEqual(look({ upstreams: ['192.0.2.2'] }), ['ways', 'network'])
+  watch.close()
 })

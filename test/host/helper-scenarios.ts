@@ -285,6 +285,11 @@ const scenarios: Record<string, () => Promise<void>> = {
         whole,
       )
     }
+    const kernel = () => helper.lines.filter(({ got }) => (got as { event?: string } | undefined)?.event === 'kernel')
+    const seen = kernel().length
+    sh('ip address add 192.0.2.102/24 dev eth0')
+    await helper.line(() => kernel().length > seen)
+    sh('ip address del 192.0.2.102/24 dev eth0')
     helper.child.kill('SIGTERM')
     await helper.ended
     assert.equal(machine(), before)

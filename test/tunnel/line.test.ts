@@ -165,6 +165,17 @@ describe('the line', () => {
     assert.ok(w.client.report.lastGap!.ms < 3_500)
   })
 
+  it('begins an attempt at once when the network has changed, however many others hang', async () => {
+    const w = await world()
+    w.dialling.hangs = true
+    w.connections[0].cut()
+    // Just after an attempt, with as many under way as there may be.
+    await w.time.run(4_600)
+    w.dialling.hangs = false
+    w.client.suspect('the network changed')
+    assert.ok(await w.time.runUntil(() => w.client.report.resumptions === 1, 100))
+  })
+
   it('is back within a second after a long cut', async () => {
     const w = await world()
     w.dialling.hangs = true

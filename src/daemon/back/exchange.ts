@@ -11,6 +11,7 @@ import type { Held } from '../../control/protocol.ts'
 import { IpAddress } from '../../wire/address.ts'
 import { Deadline } from '../deadline.ts'
 
+import { watchOwnNetwork } from '../own-network.ts'
 import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { requireListening } from './check-local.ts'
 import { checkWay } from './check-way.ts'
@@ -71,6 +72,7 @@ export class Exchange implements Holding {
     this.#steps = new Steps(deps)
     this.#cluster = deps.cluster
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
+    watchOwnNetwork(this.#line, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
     this.#crew = new Crew({
       cluster: this.#cluster,

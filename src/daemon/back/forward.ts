@@ -4,6 +4,7 @@ import type { ForwardConfig } from '../../control/holder.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
 import { Deadline } from '../deadline.ts'
 import { Link } from '../link.ts'
+import { watchOwnNetwork } from '../own-network.ts'
 import { ShadowLine, shadowOptions } from '../shadow-line.ts'
 import { ForwardedPort } from './forwarded-port.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
@@ -33,6 +34,7 @@ export class Forward implements Holding {
     this.#steps = new Steps(deps)
     this.#cluster = deps.cluster
     this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
+    watchOwnNetwork(this.#line, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
     const { cluster, notice, log } = deps
     const closing = this.#closing.signal

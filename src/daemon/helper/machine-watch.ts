@@ -7,6 +7,9 @@ import type { Host } from '../../host/host.ts'
 import { type MachineWatch, watchFile, watchFolder, watchKernel, watchMachine } from '../../host/watch.ts'
 import type { HelperEvent } from './protocol.ts'
 
+/** A change of a network is several of the kernel's. */
+const KERNEL_MS = 50
+
 export interface MachineWatchDeps {
   host: Host
   effects: Effects
@@ -23,6 +26,7 @@ export class HelperWatch {
   readonly #watch: MachineWatch
   readonly #stops: (() => void)[]
   #told = '[]'
+  #cancelKernel: (() => void) | undefined
 
   /** Watches until closed. */
   constructor(deps: MachineWatchDeps) {
@@ -34,7 +38,11 @@ export class HelperWatch {
     const unwatched = (what: string) => (error: Error) => log(`${what} is not watched: ${error.message}`)
     const { resolvedLinks } = effects.paths
     const resolvConf = host.resolvConfPath
-    this.#stops = [watchKernel(effects.follow, clock, changed, log)]
+    const kernelChanged = () => {
+      changed()
+      this.#tellOfKernel()
+    }
+    this.#stops = [watchKernel(effects.follow, clock, kernelChanged, log), () => this.#cancelKernel?.()]
     if (host.mode === 'resolvconf' || host.mode === 'resolved')
       this.#stops.push(watchFile(resolvConf, changed, unwatched(resolvConf)))
     if (host.mode === 'resolved')
@@ -58,6 +66,14 @@ export class HelperWatch {
       this.#tell([fault], [])
       return [fault]
     }
+  }
+
+  /** Soon, whether or not the machine is being looked at: the engine's connections may be dead. */
+  #tellOfKernel(): void {
+    this.#cancelKernel ??= this.#deps.clock.after(KERNEL_MS, () => {
+      this.#cancelKernel = undefined
+      this.#deps.send({ event: 'kernel' })
+    })
   }
 
   #tell(faults: Fault[], repaired: Fault[]): void {

@@ -26,6 +26,8 @@ export type HelperEvent =
   | { event: 'resolv-conf-changed'; upstreams: string[]; reclaimed: boolean }
   /** The machine was looked at: what is not as kt made it, and what was put back. Not told twice in a row alike. */
   | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
+  /** The kernel has told of a change of a link, an address, a route or a rule. Several at once are told as one. */
+  | { event: 'kernel' }
   | { event: 'terminate' }
 
 /** Engine to helper, handed on to `kt up` as a line of JSON. Its other fields are the two ends' business. */

@@ -57,8 +57,15 @@ export class Search {
 
   /** The network has changed: an attempt now. */
   hurry(): void {
+    if (this.#stopped) return
     this.#pause = AGAIN_MS
-    if (!this.#stopped) this.#next()
+    // Attempts from before wait for answers that may never come, and must not be what keeps a new one from beginning.
+    const [oldest] = this.#attempts
+    if (oldest && this.#attempts.size >= MOST_ATTEMPTS) {
+      oldest.abort()
+      this.#attempts.delete(oldest)
+    }
+    this.#next()
   }
 
   readonly #next = (): void => {
