@@ -15,3 +15,20 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer)
   },
 }
+
+/** Resolves after `ms`, or at once when the signal is aborted. */
+export function delay(ms: number, signal: AbortSignal, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve()
+      return
+    }
+    const cancel = clock.after(ms, done)
+    signal.addEventListener('abort', done, { once: true })
+    function done() {
+      cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+  })
+}

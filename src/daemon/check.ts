@@ -20,7 +20,7 @@ import { judgeBackRights, judgeRight, rightsForBack, rightsNeeded } from './chec
 import { judgeTunnel, tryShadow } from './check/shadow.ts'
 import { pluginSetting } from './login.ts'
 import { capturedRoutes, localInfrastructure, pickAddresses } from './network.ts'
-import { shadowOptions } from './shadow-line.ts'
+import { shadowOptions } from './shadow-options.ts'
 
 const request = JSON.parse(process.argv[2] ?? '') as CheckRequest
 Object.assign(process.env, request.config.env)

@@ -1,15 +1,15 @@
 // What a connection knows of its own faults: the helper's look at the machine, the probe of its programs, the tunnel's
 // last word, the domains that found no room.
+
+import { delay, systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { StatusFault } from '../control/protocol.ts'
-import { systemClock } from '../host/clock.ts'
 import type { Fault } from '../host/findings.ts'
 import { cannotReconnect, domainsLeftOut, tunnelLost } from './faults.ts'
 import { Health } from './health.ts'
 import type { HostClient } from './host-client.ts'
 import type { Log } from './log.ts'
 import type { Passage } from './passage.ts'
-import { delay } from './shadow-line.ts'
 
 // A look at this machine: what the helper may take, what the probe may take, and all of it for one who waits.
 const HELPER_MS = 1_500
@@ -65,7 +65,7 @@ export class SelfCheck {
 
   /** Sees to it that `faults` are true. Resolves after 4 s at most, whatever does not answer. */
   async look(): Promise<void> {
-    if (this.#passage) await Promise.race([this.#health.look(), delay(LOOK_MS, this.#deps.closing)])
+    if (this.#passage) await Promise.race([this.#health.look(), delay(LOOK_MS, this.#deps.closing, systemClock)])
   }
 
   async #look(): Promise<void> {
@@ -79,7 +79,7 @@ export class SelfCheck {
       },
       (error: Error) => helper(`kt's helper cannot look at this machine: ${error.message}`),
     )
-    const late = delay(HELPER_MS, closing).then(() => 'late')
+    const late = delay(HELPER_MS, closing, systemClock).then(() => 'late')
     if ((await Promise.race([asked, late])) === 'late') helper("kt's helper does not answer")
     const faults = await this.#passage?.look(connected(), PROBE_MS)
     if (faults) this.#health.set('programs', faults)

@@ -4,6 +4,8 @@ import { systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import type { ClusterClient, ClusterIdentity, Ranges, ShadowHandle } from '../cluster/port.ts'
+import type { Link } from '../connection/link.ts'
+import type { ShadowDialer } from '../connection/shadow-dialer.ts'
 import type { HolderLine, RecoverConfig } from '../control/holder.ts'
 import type {
   DnsAnswer,
@@ -26,9 +28,9 @@ import { runTask } from './back/task.ts'
 import { capture } from './capture.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
 import { Deadline } from './deadline.ts'
+import { createDialer } from './dialer.ts'
 import { reportFlows } from './flows.ts'
 import type { HostClient } from './host-client.ts'
-import { Link } from './link.ts'
 import type { Log } from './log.ts'
 import { pluginSetting } from './login.ts'
 import { metricsText } from './metrics.ts'
@@ -41,7 +43,7 @@ import { Processes } from './processes.ts'
 import { relayTcp } from './relay.ts'
 import { relayEcho, relayUdp } from './relay-udp.ts'
 import { SelfCheck } from './self-check.ts'
-import { ShadowLine, shadowImage, shadowOptions } from './shadow-line.ts'
+import { shadowImage, shadowOptions } from './shadow-options.ts'
 import { ClusterViews } from './views.ts'
 
 const PROLONG_EVERY_MS = 5 * 60_000
@@ -66,7 +68,7 @@ export class Session {
   readonly #cluster: ClusterClient
   readonly #notes: string[] = []
   readonly #closing = new AbortController()
-  readonly #line: ShadowLine
+  readonly #dialer: ShadowDialer
   readonly #processes = new Processes()
   readonly #views: ClusterViews
   readonly selfCheck: SelfCheck
@@ -103,7 +105,7 @@ export class Session {
       connected: () => this.#link?.tunnel() !== undefined,
       closing: this.#closing.signal,
     })
-    this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
+    this.#dialer = createDialer(this.#cluster, config, deps.log, this.#closing.signal)
   }
 
   /** Connects; resolves to a line for the user when names and addresses work. After a rejection `close` must be called. */
@@ -380,7 +382,7 @@ export class Session {
     this.#network = new NetworkWatch({
       see: () => seeNetwork(mode, this.#desired?.dns.servers ?? []),
       after: systemClock.after,
-      onWays: () => this.#line.suspect(NETWORK_CHANGED),
+      onWays: () => this.#dialer.suspect(NETWORK_CHANGED),
       onChange: (upstreams) => {
         this.#deps.log(`another network${upstreams ? `; its resolvers: ${upstreams.join(', ')}` : ''}`)
         this.#names?.networkChanged(upstreams)
@@ -411,7 +413,7 @@ export class Session {
     const began = performance.now()
     const progress = (_: string, detail: string) =>
       this.#deps.progress({ step: 'shadow', state: 'running', detail, ms: 0 })
-    const connected = await this.#line.connect((dialable) => {
+    const connected = await this.#dialer.connect((dialable) => {
       const noted = (shadow: ShadowHandle) => {
         this.#shadow = shadow
         dialable(shadow)
@@ -457,8 +459,7 @@ export class Session {
 
   #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log } = this.#deps
-    const link = new Link({
-      ...this.#line.linkEffects(),
+    const link = this.#dialer.link({
       connectAnew: () => this.#connectShadow(),
       discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
       onLost: (why) => {
@@ -468,17 +469,17 @@ export class Session {
         this.selfCheck.tunnelLost(why)
       },
       onFailed: (error) => this.selfCheck.reconnectFailed(error),
-      onLine: (report) => {
-        const tunnel = link.tunnel()
-        if (report.state === 'interrupted' && this.#state === 'connected') {
-          this.#names?.disconnected()
-          this.#setState('reconnecting')
-          this.selfCheck.tunnelLost(report.cause ?? '')
-        } else if (report.state === 'open' && this.#state === 'reconnecting' && tunnel) {
-          this.#names?.connected(tunnel)
-          this.selfCheck.tunnelThere()
-          this.#setState('connected')
-        }
+      onInterrupted: (why) => {
+        if (this.#state !== 'connected') return
+        this.#names?.disconnected()
+        this.#setState('reconnecting')
+        this.selfCheck.tunnelLost(why)
+      },
+      onResumed: (t) => {
+        if (this.#state !== 'reconnecting') return
+        this.#names?.connected(t)
+        this.selfCheck.tunnelThere()
+        this.#setState('connected')
       },
       onConnected: (t, s) => {
         log(`tunnel to ${s.pod}: ${t.info.version}`)

@@ -1,8 +1,10 @@
 // Two shadows of one exchange: what is lost, told to end or refused costs one of them at most.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import type { BackHandle, BackPort } from '../../src/cluster/back-port.ts'
 import type { ShadowHandle } from '../../src/cluster/port.ts'
+import { Link } from '../../src/connection/link.ts'
 import { Crew } from '../../src/daemon/back/crew.ts'
 import type { Tunnel, TunnelClosed } from '../../src/tunnel/port.ts'
 import { until } from '../support/until.ts'
@@ -68,21 +70,25 @@ function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => Fake
       replaceShadow: async (handle) => ({ ...handle, shadow: make(`replace ${handle.shadow.pod}`) }),
       retireShadow: async ({ pod }) => void said.push(`retire ${pod}`),
     },
-    line: {
+    dialer: {
+      clock: systemClock,
+      shadowState: async () => 'running',
       connect: async (create) => {
         const one = await create(() => {})
         return [one, open(one.pod)]
       },
-      linkEffects: () => ({
-        openTunnel: async ({ pod }) => {
-          if (!more.redial) throw new Error('nothing listens on that port of the pod')
-          return more.redial(pod) as unknown as Tunnel
-        },
-        shadowState: async () => 'running',
-        // Heartbeats and second tries never come; claims are tried again at once.
-        delay: (_ms, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
-        log: () => {},
-      }),
+      link: (hooks) =>
+        new Link({
+          openTunnel: async ({ pod }) => {
+            if (!more.redial) throw new Error('nothing listens on that port of the pod')
+            return more.redial(pod) as unknown as Tunnel
+          },
+          shadowState: async () => 'running',
+          // Heartbeats and second tries never come.
+          clock: { now: () => 0, after: () => () => {} },
+          log: () => {},
+          ...hooks,
+        }),
     },
     closing: closing.signal,
     log: () => {},

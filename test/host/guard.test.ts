@@ -1,7 +1,7 @@
 // The machine while connected: what other programs change is found, put back within limits, and told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Clock } from '../../src/host/clock.ts'
+import type { Clock } from '../../src/base/clock.ts'
 import { DesiredState } from '../../src/host/desired.ts'
 import type { Finding } from '../../src/host/findings.ts'
 import { type Follow, followForEver } from '../../src/host/follow.ts'

@@ -7,7 +7,8 @@ import { LineClient } from '../../src/tunnel/line/client.ts'
 import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
 import type { Transport } from '../../src/tunnel/transport.ts'
-import { behindGreeting, Connection, VirtualTime } from './line-world.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
+import { behindGreeting, Connection } from './line-world.ts'
 
 /** mulberry32: a seeded source, so that a schedule can be seen again. */
 function seeded(seed: number): () => number {

@@ -1,9 +1,10 @@
 // The shadows of one exchange, mesh or run, as legs: usually two. One that is lost, or told to end, gets a successor while the other
 // serves, so that no request needs to fail; only when none is left does the Service lead to its own pods for a while.
+import { delay } from '../../base/clock.ts'
 import type { BackHandle } from '../../cluster/back-port.ts'
 import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
+import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
-import { delay, type ShadowLine } from '../shadow-line.ts'
 import { Leg, type LegEffects, type Wanted } from './leg.ts'
 
 /** A pod that runs is an endpoint up to a second later, when its kubelet has said so; nodes follow a second after that. */
@@ -13,7 +14,7 @@ const PROBE_MS = 1_000
 
 export interface CrewEffects {
   cluster: Pick<ClusterClient, 'addShadow' | 'replaceShadow' | 'retireShadow'>
-  line: Pick<ShadowLine, 'connect' | 'linkEffects'>
+  dialer: Pick<ShadowDialer, 'connect' | 'link' | 'shadowState' | 'clock'>
   closing: AbortSignal
   log(line: string): void
   /** Once it is known. */
@@ -99,9 +100,9 @@ export class Crew {
   }
 
   #leg(succeeds?: Leg): Leg {
-    const { line, closing, log, wanted, onServing } = this.#effects
+    const { dialer, closing, log, wanted, onServing } = this.#effects
     const effects: LegEffects = {
-      line,
+      dialer,
       closing,
       log,
       wanted,
@@ -147,7 +148,7 @@ export class Crew {
   }
 
   async #releaseLater(leg: Leg): Promise<void> {
-    await delay(ENDPOINT_MS, this.#effects.closing)
+    await delay(ENDPOINT_MS, this.#effects.closing, this.#effects.dialer.clock)
     leg.tunnel?.release()
   }
 

@@ -2,17 +2,19 @@
 // API server until everything is as it was. The order of the steps is here; what each does in the cluster, and what a
 // crash in between leaves, is in docs/understand/exchange.md.
 import { randomUUID } from 'node:crypto'
+import { delay, systemClock } from '../../base/clock.ts'
 import type { BackEvent, BackHandle, BackPort } from '../../cluster/back-port.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '../../cluster/port.ts'
 import { parseTarget } from '../../cluster/target.ts'
+import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
 import type { Held } from '../../control/protocol.ts'
 
 import { IpAddress } from '../../wire/address.ts'
 import { Deadline } from '../deadline.ts'
-
+import { createDialer } from '../dialer.ts'
 import { watchOwnNetwork } from '../own-network.ts'
-import { delay, ShadowLine, shadowOptions } from '../shadow-line.ts'
+import { shadowOptions } from '../shadow-options.ts'
 import { requireListening } from './check-local.ts'
 import { checkWay } from './check-way.ts'
 import { Crew } from './crew.ts'
@@ -49,7 +51,7 @@ export class Exchange implements Holding {
   readonly #steps: Steps
   readonly #closing = new AbortController()
   readonly #hurry = new AbortController()
-  readonly #line: ShadowLine
+  readonly #dialer: ShadowDialer
   readonly #complaints: Complaints
   readonly #counters = { bytesIn: 0, bytesOut: 0, total: 0, refused: 0 }
   readonly #targets = new Map<BackPort, LocalTarget>()
@@ -71,12 +73,12 @@ export class Exchange implements Holding {
     this.#deps = deps
     this.#steps = new Steps(deps)
     this.#cluster = deps.cluster
-    this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
-    watchOwnNetwork(this.#line, this.#closing.signal)
+    this.#dialer = createDialer(this.#cluster, config, deps.log, this.#closing.signal)
+    watchOwnNetwork(this.#dialer, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
     this.#crew = new Crew({
       cluster: this.#cluster,
-      line: this.#line,
+      dialer: this.#dialer,
       closing: this.#closing.signal,
       log: deps.log,
       handle: () => this.#handle!,
@@ -100,7 +102,7 @@ export class Exchange implements Holding {
       )
     })
     identified.catch(() => {})
-    const [shadow, tunnel] = await this.#line.connect((dialable) => this.#begin(dialable))
+    const [shadow, tunnel] = await this.#dialer.connect((dialable) => this.#begin(dialable))
     await this.#beginning
     await identified
     const handle = this.#handle!
@@ -316,7 +318,7 @@ export class Exchange implements Holding {
     this.#steps.running('service', `asks ${this.#name} whether it leads here`)
     const found = await checkWay(this.#crew.tunnels, service, {
       now: () => performance.now(),
-      delay: (ms) => delay(ms, signal),
+      delay: (ms) => delay(ms, signal, systemClock),
       aborted: () => signal.aborted,
     })
     this.#deps.log(`service: asked at ${handle.address}, port ${port}: ${found}`)
@@ -325,7 +327,7 @@ export class Exchange implements Holding {
   }
 
   async #tellOfSilence(handle: BackHandle): Promise<void> {
-    await delay(SILENCE_S * 1000, this.#closing.signal)
+    await delay(SILENCE_S * 1000, this.#closing.signal, systemClock)
     const words = silenceWords(handle, SILENCE_S)
     if (words && this.#counters.total === 0 && this.#state === 'active') this.#deps.notice(words)
   }
@@ -349,7 +351,7 @@ export class Exchange implements Holding {
       } catch (error) {
         this.#deps.log(`leading here again: ${(error as Error).message}`)
       }
-      await delay(LEAD_AGAIN_MS, signal)
+      await delay(LEAD_AGAIN_MS, signal, systemClock)
     }
   }
 

@@ -1,11 +1,14 @@
 // `kt forward`: local ports that lead to a Service, Deployment, StatefulSet or Pod, through one shadow of their own.
+import { systemClock } from '../../base/clock.ts'
 import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
+import type { Link } from '../../connection/link.ts'
+import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { ForwardConfig } from '../../control/holder.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
 import { Deadline } from '../deadline.ts'
-import { Link } from '../link.ts'
+import { createDialer } from '../dialer.ts'
 import { watchOwnNetwork } from '../own-network.ts'
-import { ShadowLine, shadowOptions } from '../shadow-line.ts'
+import { shadowOptions } from '../shadow-options.ts'
 import { ForwardedPort } from './forwarded-port.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
 import { Complaints } from './once.ts'
@@ -20,7 +23,7 @@ export class Forward implements Holding {
   readonly #deps: HolderDeps
   readonly #cluster: ClusterClient
   readonly #closing = new AbortController()
-  readonly #line: ShadowLine
+  readonly #dialer: ShadowDialer
   readonly #complaints: Complaints
   readonly #steps: Steps
   readonly #ports: ForwardedPort[]
@@ -33,8 +36,8 @@ export class Forward implements Holding {
     this.#deps = deps
     this.#steps = new Steps(deps)
     this.#cluster = deps.cluster
-    this.#line = new ShadowLine(this.#cluster, config, deps.log, this.#closing.signal)
-    watchOwnNetwork(this.#line, this.#closing.signal)
+    this.#dialer = createDialer(this.#cluster, config, deps.log, this.#closing.signal)
+    watchOwnNetwork(this.#dialer, this.#closing.signal)
     this.#complaints = new Complaints(deps.notice)
     const { cluster, notice, log } = deps
     const closing = this.#closing.signal
@@ -45,6 +48,7 @@ export class Forward implements Holding {
           complaints: new Complaints(notice),
           counters: { bytesIn: 0, bytesOut: 0 },
           tunnel: (until) => this.#tunnel(until),
+          clock: systemClock,
         }),
     )
   }
@@ -98,7 +102,7 @@ export class Forward implements Holding {
 
   async #connectShadow(): Promise<[ShadowHandle, Tunnel]> {
     const began = performance.now()
-    const connected = await this.#line.connect((dialable) => {
+    const connected = await this.#dialer.connect((dialable) => {
       const noted = (shadow: ShadowHandle) => {
         this.#shadow = shadow
         dialable(shadow)
@@ -114,18 +118,16 @@ export class Forward implements Holding {
 
   #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
     const { log, notice } = this.#deps
-    const link = new Link({
-      ...this.#line.linkEffects(),
+    const link = this.#dialer.link({
       connectAnew: () => this.#connectShadow(),
       discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
       onLost: (why) => {
         log(`tunnel lost: ${why}`)
         this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
       },
-      onLine: (report) => {
-        if (report.state === 'interrupted')
-          this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
-        else if (report.state === 'open' && this.#complaints.well('tunnel')) notice('the tunnel is back')
+      onInterrupted: () => this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back'),
+      onResumed: () => {
+        if (this.#complaints.well('tunnel')) notice('the tunnel is back')
       },
       onConnected: () => {
         if (link.reconnects > 0) notice('the tunnel is back')

@@ -1,12 +1,12 @@
 // One port of this machine that `kt forward` serves. Where it leads is asked when a connection comes; connections wait,
 // within a bound, for a pod or a tunnel that is away.
 import type { Socket } from 'node:net'
+import { type Clock, delay } from '../../base/clock.ts'
 import type { ClusterClient, ForwardRequest, ForwardTarget } from '../../cluster/port.ts'
 import type { ForwardPort } from '../../control/holder.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
 import { IpAddress } from '../../wire/address.ts'
 import type { Log } from '../log.ts'
-import { delay } from '../shadow-line.ts'
 import { type LocalPort, listenLocal } from './listen-local.ts'
 import type { Complaints } from './once.ts'
 import { Splice, type SpliceCounters } from './splice.ts'
@@ -27,6 +27,7 @@ export interface ForwardedPortDeps {
   /** The tunnel, waited for until then; undefined when time is up. */
   tunnel(until: number): Promise<Tunnel | undefined>
   closing: AbortSignal
+  clock: Clock
 }
 
 export class ForwardedPort {
@@ -63,7 +64,7 @@ export class ForwardedPort {
   /** One connection of a program here: finds the target, dials it, joins both. */
   async #serve(socket: Socket): Promise<void> {
     socket.on('error', () => {})
-    const until = performance.now() + PATIENCE_MS
+    const until = this.#deps.clock.now() + PATIENCE_MS
     // A dial that fails may be to a pod that has gone: then the target is looked up again, and dialled if it has moved.
     let failed: string | undefined
     for (let anew = false; ; anew = true) {
@@ -104,7 +105,7 @@ export class ForwardedPort {
   async #address(anew: boolean, until: number): Promise<ForwardTarget | string> {
     for (;;) {
       const known = this.#target
-      const stays = known && (known.found.pod === undefined || performance.now() - known.at < FRESH_MS)
+      const stays = known && (known.found.pod === undefined || this.#deps.clock.now() - known.at < FRESH_MS)
       if (known && stays && !anew) return known.found
       try {
         return await this.#resolve()
@@ -113,10 +114,10 @@ export class ForwardedPort {
         // An API server out of reach: what was known is the best guess.
         if (known && code === 'unreachable' && !anew) return known.found
         const passing = code === 'not-ready' || code === 'target-unknown' || code === 'unreachable'
-        if (!passing || performance.now() > until || this.#deps.closing.aborted) return message
+        if (!passing || this.#deps.clock.now() > until || this.#deps.closing.aborted) return message
         this.#deps.log.debug(`target: ${message}`)
       }
-      await delay(LOOK_AGAIN_MS, this.#deps.closing)
+      await delay(LOOK_AGAIN_MS, this.#deps.closing, this.#deps.clock)
     }
   }
 
@@ -127,7 +128,7 @@ export class ForwardedPort {
     const before = this.#target?.found
     if (before?.pod && found.pod !== before.pod)
       this.#deps.notice(`${before.pod} is gone; ${found.pod} takes its place`)
-    this.#target = { found, at: performance.now() }
+    this.#target = { found, at: this.#deps.clock.now() }
     return found
   }
 

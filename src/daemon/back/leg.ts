@@ -1,10 +1,11 @@
 // One shadow of an exchange, mesh or run, and the way to it: the tunnel, the ports that are claimed through it, and what happens
 // when either is lost. There are two, so that one may end without a request being lost.
+import { delay } from '../../base/clock.ts'
 import type { BackPort } from '../../cluster/back-port.ts'
 import type { ShadowHandle } from '../../cluster/port.ts'
+import type { Link } from '../../connection/link.ts'
+import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { ListenHandler, ListenOptions, Tunnel, TunnelListener } from '../../tunnel/port.ts'
-import { Link } from '../link.ts'
-import { delay, type ShadowLine } from '../shadow-line.ts'
 
 const CLAIM_AGAIN_MS = 1_000
 /** A shadow beside one that serves is less and less of a hurry: what forbids it (a quota) lasts. */
@@ -19,7 +20,7 @@ export interface Wanted {
 }
 
 export interface LegEffects {
-  line: Pick<ShadowLine, 'connect' | 'linkEffects'>
+  dialer: Pick<ShadowDialer, 'connect' | 'link' | 'shadowState' | 'clock'>
   closing: AbortSignal
   log(line: string): void
   wanted(): Wanted[]
@@ -48,13 +49,11 @@ export class Leg {
 
   constructor(effects: LegEffects) {
     this.#effects = effects
-    const { line, log } = effects
-    const common = line.linkEffects()
-    this.#link = new Link({
-      ...common,
+    const { dialer, log } = effects
+    this.#link = dialer.link({
       connectAnew: () => this.#connectAnew(),
       shadowState: async (shadow) => {
-        const state = await common.shadowState(shadow)
+        const state = await dialer.shadowState(shadow)
         // It does not answer, and the cluster answers. Whatever that says of the pod, whose crash it sees late: half of the requests would
         // fail until it serves again, so it leaves the Service at once, and another takes its place.
         if (!(await effects.othersServe(this))) return state
@@ -70,12 +69,13 @@ export class Leg {
         this.#serves = false
         effects.onLost(this, why)
       },
-      onLine: (report) => {
-        const tunnel = this.#link.tunnel()
-        if (report.state === 'interrupted' && this.#serves) {
-          this.#serves = false
-          effects.onLost(this, report.cause ?? 'the line was interrupted')
-        } else if (report.state === 'open' && !this.#serves && tunnel) void this.#claimUntilDone(tunnel)
+      onInterrupted: (why) => {
+        if (!this.#serves) return
+        this.#serves = false
+        effects.onLost(this, why)
+      },
+      onResumed: (tunnel) => {
+        if (!this.#serves) void this.#claimUntilDone(tunnel)
       },
       onConnected: (tunnel, shadow) => {
         log(`tunnel to ${shadow.pod}: ${tunnel.info.version}`)
@@ -131,15 +131,15 @@ export class Leg {
   }
 
   async #connectAnew(): Promise<[ShadowHandle, Tunnel]> {
-    const { line, make, othersServe, closing } = this.#effects
+    const { dialer, make, othersServe, closing } = this.#effects
     try {
-      const made = await line.connect((dialable) => make(this.#shadow, dialable))
+      const made = await dialer.connect((dialable) => make(this.#shadow, dialable))
       this.#makeAgainMs = MAKE_AGAIN_MS
       return made
     } catch (error) {
       if (await othersServe(this)) {
         this.#effects.log(`shadow: ${(error as Error).message}`)
-        await delay(this.#makeAgainMs, closing)
+        await delay(this.#makeAgainMs, closing, dialer.clock)
         this.#makeAgainMs = Math.min(2 * this.#makeAgainMs, MAKE_AGAIN_AT_MOST_MS)
       }
       throw error
@@ -155,7 +155,7 @@ export class Leg {
 
   /** The agent needs a moment to see that the session before is dead, and says of each port by itself that it is taken. */
   async #claimUntilDone(tunnel: Tunnel): Promise<void> {
-    const { closing, log } = this.#effects
+    const { closing, dialer, log } = this.#effects
     while (this.#link.tunnel() === tunnel && !closing.aborted) {
       try {
         await this.#claim(tunnel)
@@ -166,7 +166,7 @@ export class Leg {
       } catch (error) {
         log(`claim: ${(error as Error).message}`)
       }
-      await delay(CLAIM_AGAIN_MS, closing)
+      await delay(CLAIM_AGAIN_MS, closing, dialer.clock)
     }
   }
 

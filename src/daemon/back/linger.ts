@@ -1,7 +1,7 @@
 // After the Service leads back, connections that are open here may finish: each is ended when nothing moves on it and it
 // was this side that spoke last, so that no request is under way. Those that never fall silent are ended between an
 // answer and the next request.
-import { delay } from '../shadow-line.ts'
+import { delay, systemClock } from '../../base/clock.ts'
 import type { Splice } from './splice.ts'
 
 // kube-proxy applies changes within a second (--iptables-min-sync-period 1s); until then new ones still come.
@@ -23,7 +23,10 @@ export interface LingerClock {
   delay(ms: number, hurry: AbortSignal): Promise<void>
 }
 
-const real: LingerClock = { now: () => performance.now(), delay }
+const real: LingerClock = {
+  now: systemClock.now,
+  delay: (ms, hurry) => delay(ms, hurry, systemClock),
+}
 
 /** Resolves when none of `open()` is left, `hurry` is aborted, or after 20 s; to how many are left. */
 export async function linger(

@@ -2,6 +2,7 @@
 // loopback. The local program answers first: only when it has accepted is the caller's connection taken. One that does not listen
 // is waited for (presence.ts); then the caller goes to the original, or is refused.
 import { connect, type Socket } from 'node:net'
+import { delay, systemClock } from '../../base/clock.ts'
 import { ConnectedDatagrams } from '../../base/datagram-socket.ts'
 import type {
   DialFailure,
@@ -11,7 +12,6 @@ import type {
   TunnelDatagrams,
 } from '../../tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
-import { delay } from '../shadow-line.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS, Presence } from './presence.ts'
 import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
@@ -134,7 +134,7 @@ export class LocalTarget implements ListenHandler {
         const again = this.#presence.refused(performance.now()) && !this.#closed.signal.aborted
         if (!again || !NOBODY.has((error as NodeJS.ErrnoException).code ?? '')) throw error
       }
-      await delay(AGAIN_MS, this.#closed.signal)
+      await delay(AGAIN_MS, this.#closed.signal, systemClock)
     }
   }
 

@@ -1,8 +1,8 @@
 // The end of an exchange, mesh or run in the cluster: the Service is put back, then what kt made is removed. What cannot be done is
 // told, with the command that does it later.
+import { delay, systemClock } from '../../base/clock.ts'
 import type { BackHandle } from '../../cluster/back-port.ts'
 import type { ClusterClient } from '../../cluster/port.ts'
-import { delay } from '../shadow-line.ts'
 import type { Steps } from './holding.ts'
 import type { Reach } from './reach.ts'
 
@@ -42,7 +42,7 @@ export async function restore(context: PutBackContext, handle: BackHandle): Prom
         return `${name} could not be put back: ${message}; \`${again} -n ${handle.namespace}\` does it later`
       }
     }
-    await delay(AGAIN_MS, hurry)
+    await delay(AGAIN_MS, hurry, systemClock)
   }
 }
 

@@ -8,7 +8,8 @@ import type { ShadowConfig, Status } from '../../control/protocol.ts'
 import { parsePodResolvConf } from '../../dns/pod-resolv-conf.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
 import { type Endpoint, formatEndpoint, IpAddress } from '../../wire/address.ts'
-import { ShadowLine, shadowImage, shadowOptions } from '../shadow-line.ts'
+import { createDialer } from '../dialer.ts'
+import { shadowImage, shadowOptions } from '../shadow-options.ts'
 import { failedLine } from './cluster.ts'
 
 const line = (name: string, state: CheckState, result: string, advice = ''): CheckLine => ({
@@ -62,12 +63,12 @@ export async function tryShadow(
   const { kubeconfig, context, namespace, connected } = config
   const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
   const log = Object.assign(() => {}, { debug: () => {}, trouble: () => undefined })
-  const way = new ShadowLine(cluster, config, log, signal)
+  const dialer = createDialer(cluster, config, log, signal)
   let made: ShadowHandle | undefined
   let runs = false
   try {
     const began = performance.now()
-    const [shadow, tunnel] = await way.connect((dialable) =>
+    const [shadow, tunnel] = await dialer.connect((dialable) =>
       cluster
         .createShadow(shadowOptions(config), () => {}, {
           dialable: (handle) => {

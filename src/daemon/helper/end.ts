@@ -2,7 +2,7 @@
 // goes first, for its helper sees that and undoes everything; what a killed helper leaves is undone by whoever called this.
 // Which processes those are the journal says, with their start times, so that no later process of a number is hit.
 
-import type { Clock } from '../../host/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Effects } from '../../host/effects.ts'
 import { Journal } from '../../host/journal.ts'
 

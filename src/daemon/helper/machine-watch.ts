@@ -1,5 +1,5 @@
 // While connected: has the machine looked at when something has changed, and tells the engine what was found.
-import type { Clock } from '../../host/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Effects } from '../../host/effects.ts'
 import type { Fault } from '../../host/findings.ts'
 import { MachineGuard } from '../../host/guard.ts'

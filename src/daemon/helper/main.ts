@@ -1,7 +1,7 @@
 // The helper's two commands, put together from the parts of this folder. `engineProgram` comes from the caller, so tests
 // can put an engine of their own in its place; no option and no variable can.
 import { constants, fchmodSync, openSync, writeSync } from 'node:fs'
-import { systemClock } from '../../host/clock.ts'
+import { systemClock } from '../../base/clock.ts'
 import { Journal } from '../../host/journal.ts'
 import { systemEffects } from '../../host/system.ts'
 import { openCaller } from './caller.ts'

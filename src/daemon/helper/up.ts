@@ -1,6 +1,6 @@
 // One run of the helper: clear up after dead ones, open the TUN, start the engine, do what it asks, undo it all when it
 // ends for whatever reason.
-import type { Clock } from '../../host/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Effects } from '../../host/effects.ts'
 import { HostError } from '../../host/errors.ts'
 import { perform } from '../../host/execute.ts'

@@ -1,7 +1,8 @@
-// Keeps one tunnel to one shadow: heartbeat, and on loss a reconnect with back-off, with a new shadow if the old one
-// is gone. Effects are injected, so that tests steer loss and time.
+// Keeps one tunnel to one shadow: it sends a heartbeat, and reconnects with back-off when the tunnel is lost, to a new
+// shadow if the old one is gone. Effects are injected, so that tests steer loss and time.
+import { type Clock, delay } from '../base/clock.ts'
 import type { ShadowHandle } from '../cluster/port.ts'
-import type { LineReport, Tunnel, TunnelLine } from '../tunnel/port.ts'
+import type { Tunnel, TunnelLine } from '../tunnel/port.ts'
 
 // Design decision 7: a heartbeat through the data path every 5 s. A probe that takes three of them is lost.
 const HEARTBEAT_MS = 5_000
@@ -17,15 +18,18 @@ export interface LinkEffects {
   shadowState(shadow: ShadowHandle): Promise<'running' | 'starting' | 'gone'>
   /** Removes what is left of a shadow that is gone. Never rejects. */
   discardShadow(shadow: ShadowHandle): Promise<void>
-  delay(ms: number, signal: AbortSignal): Promise<void>
+  clock: Clock
   log(line: string): void
-  /** The tunnel was lost, with why; or is there (again). */
+  /** The tunnel was lost, with why. */
   onLost(why: string): void
   /** A try to reconnect has failed. */
   onFailed?(error: Error): void
+  /** There is a tunnel: the first one, or another after a loss. */
   onConnected(tunnel: Tunnel, shadow: ShadowHandle): void
-  /** The line below the tunnel was interrupted, or goes on. */
-  onLine?(report: LineReport): void
+  /** The line below the tunnel has no port-forward now. The tunnel is kept; `onResumed` or `onLost` follows. */
+  onInterrupted?(why: string): void
+  /** The line goes on, or was only suspected. */
+  onResumed?(tunnel: Tunnel): void
 }
 
 export class Link {
@@ -99,7 +103,9 @@ export class Link {
   #follow(line: TunnelLine, tunnel: Tunnel): void {
     const shadow = this.#shadow!
     line.onChange = (report) => {
-      if (this.#tunnel === tunnel) this.#effects.onLine?.(report)
+      if (this.#tunnel !== tunnel) return
+      if (report.state === 'interrupted') this.#effects.onInterrupted?.(report.cause ?? 'the line was interrupted')
+      else if (report.state === 'open') this.#effects.onResumed?.(tunnel)
     }
     line.isAlive = async () => (await this.#effects.shadowState(shadow)) !== 'gone'
   }
@@ -107,7 +113,7 @@ export class Link {
   async #heartbeat(tunnel: Tunnel): Promise<void> {
     const { signal } = this.#stop
     while (this.#tunnel === tunnel && !signal.aborted) {
-      await this.#effects.delay(HEARTBEAT_MS, signal)
+      await delay(HEARTBEAT_MS, signal, this.#effects.clock)
       if (this.#tunnel !== tunnel || signal.aborted) return
       try {
         await tunnel.probe(PROBE_TIMEOUT_MS)
@@ -157,7 +163,7 @@ export class Link {
           continue
         }
       }
-      await this.#effects.delay(wait, signal)
+      await delay(wait, signal, this.#effects.clock)
       wait = Math.min(MAX_RETRY_MS, wait * 2)
     }
   }

@@ -4,8 +4,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { ClusterClient, ShadowHandle } from '../../src/cluster/port.ts'
-import type { ShadowConfig } from '../../src/control/protocol.ts'
-import { ShadowLine } from '../../src/daemon/shadow-line.ts'
+import { ShadowTunnels } from '../../src/connection/shadow-tunnel.ts'
+import { openPortForward } from '../../src/tunnel/index.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
 
 /** Opens a port-forward at a server that answers 401 to the token `old` and 500 to others. */
 async function open(tokens: string[]) {
@@ -28,9 +29,17 @@ async function open(tokens: string[]) {
       return { state: 'running', detail: '' }
     },
   } as unknown as ClusterClient
-  const log = Object.assign(() => {}, { debug: () => {}, trouble: () => undefined })
-  const line = new ShadowLine(cluster, {} as ShadowConfig, log, new AbortController().signal)
-  const error = await line.open({} as ShadowHandle).catch((reason: Error) => reason)
+  const clock = new VirtualTime()
+  const tunnels = new ShadowTunnels({
+    cluster,
+    openPath: openPortForward,
+    clock,
+    wall: () => 0,
+    random: (bytes) => Buffer.alloc(bytes),
+    log: () => {},
+  })
+  const signal = new AbortController().signal
+  const error = await tunnels.open({} as ShadowHandle, signal).catch((reason: Error) => reason)
   server.closeAllConnections()
   server.close()
   return { calls, message: (error as Error).message }

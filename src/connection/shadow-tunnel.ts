@@ -1,0 +1,88 @@
+// Opens one tunnel to a shadow that is there: a port-forward, a line over it where the agent knows lines, and SSH.
+import type { Clock } from '../base/clock.ts'
+import type { ClusterClient, PortForwardEndpoint, ShadowHandle } from '../cluster/port.ts'
+import { connectTunnel, LineClient, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
+import type { Tunnel } from '../tunnel/port.ts'
+
+/** Opens a tunnel. Rejects when `signal` is aborted; nothing is left open then. */
+export type OpenTunnel = (shadow: ShadowHandle, signal: AbortSignal) => Promise<Tunnel>
+
+export interface ShadowTunnelOptions {
+  cluster: Pick<ClusterClient, 'portForward' | 'shadowState'>
+  /** Opens one port-forward. */
+  openPath(endpoint: PortForwardEndpoint): Promise<Path>
+  clock: Clock
+  /** The time of day in ms. A jump of it shows that this machine slept. */
+  wall(): number
+  random(bytes: number): Buffer
+  log(line: string): void
+}
+
+export class ShadowTunnels {
+  readonly #options: ShadowTunnelOptions
+  /** Pods whose agents are of a kt that knew no lines. */
+  readonly #withoutLine = new Set<string>()
+  readonly #endpoints = new Map<string, PortForwardEndpoint>()
+
+  constructor(options: ShadowTunnelOptions) {
+    this.#options = options
+  }
+
+  readonly open: OpenTunnel = async (shadow, signal) => {
+    if (shadow.kind === 'agent' && !this.#withoutLine.has(shadow.pod)) {
+      const line = await this.#openLine(shadow, signal)
+      try {
+        return await this.#connect(shadow, line, signal)
+      } catch (error) {
+        if (!line.unknownHere) throw error
+        this.#options.log(`${shadow.pod}: an agent that does not know lines`)
+        this.#withoutLine.add(shadow.pod)
+      }
+    }
+    return await this.#connect(shadow, await this.#dial(shadow), signal)
+  }
+
+  async #connect(shadow: ShadowHandle, below: LineClient | Path, signal: AbortSignal): Promise<Tunnel> {
+    const line = below instanceof LineClient ? below : undefined
+    const transport = below instanceof LineClient ? below.transport : pathTransport(below)
+    const { kind, username, clientKey, hostKey } = shadow
+    const now = () => this.#options.clock.now()
+    const giveUp = () => transport.destroy(new Error('given up'))
+    signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      const connecting = connectTunnel({ kind, username, clientKey, hostKey, transport, line, now })
+      // The dial of the port-forward may have ended after the signal came.
+      if (signal.aborted) giveUp()
+      return await connecting
+    } finally {
+      signal.removeEventListener('abort', giveUp)
+    }
+  }
+
+  #openLine(shadow: ShadowHandle, signal: AbortSignal): Promise<LineClient> {
+    const { cluster, clock, wall, random, log } = this.#options
+    const options = {
+      ...{ clock, wall, random, log },
+      dial: () => this.#dial(shadow),
+      isAlive: async () => (await cluster.shadowState(shadow)).state !== 'gone',
+    }
+    return LineClient.open(options, signal)
+  }
+
+  /** One port-forward. How the API server is spoken to is remembered, so that a lost one is replaced within round trips. */
+  async #dial(shadow: ShadowHandle): Promise<Path> {
+    const { cluster, openPath } = this.#options
+    const known = this.#endpoints.get(shadow.pod) ?? (await cluster.portForward(shadow))
+    this.#endpoints.set(shadow.pod, known)
+    try {
+      return await openPath(known)
+    } catch (error) {
+      if (!(error instanceof RefusedError) || (error.status !== 401 && error.status !== 403)) throw error
+      this.#endpoints.delete(shadow.pod)
+      if (error.status === 403) throw error
+      // The token was revoked. A question to the API server makes new credentials, or says what is wrong with them.
+      await cluster.shadowState(shadow)
+      return await openPath(await cluster.portForward(shadow))
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// The way to a shadow as this process has it: with this machine's clock, random numbers and port-forwards.
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '../base/clock.ts'
+import type { ClusterClient } from '../cluster/port.ts'
+import { ShadowDialer } from '../connection/shadow-dialer.ts'
+import { ShadowTunnels } from '../connection/shadow-tunnel.ts'
+import type { ShadowConfig } from '../control/protocol.ts'
+import { openPortForward } from '../tunnel/index.ts'
+import type { Log } from './log.ts'
+import { shadowImage } from './shadow-options.ts'
+
+export function createDialer(
+  cluster: Pick<ClusterClient, 'portForward' | 'shadowState'>,
+  config: ShadowConfig,
+  log: Log,
+  closing: AbortSignal,
+): ShadowDialer {
+  const tunnels = new ShadowTunnels({
+    cluster,
+    openPath: openPortForward,
+    clock: systemClock,
+    wall: Date.now,
+    random: randomBytes,
+    log,
+  })
+  const image = shadowImage(config)
+  return new ShadowDialer({ cluster, open: tunnels.open, image, clock: systemClock, log, closing })
+}
