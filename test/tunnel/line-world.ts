@@ -64,11 +64,13 @@ export class Connection {
   readonly up: Pipe
   readonly down: Pipe
   readonly #time: VirtualTime
+  readonly #takes: () => number
   readonly #ends: [End, End]
 
-  /** `delay`: of each message, in ms. */
-  constructor(time: VirtualTime, delay: () => number) {
+  /** `delay`: of each message, in ms. `takes`: until the kernel has taken one. */
+  constructor(time: VirtualTime, delay: () => number, takes: () => number = () => 0) {
     this.#time = time
+    this.#takes = takes
     const end = (): End => ({ onData: () => {}, onClose: () => {}, early: [], closed: false })
     const [client, agent] = [end(), end()]
     this.#ends = [client, agent]
@@ -98,13 +100,15 @@ export class Connection {
   }
 
   #path(end: End, out: Pipe): Path {
+    let taken = 0
     return {
       framing: plainFraming,
       send: (message, done) => {
         if (end.closed) return
         out.send(message)
-        // A kernel takes what it has room for at once.
-        this.#time.after(0, done)
+        // A kernel that is full takes a message late: the other end may have answered it before that is told.
+        taken = Math.max(taken, this.#time.now() + this.#takes())
+        this.#time.after(taken - this.#time.now(), done)
       },
       start: (onData, onClose) => {
         end.onData = onData

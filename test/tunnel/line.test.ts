@@ -74,7 +74,11 @@ async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
   const dial = async (signal: AbortSignal) => {
     if (dialling.fails) throw new Error('no way there')
     if (dialling.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    const connection = new Connection(time, () => 5 + random() * 5)
+    const connection = new Connection(
+      time,
+      () => 5 + random() * 5,
+      () => random() ** 4 * 60,
+    )
     connections.push(connection)
     server.serve(behindGreeting(connection.agent), (one) => (opened = one))
     return connection.client
@@ -113,6 +117,20 @@ describe('the line', () => {
     assert.ok(await w.time.runUntil(() => whole(w), 5_000))
     assert.ok(fine(w))
     assert.equal(w.client.report.resumptions, 0)
+  })
+
+  it('never stands still while bulk goes both ways and the kernel takes messages late', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const w = await world(seed)
+      for (let i = 0; i < 30; i++) {
+        w.near.send(200_000)
+        w.far.send(150_000)
+        await w.time.run(2)
+      }
+      assert.ok(await w.time.runUntil(() => whole(w), 20_000), `seed ${seed}`)
+      assert.ok(fine(w))
+      assert.equal(w.client.report.resumptions, 0)
+    }
   })
 
   it('goes on after the connection was cut, with every byte once', async () => {

@@ -6,6 +6,8 @@ export class LinePath {
   readonly path: Path
   /** Messages that the kernel has not taken yet. */
   pending = 0
+  /** Called when the kernel has taken everything. Acknowledgements count too: whoever sends last must not be forgotten. */
+  onIdle: () => void = () => {}
   #open = true
 
   constructor(path: Path) {
@@ -22,13 +24,15 @@ export class LinePath {
   }
 
   /** Sends the line's frame `slab[start .. end)`; the path's header is written in front of it. */
-  sendSealed(slab: Buffer, start: number, end: number, then: () => void): void {
+  sendSealed(slab: Buffer, start: number, end: number, then: () => void = () => {}): void {
     if (!this.#open) return
     const begin = this.path.framing.seal(slab, start, end)
     this.pending++
     this.path.send(slab.subarray(begin, end), () => {
       this.pending--
-      if (this.#open) then()
+      if (!this.#open) return
+      then()
+      if (this.pending === 0) this.onIdle()
     })
   }
 

@@ -174,6 +174,7 @@ export class Line implements Transport {
     this.acknowledge(peerReceived)
     const before = this.#current
     this.#current = path
+    path.onIdle = () => this.#proceed()
     // Its messages lie in memory that is used again as soon as the new path has carried the bytes.
     if (before && before !== path && before.pending > 0) before.close()
     this.#sentSince = this.#clock.now()
@@ -251,7 +252,7 @@ export class Line implements Transport {
     const keepSlab = size >= COPY_BYTES && !path?.path.framing.alters
     const bytes = keepSlab ? slab.bytes : Buffer.from(slab.bytes.subarray(start, slab.end))
     this.#kept.push({ offset, end: this.#sent, bytes, start: keepSlab ? start : 0, slab: keepSlab ? slab : undefined })
-    if (path) path.sendSealed(slab.bytes, frameStart, slab.end, () => this.#proceed())
+    if (path) path.sendSealed(slab.bytes, frameStart, slab.end)
     // Without a path the slab is not looked at again: what is sent later is copied from what is kept.
     return keepSlab
   }
@@ -265,7 +266,6 @@ export class Line implements Transport {
   }
 
   #sendAgain(path: LinePath): void {
-    const proceed = () => this.#proceed()
     for (const { offset, end, bytes, start } of this.#kept) {
       for (let from = offset; from < end; ) {
         const size = Math.min(AGAIN_BYTES, end - from)
@@ -273,11 +273,11 @@ export class Line implements Transport {
         const copy = Buffer.allocUnsafe(begin + size)
         copy.set(bytes.subarray(start + from - offset, start + from - offset + size), begin)
         sealLineData(copy, begin, copy.length, from, this.#received)
-        path.sendSealed(copy, PATH_HEADROOM, copy.length, proceed)
+        path.sendSealed(copy, PATH_HEADROOM, copy.length)
         from += size
       }
     }
     this.#ackSent = this.#received
-    proceed()
+    this.#proceed()
   }
 }
