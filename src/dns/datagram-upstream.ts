@@ -27,26 +27,27 @@ export interface DatagramUpstreamOptions {
   random: () => number
 }
 
-// A cluster's resolver answers from memory: what takes longer is lost, or was asked of the outside world. But where the way
-// itself is slow or full, asking twice would only fill it more: then the wait follows what answers take (RFC 6298 2).
+// A cluster's resolver answers from memory, so a query without an answer after this time was probably lost. On a slow or
+// full connection a second query would only make the queue longer, so there the wait grows with the measured latency
+// (RFC 6298 2).
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 1250
 const GIVE_UP_MS = 3000
-// With so many under way a query may wait for others to leave with, for a small part of what answers take longer than they
-// could: where nothing queues nothing waits. The tunnel's work is for messages rather than for what is in them.
+// When this many queries are pending they are batched, because the tunnel's cost is per message: each query waits up to a
+// fifth of the current queueing delay (the latency above its minimum), and at most 10 ms. Without a queue nothing waits.
 const MANY = 8
 const SHARE_OF_QUEUE = 1 / 5
 const LONGEST_GATHER_MS = 10
-/** How long it is believed what an answer takes at least. */
+/** For how long a measured minimum latency counts. */
 const LEAST_HOLDS_MS = 60_000
-/** What a resolver's socket holds without a loss is some hundred datagrams. */
+/** A resolver's socket holds a few hundred datagrams before it drops some. */
 const MOST_GATHERED = 64
 
 /** A query under way. */
 interface Asked {
   readonly entry: Outstanding
   readonly began: number
-  /** When it is asked again, and how long it is waited after that. */
+  /** When the query is sent again, and how long to wait after that. */
   again: number
   wait: number
 }
@@ -56,7 +57,7 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
   const asked = new Set<Asked>()
   let gathered: Asked[] = []
   let cancelGather = () => {}
-  // One timer for all: at the earliest `again` of those under way when it was set.
+  // One timer serves all queries: it fires at the earliest `again` that was known when it was set.
   let timerAt = Number.POSITIVE_INFINITY
   let cancelTimer = () => {}
   let flow: DnsDatagrams | undefined
@@ -66,7 +67,7 @@ export function datagramUpstream({ name, open, tcp, clock, random }: DatagramUps
   let least = Number.POSITIVE_INFINITY
   let leastAt = 0
 
-  /** Counted from the first time a query was sent, so too long rather than too short after a loss. */
+  /** `took` counts from the first transmission, so after a loss it is too long rather than too short. */
   const measured = (took: number, now: number) => {
     if (took <= least || now - leastAt > LEAST_HOLDS_MS) {
       least = took

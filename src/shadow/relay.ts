@@ -1,18 +1,19 @@
-// One TCP connection of the agent: a socket and a channel, bytes both ways with back pressure, ends and resets told to the other.
+// One TCP connection of the agent: it copies bytes between a socket and a channel, both ways and with back pressure. The
+// end or reset of either side is passed on to the other.
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { readInto } from '../tunnel/read-into.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
 
-/** Sockets are read into one buffer, since what is read is sent before the next read: two channel messages. */
+/** All sockets are read into this one buffer, because what was read is sent before the next read. It holds two channel messages. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)
-/** Memory for what a channel did not take of such a read, used again: 2 MiB of it stay. */
+/** Reused buffers for the part of a read that a channel did not take; 2 MiB of them are kept. */
 const MAX_SPARE = 16
 const spare: Buffer[] = []
-/** Pieces from this size on wait for those that come in the same turn; shorter ones leave at once. */
+/** Pieces of at least this size are batched with others of the same turn; smaller ones are written at once. */
 const SMALL_BYTES = 4096
-/** Of all sessions together; more are refused as a shortage. */
+/** The limit for all sessions together. More connections are refused with the reason "resource shortage". */
 const MAX_RELAYS = 20_000
 
 /** The connections of one agent, of all its sessions. */

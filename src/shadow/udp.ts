@@ -5,15 +5,15 @@ import type { IpAddress } from '../wire/address.ts'
 /** docs/understand/agent-protocol.md */
 export const MAX_UDP_FLOWS = 1024
 export const UDP_IDLE_MS = 180_000
-/** From so many datagrams in one message on, it is taken that the client gathers, and answers are gathered for it. */
+/** A client that sends this many datagrams in one message batches them, so the answers to it are batched too. */
 const MANY = 8
-/** The longest an answer waits for others to leave with. */
+/** The longest that an answer waits to be batched with others. */
 export const GATHER_MS = 8
 
 export interface UdpEvents {
-  /** `mayWait`: more answers of this flow are due, with which it had better leave. */
+  /** `mayWait`: more answers of this flow are expected, so this one should be batched with them. */
   onDatagram(id: number, payload: Buffer, mayWait: boolean): void
-  /** `errno` undefined: idle, or pushed out by a newer flow. */
+  /** `errno` is undefined when the flow was idle or made room for a newer one. */
   onGone(id: number, errno: string | undefined): void
 }
 

@@ -51,14 +51,14 @@ export class FrameChannel implements ChannelHandler {
     this.#channel?.end()
   }
 
-  /** Sends a frame in this turn or not at all: false if there is no room. */
+  /** Sends a frame in this turn, or drops it and returns false if there is no room. */
   sendNow(type: number, id: number, ...parts: Uint8Array[]): boolean {
     if (!this.#gather(type, id, parts)) return false
     if (this.#gathered > 0) this.#turn ??= setImmediate(this.#leave)
     return true
   }
 
-  /** As `sendNow`, but the frame may wait `ms` for others to leave with. */
+  /** As `sendNow`, but the frame may wait up to `ms` to be batched with others. */
   sendWithin(ms: number, type: number, id: number, ...parts: Uint8Array[]): boolean {
     if (!this.#gather(type, id, parts)) return false
     if (this.#gathered > 0 && !this.#turn) this.#timer ??= setTimeout(this.#leave, ms)

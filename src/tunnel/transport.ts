@@ -74,8 +74,8 @@ export class Inlet {
 }
 
 /**
- * Where sealed messages go; `done` lets the next one come. Who returns true keeps the slab that the message lies in, until
- * `Gatherer.giveBack`; otherwise it is used again after `done`.
+ * Takes sealed messages. The next message comes after `done` was called. A sink that returns true keeps the message's slab
+ * until it calls `Gatherer.giveBack`; otherwise the slab is reused after `done`.
  */
 export type Sink = (message: Buffer, done: () => void, slab: Slab) => boolean | undefined
 
@@ -88,18 +88,21 @@ export interface Slab {
 /** One slab is one message and one system call: four SSH packets of 32 KiB. */
 const SLAB_BYTES = 132 * 1024
 const SPARE_SLABS = 4
-/** Less than this waits for company, where a gatherer lets it. Behind more than this the line would be idle meanwhile. */
+/**
+ * With departure `turn`, writes below this size are delayed until the end of the event loop's turn so that they can be
+ * batched. Larger ones are not, because the connection would be idle meanwhile.
+ */
 const SMALL_BYTES = 16 * 1024
-/** How long what is unhurried waits, in milliseconds. */
+/** How long a write made in `unhurried` may wait for others, in milliseconds. */
 const REST_MS = 5
 
 /**
- * When small writes leave: after the callback that made them, or after the event loop's turn, with those of all other
- * sockets that were ready. The latter is for the agent, where each connection is a socket.
+ * When small writes are sent: after the callback that made them, or at the end of the event loop's turn, batched with the
+ * writes of all other sockets that were ready. The agent uses the latter, because there each connection is a socket.
  */
 export type Departure = 'callback' | 'turn'
 
-/** When something is called again: the event loop's own moments, or a test's. */
+/** Schedules callbacks: by the event loop in production, by a test in virtual time. */
 export interface Turns {
   /** After the callback that runs now. */
   callback(fire: () => void): void

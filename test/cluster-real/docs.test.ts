@@ -69,7 +69,7 @@ class Running {
   }
 }
 
-for (const file of globSync('docs/**/*.md', { cwd: checkout }).sort()) {
+for (const file of globSync(['README.md', 'docs/**/*.md'], { cwd: checkout }).sort()) {
   const steps = consoleSteps(readFileSync(join(checkout, file), 'utf8'))
   if (steps.length === 0) continue
   test(`${file}: ${steps.length} commands`, { skip, timeout: 600_000 }, async () => {
@@ -103,7 +103,7 @@ for (const file of globSync('docs/**/*.md', { cwd: checkout }).sort()) {
           () => {
             if (running.over) shows()
             try {
-              if (running.shown) shows()
+              if (running.shown || step.expected.length > 0) shows()
               return running.said !== ''
             } catch {
               return undefined

@@ -47,12 +47,13 @@ test('a line must be there, dots stand for what varies', () => {
   assert.throws(() => shown('flows      3 TCP\n'), /a\.md:3/)
 })
 
-test('dots behind a blank at the end of a line may be nothing', () => {
-  const [step] = consoleSteps('```console\n$ kt run a\nmade …\nready\n```')
-  assertShown(step, step.expected, 'made in 3 s\nready\n', 'a.md')
-  assertShown(step, step.expected, 'made\nready\n', 'a.md')
-  assert.throws(() => assertShown(step, step.expected, 'made\nother\nready\n', 'a.md'))
-})
+for (const blanks of [' ', '  '])
+  test(`dots behind ${blanks.length} blanks at the end of a line may be nothing`, () => {
+    const [step] = consoleSteps(`\`\`\`console\n$ kt run a\nmade${blanks}…\nready\n\`\`\``)
+    assertShown(step, step.expected, 'made in 3 s\nready\n', 'a.md')
+    assertShown(step, step.expected, 'made\nready\n', 'a.md')
+    assert.throws(() => assertShown(step, step.expected, 'made\nother\nready\n', 'a.md'))
+  })
 
 test('which commands hold the terminal', () => {
   for (const command of ['kt run hello --port 8080', 'kt logs -f', 'kt forward web 8080:80', 'kt flows --watch'])

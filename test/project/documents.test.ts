@@ -52,6 +52,15 @@ test('each document is reached from the README by links', () => {
   )
 })
 
+test('each folder and file of the sources that a document names is there', () => {
+  const missing = documents.flatMap((file) =>
+    [...read(file).matchAll(/(?<![\w/.-])(?:src|test|native|bench|scripts|shadow)\/[\w/.*-]*[\w*]/g)]
+      .filter(([path]) => globSync(path, { cwd: checkout }).length === 0)
+      .map(([path]) => `${file}: ${path}`),
+  )
+  assert.deepEqual(missing, [])
+})
+
 test('each document that a source file, a test or a message names is there', () => {
   const files = globSync(
     ['{src,test,scripts,bench,native,shadow,.ci}/**/*.{ts,c,txt,sh}', 'shadow/Dockerfile', 'dev'],
@@ -65,4 +74,23 @@ test('each document that a source file, a test or a message names is there', () 
       .map(([path]) => `${file}: ${path}`),
   )
   assert.deepEqual(missing, [])
+})
+
+/** Lines of prose that are longer than 120 characters. Tables, code, pictures and comments may be longer. */
+function longLines(file: string): number[] {
+  let code = false
+  return read(file)
+    .split('\n')
+    .flatMap((line, index) => {
+      if (/^\s*```/.test(line)) code = !code
+      const isProse = !code && !/^(\||!\[|<!--| {4,}\S)/.test(line)
+      return isProse && [...line].length > 120 ? [index + 1] : []
+    })
+}
+
+test('prose in the documents is wrapped at 120 columns', () => {
+  assert.deepEqual(
+    documents.flatMap((file) => longLines(file).map((line) => `${file}:${line}`)),
+    [],
+  )
 })

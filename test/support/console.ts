@@ -58,7 +58,7 @@ export function expectation(expected: string[]): RegExp {
   const parts = expected.map((line) =>
     line.trim() === '…'
       ? '(?:.*\\n)*?'
-      : `${line.trimEnd().replace(/ …$/, '').split('…').map(literal).join('.*')}${/ …$/.test(line.trimEnd()) ? '(?:[ \\t].*)?' : '[ \\t]*'}\\n`,
+      : `${line.trimEnd().replace(/ +…$/, '').split('…').map(literal).join('.*')}${/ …$/.test(line.trimEnd()) ? '(?:[ \\t].*)?' : '[ \\t]*'}\\n`,
   )
   return new RegExp(`^${parts.join('')}`, 'm')
 }

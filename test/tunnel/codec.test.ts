@@ -220,7 +220,7 @@ describe('gatherer', () => {
     assert.deepEqual(out, [40_000])
   })
 
-  it('lets what nobody waits for leave with what comes next, or alone in the end', async () => {
+  it('sends an unhurried write together with the next write, or alone after a while', async () => {
     const { out, sink } = line()
     const gatherer = new Gatherer(sink)
     gatherer.unhurried(() => gatherer.write(Buffer.alloc(30)))

@@ -50,7 +50,7 @@ describe('control channel', () => {
     assert.equal(messages.length, 2)
   })
 
-  it('lets datagrams that may wait leave with the next that may not', async () => {
+  it('batches datagrams that may wait with the next one that may not', async () => {
     const { subject, messages, frames } = line()
     for (let id = 1; id <= 9; id++) subject.sendWithin(60_000, FrameType.udpData, id, new Uint8Array(60))
     await turn()

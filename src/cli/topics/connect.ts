@@ -11,6 +11,7 @@ What happens, step by step (each is shown as it ends):
   tunnel   opens a port-forward to it, and SSH through that
   machine  makes a network device with routes for these ranges
   names    sends the cluster's names to the cluster's DNS
+  programs looks up a name and connects, as any program of yours would
 
 After that every program reaches pods and services by address and by name.
 
@@ -21,6 +22,6 @@ Good to know:
   kt status             what is connected, since when, and how it does
   kt down               puts everything back, also what a killed kt left (sudo)
 
-When the line breaks kt reconnects by itself, with a new shadow if the old one
-is gone. Connections opened meanwhile wait.
+When the way to the cluster breaks, open connections pause and new ones wait.
+kt finds another way by itself, with a new shadow if the old one is gone.
 `

@@ -269,7 +269,10 @@ export async function removeMesh(context: BackContext, handle: BackHandle): Prom
   } else await leave(context, handle, () => {})
 }
 
-/** Gives up the own version; with the last one goes the router. Of two that leave at once, the later one does that. */
+/**
+ * Gives up this person's version. Whoever leaves last also removes the router; if two people leave at the same time, the
+ * later one does.
+ */
 async function leave(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
   const { namespace } = context
   await deleteLease(context, handle.lease.name, handle.holder)

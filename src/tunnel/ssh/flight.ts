@@ -1,39 +1,40 @@
-// What is on its way in one direction of a session, all channels together, and how much of it there may be. Bulk alone fills
-// the way as its windows allow. While somebody waits for an answer behind it (a keystroke, a request) it keeps the queue short:
-// the receiver says what has arrived, and no more is in flight than arrives in little more than the line's own round trip.
+// How much data is in flight in one direction of a session, all channels together, and how much there may be. Without
+// interactive traffic the SSH windows are the only limit. While an interactive channel is active (a keystroke, a request),
+// the queue is kept short: bulk data in flight is limited to what the receiver acknowledges in 1.25 round trips plus 1 ms.
 
 /**
- * The receiver tells its count each time this much has come. Each is a packet through five processes: told each 64 KiB, bulk moved
- * 4 to 18 % less than told each 512.
+ * The receiver acknowledges each time this much has arrived. An acknowledgement passes five processes: with one for each
+ * 64 KiB, bulk throughput was 4 to 18 % lower than with one for each 512 KiB.
  */
 export const TELL_BYTES = 1024 * 1024
-/** While the queue is short: what is not told yet counts as queued. */
+/** The same while the queue is kept short, since data that is not acknowledged counts as queued. */
 export const TELL_SHORT_BYTES = 8 * 1024
-/** What is more than that is told in any case after so long: else a sender could wait for word of less than TELL_BYTES. */
+/** At least TELL_SHORT_BYTES are acknowledged after this time at the latest. Otherwise a sender could wait for ever. */
 export const TELL_REST_MS = 25
-/** The least that may be in flight: one message of bulk, and what is not told yet. */
+/** The lowest limit: one bulk message, and what is not acknowledged yet. */
 const LEAST_BYTES = 32 * 1024
 const MOST_BYTES = 64 * 1024 * 1024
-/** What may be in flight at first: nobody knows the line yet when a transfer begins. */
+/** The limit at first, while nothing is known about the connection. */
 const FIRST_BYTES = 384 * 1024
-/** Of one channel within STRETCH_MS: more than that is not somebody who waits for an answer. */
+/** A channel that carries no more than this within STRETCH_MS is interactive. */
 const THIN_BYTES = 32 * 1024
 const STRETCH_MS = 250
-/** For so long after a thin channel has sent, the queue is kept short. */
+/** How long the queue is kept short after an interactive channel has sent. */
 const PATIENCE_MS = 250
-/** The rate is the best of this many slices: one slow slice must not shorten the queue, which would make the next slower. */
+/** The rate is the best of this many slices. One slow slice must not lower the limit, because that would slow the next. */
 const SLICES = 10
 const SLICE_MS = 100
 /**
- * What a byte's way and the word of its arrival may take, by the line's round trip. Measured on two cores that all hops share:
- * with 2 and 4 the echo behind eight bulk flows took three times as long (p99 40 to 140 ms) for a fifth more bulk.
+ * The target for the time from sending a byte to its acknowledgement: TRIPS round trips plus SLACK_MS. Measured on two cores
+ * that all hops share: with 2 and 4 round trips an echo behind eight bulk flows took three times as long (p99 40 to 140 ms),
+ * and bulk moved a fifth more.
  */
 const TRIPS = 1.25
 const SLACK_MS = 1
-/** Steps of the limit, one a round trip: down faster than up, as every congestion control. */
+/** The limit changes by these factors, once a round trip: down faster than up, as in every congestion control. */
 const STEP_DOWN = 0.8
 const STEP_UP = 1.15
-/** While the line is measured, the queue is empty: a little less in flight than the line holds by itself, for so long, so often. */
+/** While the round trip is measured the queue must be empty, so the limit is below what the connection itself holds. */
 const QUIET_TRIPS = 0.75
 /** Two measurements 100 ms apart, beside two round trips. */
 const QUIET_MS = 120
@@ -41,14 +42,14 @@ const QUIET_EVERY_MS = 1000
 
 const NEVER = Number.NEGATIVE_INFINITY
 
-/** How much one channel has sent, or got, lately. */
+/** How much one channel has sent, or received, recently. */
 export class Pulse {
   #since = 0
   #bytes = 0
-  /** It was much in the last stretch too. */
+  /** True if it was bulk in the previous stretch, too. */
   #bulk = false
 
-  /** Returns whether it is so little that somebody may be waiting for it. */
+  /** Counts `bytes` and returns whether the channel is interactive. */
   add(bytes: number, now: number): boolean {
     const elapsed = now - this.#since
     if (elapsed > STRETCH_MS) {
@@ -60,7 +61,7 @@ export class Pulse {
     return !this.#bulk && this.#bytes <= THIN_BYTES
   }
 
-  /** What it may be and still be little. */
+  /** How many more bytes it may carry and still be interactive. */
   room(now: number): number {
     const elapsed = now - this.#since
     if (elapsed <= STRETCH_MS) return this.#bulk ? 0 : Math.max(0, THIN_BYTES - this.#bytes)
@@ -79,16 +80,16 @@ export class Flight {
   #received = 0
   #told = 0
   #shortUntil = NEVER
-  /** Until when the receiver tells more often. */
+  /** Until when this receiver acknowledges more often. */
   #tellUntil = NEVER
   #quietUntil = NEVER
-  /** What may be in flight while the queue is short. */
+  /** The limit in bytes while the queue is kept short. */
   #limit = 0
-  /** The byte whose way is being timed, -1 for none; when it was sent, and how much was in flight then. */
+  /** The byte that is being timed (-1: none), when it was sent, and how much was in flight then. */
   #timed = -1
   #timedAt = 0
   #timedFlight = 0
-  /** True once the far side has said that it tells what has arrived: without it nothing is limited. */
+  /** True once the far side has acknowledged something. Nothing is limited before. */
   #limits = false
   readonly #roundTripMs: () => number
 
@@ -97,7 +98,7 @@ export class Flight {
     this.#roundTripMs = roundTripMs
   }
 
-  /** What the far side has got of `sent`; modulo 2^32, as it is told. */
+  /** The far side acknowledges `total` bytes, modulo 2^32. */
   arrived(total: number): void {
     const now = this.#now()
     this.#limits = true
@@ -107,14 +108,14 @@ export class Flight {
     if (this.#timed >= 0 && this.#arrived >= this.#timed) this.#adjust(now - this.#timedAt)
     const elapsed = now - this.#sliceStart
     if (elapsed < SLICE_MS) return
-    // Idle time between is not the line's fault: a slice that lasted long says little, and counts as one.
+    // A slice that lasted long was mostly idle. It says little about the rate and counts as one slice.
     this.#rates[this.#slice] = this.#sliceBytes / elapsed
     this.#slice = (this.#slice + 1) % SLICES
     this.#sliceStart = now
     this.#sliceBytes = 0
   }
 
-  /** A channel sends; `pulse` is the channel's own, none for frames that nobody waits for. */
+  /** A channel sends. `pulse` is that channel's; frames that nobody waits for have none. */
   sent(bytes: number, pulse?: Pulse): void {
     this.#sent += bytes
     if (!pulse) return
@@ -127,17 +128,17 @@ export class Flight {
     }
   }
 
-  /** Something small was sent that somebody waits for. */
+  /** Something interactive was sent. */
   hurry(): void {
     this.#shorten(this.#now())
   }
 
-  /** How much a channel may send past those that wait: those who send little never wait behind those who send much. */
+  /** How much a channel may send in spite of the limit: interactive channels never wait behind bulk. */
   ahead(pulse: Pulse): number {
     return pulse.room(this.#now())
   }
 
-  /** The line is going to be measured: what stands in queues drains first. */
+  /** The round trip is about to be measured, so the queue has to drain. */
   quiet(): void {
     const now = this.#now()
     if (now < this.#quietUntil + QUIET_EVERY_MS) return
@@ -145,11 +146,14 @@ export class Flight {
     this.#quietUntil = this.#tellUntil = now + QUIET_MS + 2 * this.#roundTripMs()
   }
 
-  /** A channel has got data; `pulse` is of what it gets, none for frames that nobody waits for. Returns the count to tell now (modulo 2^32), or -1. */
+  /**
+   * A channel has received data. `pulse` is that channel's; frames that nobody waits for have none. Returns the count to
+   * acknowledge now (modulo 2^32), or -1.
+   */
   received(bytes: number, pulse?: Pulse): number {
     this.#received += bytes
     const now = this.#now()
-    // The sender, which sees the same, keeps the queue short.
+    // The sender sees the same and keeps the queue short.
     if (pulse?.add(bytes, now)) this.#tellUntil = now + PATIENCE_MS
     const { untold } = this
     if (untold < TELL_SHORT_BYTES) return -1
@@ -157,18 +161,18 @@ export class Flight {
     return this.tell()
   }
 
-  /** Bytes that have come since the last count was told. */
+  /** Bytes that have arrived since the last acknowledgement. */
   get untold(): number {
     return this.#received - this.#told
   }
 
-  /** The count to tell now (modulo 2^32). */
+  /** The count to acknowledge now (modulo 2^32). */
   tell(): number {
     this.#told = this.#received
     return this.#received % 2 ** 32
   }
 
-  /** True while bulk has to wait. What is in flight arrives, so `arrived` will be called. */
+  /** True while bulk has to wait. Data in flight will be acknowledged, so `arrived` is called when this changes. */
   get full(): boolean {
     const flight = this.#sent - this.#arrived
     if (!this.#limits || flight < LEAST_BYTES) return false
@@ -177,7 +181,7 @@ export class Flight {
     return now < this.#shortUntil && flight >= this.#limit
   }
 
-  /** The best rate lately, bytes a ms. */
+  /** The best recent rate in bytes per millisecond. */
   get #best(): number {
     let best = 0
     for (const rate of this.#rates) if (rate > best) best = rate
@@ -196,12 +200,12 @@ export class Flight {
     return TRIPS * this.#roundTripMs() + SLACK_MS
   }
 
-  /** A byte took `elapsed` ms: by Little's law, what may be in flight is to what was as the target is to that. */
+  /** The timed byte took `elapsed` ms. By Little's law the limit changes in the ratio of the target to that time. */
   #adjust(elapsed: number): void {
     const used = this.#timedFlight
     this.#timed = -1
     const step = Math.max(STEP_DOWN, Math.min(STEP_UP, this.#target / Math.max(elapsed, 0.01)))
-    // A limit that nothing came near to was not what made it quick.
+    // Raising a limit that was not nearly reached would mean nothing.
     if (step > 1 && used < this.#limit / 2) return
     this.#limit = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, this.#limit * step))
   }
