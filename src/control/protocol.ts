@@ -148,6 +148,8 @@ export interface Held {
   roundTripMs: number | null
   reconnects: number
   notes: string[]
+  /** Why it is `reconnecting`; empty otherwise. */
+  faults: StatusFault[]
 }
 
 /** A service of the cluster, as seen from this machine. */

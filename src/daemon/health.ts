@@ -1,7 +1,7 @@
-// Whether what status says is true: what is wrong now, by who has found it, and the looking. A fault stays until the one
-// who found it says that it is gone.
+// Whether what status says is true: what is wrong now, and the looking.
 import type { StatusFault } from '../control/protocol.ts'
 import type { Fault } from '../host/findings.ts'
+import { FaultBook } from './fault-book.ts'
 
 /** While something is wrong, its end is to be seen soon. */
 const AGAIN_MS = 5_000
@@ -17,7 +17,7 @@ export interface HealthDeps {
 
 export class Health {
   readonly #deps: HealthDeps
-  readonly #faults = new Map<string, StatusFault[]>()
+  readonly #book: FaultBook
   #running: Promise<void> | undefined
   #next: Promise<void> | undefined
   #cancel: (() => void) | undefined
@@ -25,28 +25,16 @@ export class Health {
 
   constructor(deps: HealthDeps) {
     this.#deps = deps
+    this.#book = new FaultBook(deps.date, deps.log)
   }
 
   /** What `source` finds wrong now, in place of what it found before. */
   set(source: string, faults: readonly Fault[]): void {
-    const before = this.#faults.get(source) ?? []
-    const since = (fault: Fault) => before.find(({ code }) => code === fault.code)?.since ?? this.#deps.date()
-    const now = faults.map(({ code, message, hint }) => ({
-      code,
-      message,
-      hint,
-      since: since({ code, message, hint }),
-    }))
-    this.#faults.set(source, now)
-    for (const fault of now)
-      if (!before.some(({ code, message }) => code === fault.code && message === fault.message))
-        this.#deps.log(`fault: ${fault.message}`)
-    for (const { code, message } of before)
-      if (!now.some((fault) => fault.code === code)) this.#deps.log(`no longer: ${message}`)
+    this.#book.set(source, faults)
   }
 
   get faults(): StatusFault[] {
-    return [...this.#faults.values()].flat()
+    return this.#book.faults
   }
 
   /** Looks now; one that runs already began before whatever the caller wants to know of. Never rejects. */

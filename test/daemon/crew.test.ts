@@ -97,6 +97,7 @@ function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => Fake
     onNone: () => said.push('none'),
     onServing: () => {},
     onAway: () => said.push('away'),
+    date: () => '2026-01-02T03:04:05.000Z',
   })
   const start = async () => {
     await crew.start(shadow('first'), open('first'))
@@ -173,6 +174,15 @@ test('only when both are lost is anybody told', async () => {
   await until('somebody is told', () => said.includes('away'))
   assert.equal(crew.serves, false)
   assert.equal(said.filter((line) => line === 'away').length, 1)
+  await until('it says why, once for both', () => crew.faults[0]?.message.startsWith('reconnecting fails'))
+  assert.deepEqual(crew.faults, [
+    {
+      code: 'lost',
+      message: 'reconnecting fails: nothing listens on that port of the pod',
+      hint: 'kt goes on trying; `kt logs` may say more',
+      since: '2026-01-02T03:04:05.000Z',
+    },
+  ])
   await end()
 })
 
@@ -191,10 +201,12 @@ test('of two ports of which one is refused at first, both come back', async (t) 
   while (!back.claimed.includes(80)) await new Promise((resolve) => setImmediate(resolve))
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
   assert.equal(crew.serves, false)
+  assert.match(crew.faults[0]!.message, /port 81 is claimed by another client$/)
   t.mock.timers.tick(1_000)
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(back.claimed, [80, 81])
   assert.equal(crew.serves, true)
+  assert.deepEqual(crew.faults, [])
   t.mock.timers.reset()
   await end()
 })

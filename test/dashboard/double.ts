@@ -149,6 +149,7 @@ function heldReport(target: string): Held {
     roundTripMs: 12,
     reconnects: 0,
     notes: [],
+    faults: [],
   }
 }
 

@@ -135,5 +135,6 @@ function describe(one: Held): string {
   return [
     `${bold(out, `${one.target}.${one.namespace}`)}  ${ports}${one.version ? `, version ${one.version}` : ''}`,
     `${colour(out, one.state)} for ${formatAge(Date.now() - Date.parse(one.since))}, ${total} connections (${open} open${refused ? `, ${refused} refused here` : ''}), ${formatBytes(one.bytes.in)} received, ${formatBytes(one.bytes.out)} sent${one.background ? ', in the background' : ''}`,
+    ...(one.faults ?? []).map(faultText), // a holder of an older kt tells none
   ].join('\n')
 }

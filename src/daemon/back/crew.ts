@@ -4,7 +4,10 @@ import { delay } from '../../base/clock.ts'
 import type { BackHandle } from '../../cluster/back-port.ts'
 import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
 import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
+import type { StatusFault } from '../../control/protocol.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
+import { FaultBook } from '../fault-book.ts'
+import { cannotReconnect, tunnelLost } from '../faults.ts'
 import { Leg, type LegEffects, type Wanted } from './leg.ts'
 
 /** A pod that runs is an endpoint up to a second later, when its kubelet has said so; nodes follow a second after that. */
@@ -26,6 +29,8 @@ export interface CrewEffects {
   onServing(): void
   /** No leg serves any more. */
   onAway(): void
+  /** The time of day, ISO 8601. */
+  date(): string
 }
 
 export class Crew {
@@ -33,9 +38,11 @@ export class Crew {
   readonly #legs = new Set<Leg>()
   /** Shadows that are being made undo themselves when they are given up, which is to be waited for. */
   readonly #making = new Set<Promise<unknown>>()
+  readonly #faults: FaultBook
 
   constructor(effects: CrewEffects) {
     this.#effects = effects
+    this.#faults = new FaultBook(effects.date, () => {}) // each has its line in the log already
   }
 
   /** With the first shadow. Rejects when its ports cannot be claimed. */
@@ -57,6 +64,12 @@ export class Crew {
 
   get tunnel(): Tunnel | undefined {
     return this.#first?.tunnel
+  }
+
+  /** Why no requests come here; of legs that say the same, it is said once. */
+  get faults(): StatusFault[] {
+    if (this.serves) return []
+    return [...new Map(this.#faults.faults.map((fault) => [fault.message, fault])).values()]
   }
 
   get reconnects(): number {
@@ -110,6 +123,7 @@ export class Crew {
       retire: (shadow) => this.#effects.cluster.retireShadow(shadow),
       othersServe: (leg) => this.#othersServe(leg),
       onServing: (leg) => {
+        this.#faults.set(leg, [])
         onServing()
         if (succeeds) void this.#releaseLater(succeeds)
         succeeds = undefined
@@ -118,8 +132,10 @@ export class Crew {
       onLost: (leg, why) => {
         log(`tunnel to ${leg.shadow?.pod} lost: ${why}`)
         if (leg.leaving) this.#legs.delete(leg)
+        else this.#faults.set(leg, [tunnelLost(why)])
         if (!this.serves) this.#effects.onAway()
       },
+      onFailed: (leg, error) => this.#faults.set(leg, [cannotReconnect(error)]),
       onLeaving: (leg) => {
         log(`${leg.shadow?.pod} was told to end: another takes its place`)
         this.#leg(leg).startAnew(leg.shadow)

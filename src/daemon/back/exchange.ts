@@ -8,11 +8,12 @@ import type { ClusterClient, ClusterIdentity, ShadowHandle, ShadowHooks } from '
 import { parseTarget } from '../../cluster/target.ts'
 import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { BackConfig, ExposedPort } from '../../control/holder.ts'
-import type { Held } from '../../control/protocol.ts'
+import type { Held, StatusFault } from '../../control/protocol.ts'
 
 import { IpAddress } from '../../wire/address.ts'
 import { Deadline } from '../deadline.ts'
 import { createDialer } from '../dialer.ts'
+import { cannotReconnect } from '../faults.ts'
 import { watchOwnNetwork } from '../own-network.ts'
 import { shadowOptions } from '../shadow-options.ts'
 import { requireListening } from './check-local.ts'
@@ -64,6 +65,8 @@ export class Exchange implements Holding {
   #switching: Promise<void> | undefined
   /** The Service does not lead here while the shadow is being replaced. */
   #aside: Promise<void> | undefined
+  /** The shadow serves, and the Service cannot be led to it. */
+  #notLed: StatusFault | undefined
   #renewing: NodeJS.Timeout | undefined
   /** Somebody else has it now, so there is nothing of ours to put back. */
   #lost = false
@@ -86,6 +89,7 @@ export class Exchange implements Holding {
       onNone: () => this.#stepAside(),
       onServing: () => void this.#comeBack(),
       onAway: () => this.#away(),
+      date: () => new Date().toISOString(),
     })
   }
 
@@ -215,7 +219,14 @@ export class Exchange implements Holding {
       roundTripMs: this.#crew.tunnel?.stats.roundTripMs ?? null,
       reconnects: this.#crew.reconnects,
       notes: handle?.warnings ?? [],
+      faults: this.#state === 'reconnecting' ? this.#faults : [],
     }
+  }
+
+  /** Why requests do not come here. */
+  get #faults(): StatusFault[] {
+    const { faults } = this.#crew
+    return faults.length > 0 || !this.#notLed ? faults : [this.#notLed]
   }
 
   /** The Service's name, or the workload's where there is none; before either is known, what was asked for. */
@@ -346,10 +357,12 @@ export class Exchange implements Holding {
         await this.#leadHereAgain()
         if (this.#state !== 'reconnecting') return
         this.#setState('active')
+        this.#notLed = undefined
         this.#deps.notice('the way to the cluster is back; requests come here again')
         return
       } catch (error) {
         this.#deps.log(`leading here again: ${(error as Error).message}`)
+        this.#notLed ??= { ...cannotReconnect(error as Error), since: new Date().toISOString() }
       }
       await delay(LEAD_AGAIN_MS, signal, systemClock)
     }

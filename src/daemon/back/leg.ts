@@ -33,6 +33,8 @@ export interface LegEffects {
   /** Its ports are claimed. */
   onServing(leg: Leg): void
   onLost(leg: Leg, why: string): void
+  /** It does not come back: a try to connect, or to claim its ports, has failed. */
+  onFailed(leg: Leg, error: Error): void
   /** Its shadow was told to end: it needs a successor. */
   onLeaving(leg: Leg): void
 }
@@ -69,6 +71,7 @@ export class Leg {
         this.#serves = false
         effects.onLost(this, why)
       },
+      onFailed: (error) => effects.onFailed(this, error),
       onInterrupted: (why) => {
         if (!this.#serves) return
         this.#serves = false
@@ -165,6 +168,7 @@ export class Leg {
         return
       } catch (error) {
         log(`claim: ${(error as Error).message}`)
+        this.#effects.onFailed(this, error as Error)
       }
       await delay(CLAIM_AGAIN_MS, closing, dialer.clock)
     }
