@@ -13,6 +13,7 @@ import type {
   Restored,
   RunRequest,
 } from './back-port.ts'
+import { Liveness, PATIENCE, type Patience } from './liveness.ts'
 import { type Method, making, type Reply, type Request } from './messages.ts'
 import type { PluginAnswer, PluginSetting } from './plugin.ts'
 import {
@@ -42,6 +43,8 @@ export interface ClusterClientOptions {
   prefix?: string[]
   /** File with the agent's program, default dist/agent.cjs. */
   agentBundle?: string
+  /** How long a worker may say nothing while something is asked of it. */
+  patience?: Patience
   /** How a person takes part when a credential plugin runs. Default: not at all. */
   plugin?: PluginSetting
 }
@@ -49,6 +52,8 @@ export interface ClusterClientOptions {
 const IDLE_MS = 10_000
 // As worker.ts gives itself, and some.
 const EXIT_MS = 10_000
+/** A worker that hangs may still have ears for a signal, and then undoes what it was making. */
+const TERM_MS = 2_000
 
 interface Call {
   method: Method
@@ -73,6 +78,7 @@ class WorkerClient implements ClusterClient {
   /** What credential plugins answered, for the workers to come. */
   readonly #kept = new Map<string, PluginAnswer>()
   #worker: ChildProcess | undefined
+  #liveness: Liveness | undefined
   #idle: NodeJS.Timeout | undefined
   #lastId = 0
 
@@ -229,6 +235,7 @@ class WorkerClient implements ClusterClient {
     this.#worker ??= this.#start()
     this.#worker.ref()
     this.#worker.channel?.ref()
+    this.#liveness!.watch()
     const abort = () => this.#send({ type: 'abort', id })
     signal?.addEventListener('abort', abort)
     this.#send({ type: 'call', id, method, argument, terminal: this.#options.plugin?.terminal() })
@@ -238,18 +245,35 @@ class WorkerClient implements ClusterClient {
   #start(): ChildProcess {
     const { agentBundle = builtAgent } = this.#options
     const { worker, nodeOptions } = startWorker(this.#options, {
-      reply: (reply) => this.#receive(reply),
-      over: (how) => {
-        if (this.#worker !== worker) return // let go of on purpose, or over already
-        this.#worker = undefined
-        const words = `the process that speaks to the API server ended (${how})`
-        const hint = 'try again; if it happens again, please report it'
-        for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(new ClusterError('internal', words, hint))
+      reply: (reply) => {
+        liveness.heard()
+        this.#receive(reply)
       },
+      over: (how) => this.#over(worker, `ended (${how})`),
     })
+    const liveness = new Liveness(
+      this.#options.patience ?? PATIENCE,
+      () => this.#send({ type: 'ping' }),
+      () => {
+        this.#over(worker, 'did not answer and was ended')
+        worker.kill('SIGTERM')
+        killLater(worker, TERM_MS)
+      },
+    )
     this.#worker = worker
+    this.#liveness = liveness
     this.#send({ type: 'open', selection: this.#selection, agentBundle, kept: [...this.#kept], nodeOptions })
     return worker
+  }
+
+  /** All calls of a worker that is of no use any more fail; the next call starts another. */
+  #over(worker: ChildProcess, how: string): void {
+    if (this.#worker !== worker) return // let go of on purpose, or over already
+    this.#worker = undefined
+    this.#liveness?.rest()
+    const words = `the process that speaks to the API server ${how}`
+    const hint = 'try again; if it happens again, please report it'
+    for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(new ClusterError('internal', words, hint))
   }
 
   #send(request: Request): void {
@@ -287,6 +311,7 @@ class WorkerClient implements ClusterClient {
     const call = this.#calls.get(id)
     this.#calls.delete(id)
     if (this.#calls.size === 0 && this.#worker) {
+      this.#liveness?.rest()
       this.#worker.unref()
       this.#worker.channel?.unref()
       clearTimeout(this.#idle)
@@ -300,8 +325,17 @@ class WorkerClient implements ClusterClient {
     clearTimeout(this.#idle)
     const worker = this.#worker
     this.#worker = undefined
+    this.#liveness?.rest()
     if (worker?.connected) worker.disconnect()
+    // It ends by itself, unless it was stopped.
+    if (worker) killLater(worker, EXIT_MS)
   }
+}
+
+function killLater(worker: ChildProcess, ms: number): void {
+  const timer = setTimeout(() => worker.kill('SIGKILL'), ms)
+  timer.unref()
+  worker.once('exit', () => clearTimeout(timer))
 }
 
 function givenUp(): ClusterError {

@@ -36,10 +36,13 @@ export type Request =
   /** `terminal`: of the person who waits for it, if there is one. */
   | { type: 'call'; id: number; method: Method; argument?: unknown; terminal?: string }
   | { type: 'abort'; id: number }
+  /** To be answered at once, whatever else it does. */
+  | { type: 'ping' }
 
 /** To the client. Each call ends with one `result` or `error`. */
 export type Reply =
   | { type: 'progress'; id: number; step: string; detail: string }
+  | { type: 'pong' }
   | { type: 'dialable'; id: number; shadow: ShadowHandle }
   | { type: 'event'; id: number; event: BackEvent }
   | { type: 'result'; id: number; value?: unknown }

@@ -99,6 +99,9 @@ process.on('message', (request: Request) => {
       calls.set(request.id, { method: request.method, abort, done })
       break
     }
+    case 'ping':
+      tell({ type: 'pong' })
+      break
     case 'abort':
       calls.get(request.id)?.abort.abort()
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { createClusterClient } from '../../src/cluster/client.ts'
+import { Liveness } from '../../src/cluster/liveness.ts'
 import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
 import { ApiDouble } from './api-double.ts'
 
@@ -96,19 +99,71 @@ test('a worker that dies fails its calls with a reason, and the next call has a 
   await client.close()
 })
 
+test('a worker that was stopped fails its calls with a reason and is ended, and the next call has a new one', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const patience = { everyMs: 200, misses: 10, missesAtFirst: 300 }
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() }, { patience })
+  await client.identify()
+  const [stopped] = workers()
+  process.kill(stopped, 'SIGSTOP')
+  await assert.rejects(client.identify(), (error: ClusterError) => {
+    assert.equal(error.message, 'the process that speaks to the API server did not answer and was ended')
+    assert.match(error.hint, /^try again/)
+    return true
+  })
+  assert.equal((await client.identify()).context, 'x')
+  await until(() => !workers().includes(stopped))
+  await client.close()
+})
+
+test('a worker that was stopped while nothing was asked of it is ended, too', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() })
+  await client.identify()
+  process.kill(workers()[0], 'SIGSTOP')
+  await client.close(10)
+  assert.deepEqual(workers(), [])
+})
+
+test('one that says something now and then is not taken for dead, and may take longer for its first word', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const said: string[] = []
+  const patience = { everyMs: 1_000, misses: 3, missesAtFirst: 6 }
+  const one = new Liveness(
+    patience,
+    () => said.push('ask'),
+    () => said.push('hangs'),
+  )
+  one.watch()
+  t.mock.timers.tick(5_000)
+  one.heard()
+  t.mock.timers.tick(2_000)
+  one.heard()
+  t.mock.timers.tick(2_000)
+  assert.equal(said.includes('hangs'), false)
+  t.mock.timers.tick(1_000)
+  assert.equal(said.at(-1), 'hangs')
+  t.mock.timers.tick(9_000)
+  assert.equal(said.at(-1), 'hangs')
+})
+
 test('close gives up what is under way at once', async () => {
   const asked = Promise.withResolvers<void>()
   await using double = await ApiDouble.start(() => {
     asked.resolve()
     return undefined
   })
-  const client = createClusterClient({ kubeconfig: double.kubeconfig() })
+  // A worker that waits, as for the removal of a shadow, ends after 8 s and with another code.
+  const folder = mkdtempSync(join(tmpdir(), 'kt-worker-'))
+  const code = join(folder, 'code')
+  const prefix = ['sh', '-c', `"$@"; echo $? >${code}`, 'sh']
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() }, { prefix })
   const call = assert.rejects(client.identify(), /given up/)
   await asked.promise
-  const start = performance.now()
-  await client.close()
+  await client.close(60_000)
   await call
-  assert.ok(performance.now() - start < 7_500) // the worker would wait 8 s for the removal of a shadow
+  assert.equal(readFileSync(code, 'utf8'), '0\n', 'it has waited for nothing')
+  rmSync(folder, { recursive: true })
 })
 
 test('a worker that loses its parent removes the Job it was making', async () => {

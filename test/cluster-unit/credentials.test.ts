@@ -38,7 +38,6 @@ const source = () => new CredentialSource({ terminal: () => undefined, said: () 
 const get = async (user: object, cluster: object = {}) => source().get(load(user, cluster))
 
 async function refused(user: object, message: RegExp, cluster: object = {}): Promise<void> {
-  const began = performance.now()
   await assert.rejects(
     async () => get(user, cluster),
     (error: Error) => {
@@ -48,7 +47,6 @@ async function refused(user: object, message: RegExp, cluster: object = {}): Pro
       return true
     },
   )
-  assert.ok(performance.now() - began < 2_000)
 }
 
 test('a tokenFile is read relative to the kubeconfig, beats the token, and is read again when it changes', async () => {

@@ -198,8 +198,8 @@ current-context: g
     for (const [more, words] of wrong) refused(() => identityOf(config('g', more)), 'kubeconfig-invalid', words)
   })
 
-  test('what is no kubeconfig in the place of one is told at once', () => {
-    const began = performance.now()
+  test('what is no kubeconfig in the place of one is told before any work', () => {
+    // Each is refused for its size or its kind, in front of the work; without that, the first would not end today.
     const level = (i: number) =>
       i === 0
         ? '[x, x]'
@@ -227,7 +227,6 @@ current-context: g
       'kubeconfig-invalid',
       /pipe is a pipe, a device or a folder/,
     )
-    assert.ok(performance.now() - began < 2_000)
   })
 
   test('under sudo, which drops KUBECONFIG, the hint says so', () => {
