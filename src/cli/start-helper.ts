@@ -142,7 +142,7 @@ async function begin(
   if (interrupted()) throw new CliError('interrupted; nothing was left behind', '`kt up` starts again')
   throw new CliError(
     'the helper ended before kt was connected',
-    '`kt logs` may say why; if sudo refused, ask for the right to run kt by sudo',
+    '`kt down` undoes what it may have left, and `kt logs` may say why; if sudo refused, ask for the right to run kt by sudo',
   )
 }
 

@@ -88,6 +88,7 @@ async function probe(name: string | undefined, ranges: readonly string[], timeou
 const words: Record<string, string> = {
   ETIMEDOUT: 'there was no answer',
   ECONNREFUSED: 'it was refused on the way',
+  EADDRNOTAVAIL: 'this machine has no address of that family',
   EHOSTUNREACH: 'this machine says that the host is unreachable',
   ENETUNREACH: 'this machine has no route there',
   EACCES: 'this machine does not permit it',
@@ -95,6 +96,12 @@ const words: Record<string, string> = {
   ENOTFOUND: 'the name is not known',
   EAI_AGAIN: 'there was no answer',
 }
+
+const KEPT_AWAY =
+  "a firewall or another VPN's rules keep it away: `sudo nft list ruleset` and `ip rule` show them; let it pass on kt's device"
+// What the kernel says when kt0's own address of that family is gone.
+const ADDRESSES_GONE =
+  'if IPv6 was switched off on purpose, nothing is to be done: IPv4 goes on; `sysctl net.ipv6.conf.all.disable_ipv6` shows it'
 
 /** What the probe's answer means, in words. Nothing if all is well. */
 export function judgeProbe(
@@ -111,8 +118,7 @@ export function judgeProbe(
     const all = lost.length === ranges.length
     const what = all ? 'nothing that programs send' : `nothing that programs send to ${lost.join(', ')}`
     const message = `${what} reaches kt: ${why}`
-    const hint =
-      "a firewall or another VPN's rules keep it away: `sudo nft list ruleset` and `ip rule` show them; let it pass on kt's device"
+    const hint = lost.every((range) => range.includes(':')) && codes.has('EADDRNOTAVAIL') ? ADDRESSES_GONE : KEPT_AWAY
     faults.push({ code: all ? 'no-passage' : 'some-passage', message, hint })
   }
   if (name !== undefined && nameError !== null && lost.length < ranges.length) {

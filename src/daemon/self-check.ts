@@ -52,15 +52,18 @@ export class SelfCheck {
     return all.filter(({ code }) => !consequences[code] || !known(consequences[code]))
   }
 
-  /** From now on `passage` is looked at. Rejects if nothing of this machine's programs gets through. Resolves to what was found. */
-  async begin(passage: Passage): Promise<string> {
+  /**
+   * From now on `passage` is looked at. Rejects if nothing of this machine's programs gets through. Resolves to what else is
+   * wrong, in words.
+   */
+  async begin(passage: Passage): Promise<string[]> {
     this.#passage = passage
     const faults = await passage.look(true, FIRST_PROBE_MS)
     this.#health.set('programs', faults)
     const nothing = faults.find(({ code }) => code === 'no-passage')
     if (nothing) throw new ToldError(nothing.code, nothing.message, nothing.hint)
     void this.#health.look()
-    return faults.map(({ message, hint }) => `${message}; ${hint}`).join('; ') || 'names and addresses reach kt'
+    return faults.map(({ message, hint }) => `${message}; ${hint}`)
   }
 
   /** Sees to it that `faults` are true. Resolves after 4 s at most, whatever does not answer. */

@@ -176,7 +176,7 @@ export class Session {
       ]
     })
     await this.#step('names', async () => [undefined, await names.verify()])
-    await this.#step('programs', async () => [undefined, await this.#passage(names)])
+    await this.#lookAtPrograms(names)
     if (this.#config.shadow === 'sshd')
       this.#note('shadow', 'an sshd shadow relays TCP and names; UDP and ping need --shadow agent')
     this.#setState('connected')
@@ -395,9 +395,12 @@ export class Session {
     return this.selfCheck.domainsLeftOut([...refused, ...(this.#names?.domainsLeftOut() ?? [])])
   }
 
-  #passage(names: NameService): Promise<string> {
+  async #lookAtPrograms(names: NameService): Promise<void> {
+    const began = performance.now()
     const { stack, wake } = this.#path!
-    return this.selfCheck.begin(new Passage(names, answerProbes(stack, this.#routes(), wake)))
+    const wrong = await this.selfCheck.begin(new Passage(names, answerProbes(stack, this.#routes(), wake)))
+    for (const line of wrong) this.#note('programs', line)
+    if (wrong.length === 0) this.#done('programs', 'names and addresses reach kt', performance.now() - began)
   }
 
   #routes(): string[] {

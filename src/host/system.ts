@@ -70,7 +70,9 @@ function run(argv: readonly string[], input = ''): Promise<CommandResult> {
   })
 }
 
-const absent = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')
+// A link that leads to itself names no file either: glibc takes such a resolv.conf for one that is not there.
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP']
+const absent = (error: unknown) => ABSENT.includes((error as NodeJS.ErrnoException).code ?? '')
 
 function orUndefined<T>(read: () => T): T | undefined {
   try {

@@ -89,6 +89,14 @@ test('the probe: all is well, nothing passes, one range is lost, names are not f
   ])
 })
 
+test('the probe: with IPv6 switched off meanwhile no firewall is blamed', () => {
+  const answer = { name: null, targets: [null, 'EADDRNOTAVAIL'] }
+  const [fault] = judgeProbe(answer, undefined, ['10.96.0.0/16', 'fd00:10:96::/112'], 'resolvconf')
+  assert.match(fault.message, /send to fd00:10:96::\/112 reaches kt: this machine has no address of that family/)
+  assert.match(fault.hint, /disable_ipv6/)
+  assert.doesNotMatch(fault.hint, /firewall/)
+})
+
 test('from another process: an address that nobody answers is found, and so is a name that nobody knows', async () => {
   const names = { knownName: 'no-such-name.invalid', mode: 'resolvconf' as const, verify: async () => '' }
   // Loopback refuses what nobody listens at: port 1.
@@ -118,7 +126,7 @@ test('a helper that is silent or refuses is a fault; a passage that is closed fr
   const passage = (...faults: Fault[]) => ({ look: async () => faults }) as unknown as Passage
   await assert.rejects(check.begin(passage(fault('no-passage'))), { code: 'no-passage', hint: 'do this' })
   answer = () => Promise.reject(new Error('the channel is closed'))
-  assert.match(await check.begin(passage(fault('no-names', 'no name is found'))), /no name is found; do this/)
+  assert.deepEqual(await check.begin(passage(fault('no-names', 'no name is found'))), ['no name is found; do this'])
   await check.look()
   assert.match(check.faults.find(({ code }) => code === 'helper')!.message, /the channel is closed/)
   answer = async () => [fault('resolv-conf')]

@@ -1,6 +1,6 @@
 // Whatever happens to the helper and whenever, the next one finds out how to put the machine back.
 import assert from 'node:assert/strict'
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DesiredState } from '../../src/host/desired.ts'
@@ -145,6 +145,15 @@ test('a resolv.conf that could not be put back is refused before anything is cha
   const { host } = await connect(other, { ...desired, dns: { ...desired.dns, mode: 'none' } })
   assert.deepEqual((await host.undo()).failed, [])
   other.remove()
+})
+
+test('a resolv.conf that is a link to itself names no file: kt connects, and puts the link back', async () => {
+  const machine = new Machine({ resolvConf: { symlink: 'resolv.conf' } })
+  const { host } = await connect(machine)
+  assert.match(readFileSync(machine.paths.resolvConf, 'utf8'), /kt is connected/)
+  assert.deepEqual((await host.undo()).failed, [])
+  assert.equal(readlinkSync(machine.paths.resolvConf), 'resolv.conf')
+  machine.remove()
 })
 
 test('a journal whose writer lives is left alone, and its user cannot start a second', async () => {

@@ -56,6 +56,19 @@ test('nothing passes: `kt up` says so and takes everything back', async () => {
   await kt.up()
 })
 
+test('programs find no names: `kt up` connects, and marks that as wrong', async () => {
+  await kt.down()
+  await sh('chmod 600 /etc/resolv.conf')
+  const { code, stderr } = await kt.machine.kt(['up'], { sudo: true })
+  await kt.machine.kt(['down'], { sudo: true })
+  await sh('chmod 644 /etc/resolv.conf')
+  await kt.assertRestored()
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /! programs +programs find no names of the cluster's/)
+  assert.doesNotMatch(stderr, /✓ programs/)
+  await kt.up()
+})
+
 test('a program that insists on its resolv.conf wins after three times, and the status tells', async () => {
   for (let i = 0; i < 3; i++) {
     await sh('echo nameserver 192.0.2.1 >/etc/resolv.conf')
