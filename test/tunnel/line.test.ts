@@ -290,6 +290,40 @@ describe('the line', () => {
     assert.equal(w.client.report.resumptions, 1)
   })
 
+  it('goes on when an attempt is refused because a later one, or its own copy, came first', async () => {
+    const w = await world()
+    w.connections[0].cut()
+    assert.ok(await w.time.runUntil(() => w.connections.length === 2, 1_000))
+    w.connections[1].up.stalled = true
+    assert.ok(await w.time.runUntil(() => w.connections.length === 3, 1_000))
+    // The agent takes the second attempt, and its answer is late: the first one is refused meanwhile.
+    w.connections[2].down.stalled = true
+    await w.time.run(50)
+    w.connections[1].up.stalled = false
+    w.connections[1].up.flush()
+    await w.time.run(50)
+    assert.equal(w.near.closed, undefined)
+    // So is the third, whose copy somebody brings to the agent before it.
+    assert.ok(await w.time.runUntil(() => w.connections.length === 4, 1_000))
+    w.connections[3].up.stalled = true
+    await w.time.run(50)
+    const copied = new Connection(w.time, () => 1)
+    copied.client.start(
+      () => {},
+      () => {},
+    )
+    w.server.serve(copied.agent, () => {})
+    copied.client.send(w.connections[3].up.seen[0].subarray(GREETING.length), () => {})
+    await w.time.run(50)
+    w.connections[3].up.stalled = false
+    w.connections[3].up.flush()
+    w.near.send(5_000)
+    w.far.send(5_000)
+    assert.ok(await w.time.runUntil(() => whole(w), 5_000))
+    assert.ok(fine(w))
+    assert.equal(w.near.closed, undefined)
+  })
+
   it('holds a bounded number of bytes while nobody acknowledges them', async () => {
     const w = await world()
     w.dialling.hangs = true

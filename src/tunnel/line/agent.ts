@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Path } from '../path.ts'
 import type { Departure, Turns } from '../transport.ts'
-import { LineFrame, lineFrame } from './frames.ts'
+import { LineFrame, lineFrame, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
 import { ID_BYTES, isProven, KEY_BYTES, readResume, resumedBody } from './proof.ts'
@@ -13,9 +13,6 @@ import { lineReader } from './reader.ts'
 const MOST_LINES = 64
 /** How long a path may take to say which line it is of. */
 const FIRST_FRAME_MS = 10_000
-
-/** Why a path is refused: the first byte of REFUSED. */
-export const Refusal = { unknown: 1, unproven: 2, crowded: 3, malformed: 4 } as const
 
 export interface LineServerOptions {
   clock: Clock

@@ -4,7 +4,7 @@ import { TunnelError } from '../errors.ts'
 import type { Path } from '../path.ts'
 import type { LineReport, TunnelLine } from '../port.ts'
 import type { Transport, Turns } from '../transport.ts'
-import { greeted, LineFrame, lineFrame } from './frames.ts'
+import { greeted, LineFrame, lineFrame, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
 import { Probes } from './probes.ts'
@@ -258,7 +258,8 @@ export class LineClient implements TunnelLine {
           if (type === LineFrame.refused) {
             const why = body.subarray(1).toString()
             linePath.close()
-            reject(new RefusedByAgent(why))
+            // An attempt that a later one has overtaken, or that somebody has repeated, is refused as well: the line is there.
+            reject(body[0] === Refusal.unproven ? new Error(why) : new RefusedByAgent(why))
           } else if (type === LineFrame.resumed && !open) {
             const received = readResumed(body, key, this.#id, counter)
             if (received === undefined) throw new RangeError('another agent answered')

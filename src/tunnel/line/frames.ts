@@ -17,6 +17,9 @@ export const LineFrame = {
   end: 10,
 } as const
 
+/** Why a path is refused: the first byte of REFUSED. */
+export const Refusal = { unknown: 1, unproven: 2, crowded: 3, malformed: 4 } as const
+
 /** Type and length in front of every body. */
 const HEADER = 4
 /** Of an offset in a stream: 256 TiB. */

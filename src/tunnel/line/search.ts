@@ -16,7 +16,7 @@ const FIRST_LOOK_MS = 300
 const LOOK_EVERY_MS = 2_000
 const NO_ROUTE = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'])
 
-/** The agent's own words: it does not have the line. */
+/** The agent's own words: it does not have the line. It says the same to each attempt. */
 export class RefusedByAgent extends Error {}
 
 interface SearchOptions {
