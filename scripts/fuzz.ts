@@ -12,13 +12,13 @@ const there = readdirSync(join(root, 'test/fuzz/areas'))
   .sort()
 
 const { values, positionals } = readArguments()
-const seconds = number(values.seconds ?? '10', 'seconds')
-const seed = number(values.seed ?? String(Date.now() % 2 ** 32), 'seed')
+const seconds = number(values.seconds ?? '10', 'seconds', /^\d+(\.\d+)?$/, 'a number of seconds')
+const seed = number(values.seed ?? String(Date.now() % 2 ** 32), 'seed', /^\d+$/, 'a whole number')
 const unknown = positionals.filter((name) => !there.includes(name))
 if (unknown.length > 0) fail(`unknown area ${unknown.join(', ')}; there are ${there.join(', ')}`)
 
 let findings = 0
-for (const name of positionals.length > 0 ? positionals : there) {
+for (const name of positionals.length > 0 ? new Set(positionals) : there) {
   const { default: area } = (await import(`../test/fuzz/areas/${name}.ts`)) as { default: Area }
   console.log(`${name}: ${area.about}`)
   const report = await fuzz({ name, area, seed, seconds, corpus: join(root, 'test/fuzz/corpus') })
@@ -41,9 +41,8 @@ function readArguments() {
   }
 }
 
-function number(text: string, what: string): number {
-  const value = Number(text)
-  return Number.isFinite(value) && value >= 0 ? value : fail(`--${what} must be a number, not ${text}`)
+function number(text: string, option: string, form: RegExp, what: string): number {
+  return form.test(text) ? Number(text) : fail(`--${option} must be ${what}, not ${JSON.stringify(text)}`)
 }
 
 function fail(words: string): never {
