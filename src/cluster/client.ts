@@ -258,6 +258,7 @@ class WorkerClient implements ClusterClient {
         this.#over(worker, 'did not answer and was ended')
         worker.kill('SIGTERM')
         killLater(worker, TERM_MS)
+        endWith(worker)
       },
     )
     this.#worker = worker
@@ -336,6 +337,13 @@ function killLater(worker: ChildProcess, ms: number): void {
   const timer = setTimeout(() => worker.kill('SIGKILL'), ms)
   timer.unref()
   worker.once('exit', () => clearTimeout(timer))
+}
+
+/** A worker that was stopped would outlive this process, which waits for no timer. */
+function endWith(worker: ChildProcess): void {
+  const kill = () => worker.kill('SIGKILL')
+  process.once('exit', kill)
+  worker.once('exit', () => process.off('exit', kill))
 }
 
 function givenUp(): ClusterError {

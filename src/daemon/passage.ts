@@ -1,9 +1,10 @@
 // Whether programs of this machine get through to kt: asked from another process, since the engine's own questions pass no
 // firewall, no routing rule and no resolver. See probe.ts.
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { quietPipes } from '../base/children.ts'
 import type { Fault } from '../host/findings.ts'
 import { sample } from '../host/prefix.ts'
 import type { Stack } from '../stack/api.ts'
@@ -15,7 +16,7 @@ const PROBE_PORT = 1
 // Each is a connection at each look, and those of one range are alike.
 const MOST_RANGES = 16
 // A machine under load starts a process slowly.
-const EXIT_MS = 4_000
+const START_MS = 4_000
 
 /** What a Passage needs of names. */
 interface Names {
@@ -37,15 +38,21 @@ export class Passage {
     this.#ranges = ranges
   }
 
-  /** What keeps programs from kt, and names from programs; the latter only while the cluster can be asked. */
+  /** What keeps programs from kt, and names from programs; the latter only while the cluster can be asked. Never rejects. */
   async look(connected: boolean, timeoutMs: number): Promise<Fault[]> {
     const name = connected ? this.#names.knownName : undefined
     const unanswered = name === undefined ? Promise.resolve([]) : this.#names.verify().then(() => [], faultOf)
-    const answer = await probe(name, this.#ranges, timeoutMs)
+    const answer = await probe(name, this.#ranges, timeoutMs).catch((error: Error) => error)
     const own = await unanswered
+    if (answer instanceof Error) return [...own, notProbed(answer)]
     // A resolver that kt cannot reach either is no fault of this machine.
     return [...own, ...judgeProbe(answer, own.length > 0 ? undefined : name, this.#ranges, this.#names.mode)]
   }
+}
+
+function notProbed({ message }: Error): Fault {
+  const said = `kt cannot see whether programs reach it: ${message}`
+  return { code: 'probe', message: said, hint: 'try with a program of yours; `ulimit -u` shows how many may run' }
 }
 
 function faultOf(error: Error & { code?: string; hint?: string }): Fault[] {
@@ -70,19 +77,41 @@ export function answerProbes(stack: Stack, routes: readonly string[], wake: () =
 }
 
 /** Runs the probe. `name`: one that the cluster has; undefined where names are not kt's. Rejects if it cannot be run. */
-async function probe(name: string | undefined, ranges: readonly string[], timeoutMs: number): Promise<ProbeAnswer> {
+function probe(name: string | undefined, ranges: readonly string[], timeoutMs: number): Promise<ProbeAnswer> {
   const targets = ranges.map((range) => ({ address: sample(range), port: PROBE_PORT }))
   const request: ProbeRequest = { name, targets, timeoutMs }
   const folder = dirname(fileURLToPath(import.meta.url))
   const file = [join(folder, 'probe.js'), join(folder, 'probe.ts')].find((path) => existsSync(path))
-  if (!file) throw new Error('the probe program is missing')
-  const output = await new Promise<string>((resolve, reject) => {
-    const options = { timeout: timeoutMs + EXIT_MS, killSignal: 'SIGKILL', cwd: '/' } as const
-    execFile(process.execPath, [file, JSON.stringify(request)], options, (error, stdout) =>
-      error ? reject(error) : resolve(stdout),
+  if (!file) return Promise.reject(new Error('the probe program is missing'))
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [file, JSON.stringify(request)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: timeoutMs + START_MS,
+      killSignal: 'SIGKILL',
+      cwd: '/',
+    })
+    quietPipes(child)
+    let output = ''
+    let complaint = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      complaint = (complaint + text).slice(-2_000)
+    })
+    // Its line is enough: Node lets no process end while getaddrinfo waits, which may be for half a minute.
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+      if (!output.endsWith('\n')) return
+      child.kill('SIGKILL')
+      try {
+        resolve(JSON.parse(output) as ProbeAnswer)
+      } catch (error) {
+        reject(error as Error)
+      }
+    })
+    child.on('error', reject)
+    child.on('close', (code, signal) =>
+      reject(new Error(`it ended (${signal ?? `exit code ${code}`}) ${complaint.trim().split('\n').at(-1)}`.trim())),
     )
   })
-  return JSON.parse(output) as ProbeAnswer
 }
 
 const words: Record<string, string> = {

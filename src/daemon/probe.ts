@@ -1,6 +1,6 @@
 // Asks as any program of this machine would, and from a process of its own: looks a name up with getaddrinfo, and connects
 // to addresses that kt's own stack answers. `probe REQUEST` prints a ProbeAnswer as one line of JSON, within the request's
-// time whatever happens.
+// time whatever happens. It may end much later: who started it ends it when the line is there.
 import { lookup } from 'node:dns'
 import { connect } from 'node:net'
 
@@ -26,7 +26,7 @@ const answer: ProbeAnswer = {
 
 function end(): never {
   process.stdout.write(`${JSON.stringify(answer)}\n`)
-  process.exit(0) // getaddrinfo cannot be taken back, and may wait for half a minute
+  process.exit(0)
 }
 
 function find(name: string): Promise<void> {

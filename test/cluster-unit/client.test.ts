@@ -116,6 +116,23 @@ test('a worker that was stopped fails its calls with a reason and is ended, and 
   await client.close()
 })
 
+test('a worker that was stopped does not outlive this process, which may end before it is ended', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const patience = { everyMs: 200, misses: 10, missesAtFirst: 300 }
+  const client = createClusterClient({ kubeconfig: double.kubeconfig() }, { patience })
+  await client.identify()
+  const [stopped] = workers()
+  process.kill(stopped, 'SIGSTOP')
+  const before = process.listeners('exit')
+  await assert.rejects(client.identify(), /was ended/)
+  const [atExit, ...more] = process.listeners('exit').filter((one) => !before.includes(one))
+  assert.deepEqual(more, [])
+  atExit(0)
+  await until(() => !workers().includes(stopped))
+  assert.ok(!process.listeners('exit').includes(atExit))
+  await client.close()
+})
+
 test('a worker that was stopped while nothing was asked of it is ended, too', async () => {
   await using double = await ApiDouble.start(() => [200, {}])
   const client = createClusterClient({ kubeconfig: double.kubeconfig() })

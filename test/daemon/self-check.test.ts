@@ -1,6 +1,11 @@
 // What a connection knows of its own faults: each is there while its cause is, and says what to do.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
 import { ClusterError } from '../../src/cluster/port.ts'
 import { cannotReconnect, domainsLeftOut } from '../../src/daemon/faults.ts'
 import { Health } from '../../src/daemon/health.ts'
@@ -109,6 +114,39 @@ test('from another process: an address that nobody answers is found, and so is a
   assert.deepEqual(without, [], 'names are not asked for while there is no tunnel')
   const unknown = await new Passage(names, []).look(true, 10_000)
   assert.deepEqual(unknown, [], 'without ranges nothing can be told apart')
+})
+
+const inside = (program: string) =>
+  promisify(execFile)(
+    'unshare',
+    ['--user', '--map-root-user', '--net', '--mount', '--pid', '--fork', '--kill-child', 'sh', '-ec', program],
+    { timeout: 20_000, killSignal: 'SIGKILL' },
+  )
+const folder = mkdtempSync(join(tmpdir(), 'kt-silent-'))
+after(() => rmSync(folder, { recursive: true }))
+writeFileSync(join(folder, 'resolv.conf'), 'nameserver 127.0.0.1\n')
+const silence = `ip link set lo up; mount --bind ${folder}/resolv.conf /etc/resolv.conf`
+const noNamespace = await inside(silence).then(
+  () => false as const,
+  (error: Error) => `namespaces cannot be made here: ${error.message}`,
+)
+
+test('a resolver that never answers is found in time, though the probe cannot end', { skip: noNamespace }, async () => {
+  const program = join(import.meta.dirname, 'silent-resolver.ts')
+  const { stdout } = await inside(`${silence}; exec ${process.execPath} ${program}`)
+  const message = "programs find no names of the cluster's: kubernetes.test: there was no answer"
+  assert.deepEqual(
+    JSON.parse(stdout).map(({ code, message }: Fault) => [code, message]),
+    [['no-names', message]],
+  )
+})
+
+test('a probe that cannot be started is told, and ends nothing', async (t) => {
+  t.mock.property(process, 'execPath', '/nonexistent/node')
+  const names = { knownName: 'name.test', mode: 'resolvconf' as const, verify: async () => '' }
+  const [{ code, message }] = await new Passage(names, []).look(true, 1_000)
+  assert.equal(code, 'probe')
+  assert.match(message, /cannot see whether programs reach it: .*ENOENT/)
 })
 
 test("a cluster's resolver that does not answer kt either is no fault of this machine", async () => {
