@@ -11,6 +11,7 @@ import { collectGarbage, FloodWatch } from './give-back.ts'
 import { HeadMemory } from './http/head-memory.ts'
 import { matches, type Route } from './http/route.ts'
 import { serveHttp } from './http/serve.ts'
+import { StreamMemory } from './http/stream-memory.ts'
 import { inCourseOf } from './last-resort.ts'
 import { dialOriginal, Passing } from './passing.ts'
 import { type AgentPort, listenTcp, plainEndpoint } from './ports.ts'
@@ -61,6 +62,7 @@ export async function servePorts({
   // One listener a connection.
   setMaxListeners(0, ending.signal)
   const heads = new HeadMemory(HEAD_MEMORY)
+  const streams = new StreamMemory()
   const floods = new FloodWatch(collectGarbage)
   const ways: Ways = {
     claims,
@@ -69,6 +71,7 @@ export async function servePorts({
     admission,
     floods,
     heads,
+    streams,
     emptyAnswer,
     firstClaim,
     ending: ending.signal,
@@ -110,6 +113,7 @@ interface Ways {
   admission: Admission
   floods: FloodWatch
   heads: HeadMemory
+  streams: StreamMemory
   emptyAnswer: EmptyAnswer
   firstClaim: FirstClaim
   ending: AbortSignal
@@ -191,7 +195,7 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, p
 }
 
 /** Each request on its own to who has claimed what it says. */
-function route(socket: Socket, port: AgentPort, { claims, heads, ending, now }: Ways): Promise<void> {
+function route(socket: Socket, port: AgentPort, { claims, heads, streams, ending, now }: Ways): Promise<void> {
   const here = plainEndpoint(socket.localAddress, port.port)
   const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
   // One object for each claim, since the router uses a connection again only for the same one.
@@ -215,6 +219,7 @@ function route(socket: Socket, port: AgentPort, { claims, heads, ending, now }: 
     original: (gone) => dialOriginal(port.original, gone),
     headMs: HEAD_MS,
     heads,
+    streams,
     origin,
     ending,
     now,

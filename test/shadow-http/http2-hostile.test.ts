@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect, createServer, type IncomingHttpHeaders } from 'node:http2'
 import { createServer as createTcpServer, type Socket } from 'node:net'
 import { after, describe, it } from 'node:test'
+import { StreamMemory } from '../../src/shadow/http/stream-memory.ts'
 import {
   ACK,
   END_HEADERS,
@@ -264,4 +265,55 @@ describe('an original that means no good', () => {
     socket.destroy()
     await until('the connection is over', () => router.serving === 0)
   })
+})
+
+describe('streams that nobody reads', () => {
+  /** An original, or a version's program, that takes requests and never reads or answers; `windows` are those it is given. */
+  async function silent(): Promise<{ port: number; windows: number[]; opened: () => number }> {
+    const windows: number[] = []
+    let opened = 0
+    const port = await hostile((_, type, flags, _stream, payload) => {
+      if (type === Frame.headers) opened++
+      if (type !== Frame.settings || (flags & ACK) !== 0) return
+      for (let p = 0; p < payload.length; p += 6)
+        if (payload.readUInt16BE(p) === 4) windows.push(payload.readUInt32BE(p + 2))
+    })
+    return { port, windows, opened: () => opened }
+  }
+
+  for (const [who, headers, share] of [
+    ['the original', {}, 4],
+    ['a version', { 'kt-version': 'far' }, 2],
+  ] as const)
+    it(`of ${who} hold no more together than they may, and leave their room when they end`, async () => {
+      const side = await silent()
+      const router = await startRouter(dialPort(side.port), { version: 'far', dial: dialPort(side.port) })
+      closing.push(() => router.close())
+      const near = 65_535
+      const far = who === 'the original' ? near : 262_144
+      // One address may have half of it.
+      router.streams = new StreamMemory(2 * share * (near + far) + 1000)
+      const refused: number[] = []
+      const sessions = [connect(`http://127.0.0.1:${router.port}`), connect(`http://127.0.0.1:${router.port}`)]
+      const streams = sessions.flatMap((session) => {
+        session.on('error', () => {})
+        closing.push(() => session.destroy())
+        return Array.from({ length: 4 }, () => {
+          const stream = session.request({ ':method': 'POST', ...headers })
+          stream.on('error', () => {})
+          stream.on('close', () => refused.push(stream.rstCode))
+          stream.write('x')
+          return stream
+        })
+      })
+      await until('the rest is refused', () => refused.length === streams.length - share && side.opened() === share)
+      assert.deepEqual(new Set(refused), new Set([7]), 'REFUSED_STREAM, so that a client may ask again')
+      assert.equal(sessions[0].remoteSettings.initialWindowSize, near)
+      assert.deepEqual(new Set(side.windows), new Set([far]))
+      for (const stream of streams) stream.close(8)
+      await until('they have ended', () => refused.length === streams.length)
+      const again = sessions[0].request({ ':method': 'POST', ...headers })
+      again.on('error', () => {})
+      await until('there is room again', () => side.opened() === share + 1)
+    })
 })

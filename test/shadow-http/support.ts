@@ -6,6 +6,7 @@ import { HeadMemory } from '../../src/shadow/http/head-memory.ts'
 import type { Dial, HttpRouting, Route } from '../../src/shadow/http/route.ts'
 import { matches } from '../../src/shadow/http/route.ts'
 import { serveHttp } from '../../src/shadow/http/serve.ts'
+import { StreamMemory } from '../../src/shadow/http/stream-memory.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 export interface TestRoute {
@@ -61,6 +62,8 @@ export interface TestRouter {
   serving: number
   /** How long a request's head may take, for connections from now on. */
   headMs: number
+  /** What the streams of HTTP/2 may hold, for connections from now on. */
+  streams: StreamMemory
   /** Lets `ms` pass for the router. */
   pass(ms: number): void
   /** The agent is to end. */
@@ -88,6 +91,7 @@ export async function startRouter(original: HttpRouting['original'], ...routes: 
       original,
       headMs: router.headMs,
       heads,
+      streams: router.streams,
       origin: { address: IpAddress.parse('10.1.2.3'), port: 4567 },
       ending: ending.signal,
       now: () => performance.now() + later,
@@ -102,6 +106,7 @@ export async function startRouter(original: HttpRouting['original'], ...routes: 
     routes,
     serving: 0,
     headMs: 10_000,
+    streams: new StreamMemory(),
     pass(ms) {
       later += ms
     },

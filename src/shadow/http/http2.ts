@@ -14,20 +14,22 @@ import type { Duplex } from 'node:stream'
 import { passStream, quietly, refuse } from './http2-pass.ts'
 import type { HttpRouting } from './route.ts'
 import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'
+import { FAR_WINDOW, NEAR_WINDOW } from './stream-memory.ts'
 import type { Wire } from './wire.ts'
 
-/** Windows large enough for a side behind a long line: a stream's and a session's. */
-const STREAM_WINDOW = 1024 * 1024
+/** Of a session, for many streams on a long line. Node gives it back at once, so it limits nothing: the streams' windows do. */
 const SESSION_WINDOW = 4 * 1024 * 1024
 /** For answers to be read that came before the end of their connection. */
 const LINGER_MS = 2000
 
-const { NGHTTP2_FLAG_END_STREAM } = constants
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_REFUSED_STREAM } = constants
+
+const windowOf = (side: Side): number => (side === original ? NEAR_WINDOW : FAR_WINDOW)
 
 /** `open` is a connection to the original that is there already. Resolves when the client's session is over; never rejects. */
 export async function serveHttp2(client: Wire, routing: HttpRouting, open: Wire | undefined): Promise<void> {
   // A server that listens nowhere makes sessions of the streams it is given.
-  const server = createServer({ settings: { initialWindowSize: STREAM_WINDOW } })
+  const server = createServer({ settings: { initialWindowSize: NEAR_WINDOW } })
   const socket = client.release()
   await new Promise<void>((resolve) => {
     server.on('session', (session) => {
@@ -93,6 +95,11 @@ class Http2Proxy {
       const value = headers[name]
       return Array.isArray(value) ? value.join(', ') : value
     })
+    // Room for the answer of either side, since who takes the request is not known yet.
+    const leave = this.#routing.streams.take(this.#routing.origin.address, NEAR_WINDOW + windowOf(side))
+    // RFC 9113 8.7: a client may send a request that was refused so again.
+    if (!leave) return quietly(() => stream.close(NGHTTP2_REFUSED_STREAM))
+    stream.once('close', leave)
     let session = await this.#session(side)
     // Nobody there to take the version: this request is the original's.
     if (!session || (side !== original && typeof session === 'object' && !(await this.#answers(session))))
@@ -170,7 +177,7 @@ class Http2Proxy {
     try {
       session = connect('http://kt.invalid', {
         createConnection: () => stream,
-        settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+        settings: { enablePush: false, initialWindowSize: windowOf(side) },
       })
     } catch (error) {
       // It was reset between the answer to our dial and now.

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../../wire/address.ts'
 import type { HeadMemory } from './head-memory.ts'
+import type { StreamMemory } from './stream-memory.ts'
 
 /**
  * Opens a connection to one side; the stream ends and is ended half by half (`allowHalfOpen`), and `destroy(error)` on it
@@ -28,6 +29,8 @@ export interface HttpRouting {
   /** How long the head of a request may take from its first byte, and what the heads under way may hold. */
   headMs: number
   heads: HeadMemory
+  /** What the streams of HTTP/2 under way may hold. */
+  streams: StreamMemory
   /** The caller, as the pod saw it. */
   origin: Endpoint
   /** Aborted when the agent is to end: connections end where nobody waits for an answer. */
