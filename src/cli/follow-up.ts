@@ -30,6 +30,6 @@ export function withChosen(hint: string, { namespace, context, kubeconfig }: Cho
 }
 
 /** As a shell reads it as one word. */
-function word(text: string): string {
+export function word(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

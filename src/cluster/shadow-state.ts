@@ -40,7 +40,7 @@ export function judgePod(pod: V1Pod): PodVerdict {
   const container = status.containerStatuses?.find(({ name }) => name === CONTAINER)
   const waiting = container?.state?.waiting
   const ended = container?.state?.terminated
-  if (ended) return crashed(endWords(ended), true)
+  if (ended) return crashed(pod, endWords(ended), true)
   if (status.phase === 'Failed' || status.phase === 'Succeeded') {
     const words = [status.reason, status.message].filter(Boolean).join(': ') || status.phase
     // The kubelet's own admission (sysctls, resources) and evictions end a pod that never had a container.
@@ -61,7 +61,7 @@ export function judgePod(pod: V1Pod): PodVerdict {
     return { state: 'failed', detail: words, error }
   }
   if (waiting?.reason && startReasons.has(waiting.reason))
-    return crashed([waiting.reason, waiting.message].filter(Boolean).join(': '), false)
+    return crashed(pod, [waiting.reason, waiting.message].filter(Boolean).join(': '), false)
   if (container?.state?.running) return { state: 'running', detail: `runs on ${pod.spec?.nodeName}` }
   if (pod.spec?.nodeName) return { state: 'starting', detail: `is being started on ${pod.spec.nodeName}` }
   const scheduled = status.conditions?.find(({ type }) => type === 'PodScheduled')
@@ -112,12 +112,16 @@ export function judgeEvent(event: CoreV1Event): EventVerdict {
   }
 }
 
-function crashed(words: string, hasLog: boolean): PodVerdict {
+function crashed({ metadata }: V1Pod, words: string, hasLog: boolean): PodVerdict {
   return {
     state: 'failed',
     detail: words,
     hasLog,
-    error: clusterError('crashed', `the shadow's container did not stay up: ${words}`),
+    error: clusterError(
+      'crashed',
+      `the shadow's container did not stay up: ${words}`,
+      `--image changes what runs in the pod${hasLog ? `; \`kubectl -n ${metadata?.namespace} logs ${metadata?.name}\` may say more` : ''}`,
+    ),
   }
 }
 

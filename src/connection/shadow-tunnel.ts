@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { ClusterClient, PortForwardEndpoint, ShadowHandle } from '../cluster/port.ts'
 import { connectTunnel, LineClient, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
 import type { Tunnel } from '../tunnel/port.ts'
+import { withPod } from './pod-hints.ts'
 
 /** Opens a tunnel. Rejects when `signal` is aborted; nothing is left open then. */
 export type OpenTunnel = (shadow: ShadowHandle, signal: AbortSignal) => Promise<Tunnel>
@@ -29,6 +30,14 @@ export class ShadowTunnels {
   }
 
   readonly open: OpenTunnel = async (shadow, signal) => {
+    try {
+      return await this.#open(shadow, signal)
+    } catch (error) {
+      throw withPod(error, shadow)
+    }
+  }
+
+  async #open(shadow: ShadowHandle, signal: AbortSignal): Promise<Tunnel> {
     if (shadow.kind === 'agent' && !this.#withoutLine.has(shadow.pod)) {
       const line = await this.#openLine(shadow, signal)
       try {

@@ -33,7 +33,11 @@ const host = connectHelper(
     else if (event.event === 'kernel') session.kernelChanged()
     else session.resolvConfChanged(event.upstreams)
   },
-  () => void end('the helper is gone'),
+  () => {
+    // A helper that ends in order waits for this process.
+    if (!ending) session.selfCheck.helperGone()
+    void end('the helper is gone')
+  },
 )
 const report = (line: object) => {
   if (!ready) host.report(line)

@@ -95,6 +95,14 @@ export class SelfCheck {
     if (this.#passage) void this.#health.look()
   }
 
+  /** Nobody is left who could put the machine back. */
+  helperGone(): void {
+    const message = "kt's helper was killed: names and routes of this machine still lead to kt, which is ending"
+    this.#health.set('helper', [
+      { code: 'helper', message, hint: '`kt down` puts the machine back; `kt up` does so and connects' },
+    ])
+  }
+
   tunnelLost(why: string): void {
     this.#health.set('cluster', [tunnelLost(why)])
   }

@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { exposedPorts } from '../../src/cli/commands/expose.ts'
-import { amounts, tolerations } from '../../src/cli/commands/pod-values.ts'
+import {
+  amounts,
+  annotations,
+  imageName,
+  labels,
+  objectName,
+  objectNames,
+  tolerations,
+} from '../../src/cli/commands/pod-values.ts'
 
 test('a toleration has the parts that kubectl taint has', () => {
   assert.deepEqual(tolerations('dedicated=gpu:NoSchedule'), [
@@ -41,4 +49,28 @@ test('the port there is a number, a name, or left to the Service', () => {
   assert.throws(() => exposedPorts('8080:http,8081:http'), /port http is exposed twice/)
   assert.throws(() => exposedPorts('8080:'), /expected LOCAL/)
   assert.throws(() => exposedPorts('http:80'), /expected LOCAL/)
+})
+
+test('labels, annotations and names are what Kubernetes takes, and what it does not is said in words', () => {
+  assert.deepEqual(labels('tier=front,example.com/team=', { a: 'b' }), {
+    a: 'b',
+    tier: 'front',
+    'example.com/team': '',
+  })
+  assert.deepEqual(annotations('example.com/note=any words: at all'), { 'example.com/note': 'any words: at all' })
+  assert.deepEqual(objectNames('registry.internal', ['other']), ['other', 'registry.internal'])
+  assert.equal(imageName('registry:5000/a/b@sha256:0f'), 'registry:5000/a/b@sha256:0f')
+  for (const [parse, text, says] of [
+    [labels, 'tier=a b', /the value of tier is at most 63 letters.*not "a b"/],
+    [labels, `tier=${'x'.repeat(64)}`, /at most 63/],
+    [labels, 'a b=c', /a key is a name like tier.*not "a b"/],
+    [annotations, '-a=c', /a key is a name/],
+    [objectName, 'Bot', /lower-case letters.*not "Bot"/],
+    [objectName, 'a..b', /lower-case/],
+    [objectName, '', /lower-case/],
+    [objectNames, 'a b', /not "a b"/],
+    [imageName, 'a b', /name of an image/],
+    [imageName, '', /name of an image/],
+  ] as [(text: string) => unknown, string, RegExp][])
+    assert.throws(() => parse(text), says, text)
 })

@@ -216,3 +216,41 @@ test('datagrams go to the local program and back', async () => {
   }
   assert.equal(counters.total, 1)
 })
+
+test('the first datagram reaches a program that listens on the other family, once, and its answer comes back', async () => {
+  const free = createSocket('udp4')
+  await new Promise<void>((resolve) => free.bind(0, '127.0.0.1', resolve))
+  const number = free.address().port
+  const { port, counters } = await expose(number, {}, 'UDP')
+  await new Promise<void>((resolve) => free.close(resolve))
+  const local = createSocket({ type: 'udp6', ipv6Only: true })
+  const got: string[] = []
+  local.on('message', (payload, from) => {
+    got.push(payload.toString())
+    local.send(`answer to ${payload}`, from.port, from.address)
+  })
+  await new Promise<void>((resolve) => local.bind(number, '::1', resolve))
+  open.push(local)
+  const caller = createSocket('udp4')
+  open.push(caller)
+  caller.connect(port, '127.0.0.1')
+  await once(caller, 'connect')
+  const answer = once(caller, 'message')
+  caller.send('first')
+  assert.equal(String((await answer)[0]), 'answer to first')
+  assert.deepEqual(got, ['first'])
+  assert.equal(counters.refused, 0)
+})
+
+test('datagrams for a program that listens nowhere are refused once, and said', async () => {
+  const free = createSocket('udp4')
+  await new Promise<void>((resolve) => free.bind(0, '127.0.0.1', resolve))
+  const number = free.address().port
+  await new Promise<void>((resolve) => free.close(resolve))
+  const { port, counters } = await expose(number, {}, 'UDP')
+  const caller = createSocket('udp4')
+  open.push(caller)
+  caller.send('lost', port, '127.0.0.1')
+  await until('it is refused', () => counters.refused === 1)
+  assert.ok(said.some((line) => line.includes(`nothing listens on localhost:${number}; datagrams to port 80`)))
+})

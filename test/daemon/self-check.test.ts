@@ -201,3 +201,15 @@ test('domains without room are named, with what works instead', () => {
   assert.match(message, /names of two parts of the namespaces a, b, c and 1 more and 1 reverse zones/)
   assert.match(hint, /web\.a\.svc instead of web\.a/)
 })
+
+test('a helper that was killed is a fault at once, with what mends it', () => {
+  const check = new SelfCheck({
+    host: { look: async () => [] },
+    log,
+    connected: () => true,
+    closing: AbortSignal.abort(),
+  })
+  check.helperGone()
+  assert.match(check.faults[0].message, /helper was killed/)
+  assert.match(check.faults[0].hint, /`kt down`.*`kt up`/)
+})

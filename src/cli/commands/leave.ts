@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { askHolders, type LiveHolder } from '../../control/holders.ts'
 import { whoCalls } from '../caller.ts'
+import { word } from '../follow-up.ts'
 import { CliError, printProgress } from '../output.ts'
 import { type ClusterOptions, withClusterOptions } from './common.ts'
 
@@ -24,7 +25,7 @@ export function addLeaveCommand(program: Command): void {
             `${silent.map((pid) => `process ${pid}`).join(' and ')}, which holds something, does not answer`,
             `\`kill -KILL ${silent.join(' ')}\` ends it; then \`kt recover ${target}${options.namespace ? ` -n ${options.namespace}` : ''}\` puts back what it held`,
           )
-        const { held, client } = choose(holders, target, options.namespace, options.versionMark)
+        const { held, client } = chooseHolder(holders, target, options.namespace, options.versionMark)
         const { notes } = await client.request('leave', {}, printProgress)
         if (notes.length > 0)
           throw new CliError(notes.join('; '), `\`kt recover ${held.target} -n ${held.namespace}\` tries again`)
@@ -35,7 +36,8 @@ export function addLeaveCommand(program: Command): void {
     })
 }
 
-function choose(
+/** Throws CliError unless it is one. */
+export function chooseHolder(
   holders: LiveHolder[],
   target: string,
   namespace: string | undefined,
@@ -51,13 +53,22 @@ function choose(
     const list = found
       .map(({ held }) => `${held.kind} ${held.version ? `"${held.version}" ` : ''}in ${held.namespace}`)
       .join(', ')
-    throw new CliError(`${name} is held more than once: ${list}`, 'add -n NAMESPACE, for a mesh --version-mark VALUE')
+    throw new CliError(
+      `${name} is held more than once: ${list}`,
+      `name one: ${found.map(({ held }) => `\`${leaveCommand(held)}\``).join(' or ')}`,
+    )
   }
   const others = holders.map(({ held }) => held.target).join(', ')
   throw new CliError(
     `nothing of yours on this machine holds ${name}`,
     others ? `held are: ${others}` : `\`kt recover ${name}\` puts back what another machine or a killed kt left`,
   )
+}
+
+/** What ends this one and no other. */
+function leaveCommand({ target, namespace, version }: LiveHolder['held']): string {
+  const mark = version === null ? '' : ` --version-mark ${word(version.replace(': ', ':'))}`
+  return `kt leave ${target} -n ${namespace}${mark}`
 }
 
 /** `abc` or `kt-version:abc` for `kt-version: abc`. */

@@ -5,8 +5,8 @@ import type { ShadowConfig } from '../../control/protocol.ts'
 import { type Caller, ownerOf } from '../caller.ts'
 import { callersEnvironment, callersTerminal } from '../environment.ts'
 import { CliError, EXIT } from '../output.ts'
-import { type ClusterOptions, collect, keyValues, oneOf, seconds, withClusterOptions } from './common.ts'
-import { amounts, tolerations } from './pod-values.ts'
+import { type ClusterOptions, oneOf, seconds, withClusterOptions } from './common.ts'
+import { amounts, annotations, imageName, labels, objectName, objectNames, tolerations } from './pod-values.ts'
 
 export interface ShadowFlags extends ClusterOptions {
   image?: string
@@ -24,7 +24,11 @@ export interface ShadowFlags extends ClusterOptions {
 /** Those of the cluster, which image, and what the pod is to be like. */
 export function withShadowOptions(command: Command): Command {
   return withPodOptions(withClusterOptions(command))
-    .option('-i, --image <image>', "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)")
+    .option(
+      '-i, --image <image>',
+      "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)",
+      imageName,
+    )
     .addOption(
       new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
         .default('agent' as const)
@@ -36,12 +40,12 @@ export function withShadowOptions(command: Command): Command {
 export function withPodOptions(command: Command): Command {
   return command
     .option('--ready-timeout <seconds>', 'how long the shadow may take to start', seconds, 60)
-    .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', keyValues)
+    .option('--node-selector <key=value>', 'nodes the shadow may run on (repeatable)', labels)
     .option('--toleration <taint>', 'KEY[=VALUE][:EFFECT], a taint the shadow tolerates (repeatable)', tolerations)
-    .option('--service-account <name>', "the shadow's service account")
-    .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', collect)
-    .option('--label <key=value>', 'label of the shadow (repeatable)', keyValues)
-    .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', keyValues)
+    .option('--service-account <name>', "the shadow's service account", objectName)
+    .option('--image-pull-secret <name>', 'secret to pull the image with (repeatable)', objectNames)
+    .option('--label <key=value>', 'label of the shadow (repeatable)', labels)
+    .option('--annotation <key=value>', 'annotation of the shadow (repeatable)', annotations)
     .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", amounts)
 }
 

@@ -105,6 +105,8 @@ const FLAGS = {
   shadow: { option: 'shadow', flag: '--shadow' },
   image: { option: 'image', flag: '--image' },
   nodeSelector: { option: 'nodeSelector', flag: '--node-selector' },
+  tolerations: { option: 'toleration', flag: '--toleration' },
+  readyTimeoutS: { option: 'readyTimeout', flag: '--ready-timeout' },
   serviceAccount: { option: 'serviceAccount', flag: '--service-account' },
   imagePullSecrets: { option: 'imagePullSecret', flag: '--image-pull-secret' },
   labels: { option: 'label', flag: '--label' },

@@ -3,7 +3,6 @@
 // is waited for (presence.ts); then the caller goes to the original, or is refused.
 import { connect, type Socket } from 'node:net'
 import { delay, systemClock } from '../../base/clock.ts'
-import { ConnectedDatagrams } from '../../base/datagram-socket.ts'
 import type {
   DialFailure,
   IncomingDatagrams,
@@ -12,6 +11,7 @@ import type {
   TunnelDatagrams,
 } from '../../tunnel/port.ts'
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
+import { LocalDatagrams } from './local-datagrams.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS, Presence } from './presence.ts'
 import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
@@ -83,22 +83,23 @@ export class LocalTarget implements ListenHandler {
   onDatagrams(incoming: IncomingDatagrams): void {
     const { counters, local } = this.#options
     counters.total++
-    const host = this.#host
+    const hosts: [string, string] = [this.#host, otherHost(this.#host)]
     let flow: TunnelDatagrams | undefined
-    const socket = new ConnectedDatagrams(host, local, {
-      onMessage: (payload) => {
-        counters.bytesOut += payload.length
-        this.#options.complaints.well(this.#complaint)
-        flow?.send(payload)
-      },
-      // Nobody listens (ICMP port unreachable of this machine's own kernel), or this machine has no such address.
-      onError: (error) => {
-        counters.refused++
-        this.#complain(error, 'datagrams to')
-        this.#host = HOSTS.find((other) => other !== host)!
-        close()
-      },
-    })
+    const onMessage = (payload: Buffer) => {
+      counters.bytesOut += payload.length
+      this.#options.complaints.well(this.#complaint)
+      flow?.send(payload)
+    }
+    const onNobody = (host: string) => {
+      this.#host = otherHost(host)
+    }
+    const onRefused = (error: NodeJS.ErrnoException) => {
+      counters.refused++
+      this.#complain(error, 'datagrams to')
+      close()
+    }
+    const now = () => performance.now()
+    const socket = new LocalDatagrams(hosts, local, { onMessage, onNobody, onRefused }, now)
     const close = () => {
       if (!this.#datagrams.delete(close)) return
       socket.close()
@@ -143,7 +144,7 @@ export class LocalTarget implements ListenHandler {
     try {
       return await dial(first, this.#options.local)
     } catch (error) {
-      const second = HOSTS.find((host) => host !== first)!
+      const second = otherHost(first)
       const dialled = await dial(second, this.#options.local).catch(() => {
         throw error
       })
@@ -185,6 +186,8 @@ export class LocalTarget implements ListenHandler {
     )
   }
 }
+
+const otherHost = (host: string): string => HOSTS.find((other) => other !== host)!
 
 interface Dialled {
   /** Paused. */
