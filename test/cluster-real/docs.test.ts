@@ -113,6 +113,14 @@ for (const file of globSync(['README.md', 'docs/**/*.md'], { cwd: checkout }).so
         ).catch((error: Error) => {
           throw new Error(`${error.message}; it said:\n${running.said}`)
         })
+        const port = /&$/.test(step.command) && /\b\d{4,5}\b/.exec(step.command)?.[0]
+        const listens = { command: `ss -Hltn 'sport = :${port}' | grep -q .`, line: step.line, expected: [] }
+        if (port)
+          await until(
+            `${file}:${step.line}: ${step.command} listens`,
+            async () => (await new Running(listens).exit) === 0 || undefined,
+            DEADLINE_MS,
+          )
         if (holds(step.command)) held.push([running, running.shown.length])
         continue
       }

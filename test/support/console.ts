@@ -70,5 +70,5 @@ export function assertShown(step: Step, expected: string[], output: string, docu
     .replace(/\r/g, '')
     .replace(/\n\s*\n/g, '\n')
     .trimEnd()}\n`
-  assert.match(said, expectation(expected), `${document}:${step.line}: $ ${step.command}`)
+  assert.match(said, expectation(expected), `${document}:${step.line}: $ ${step.command}\n${said}`)
 }
