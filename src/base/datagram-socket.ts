@@ -1,37 +1,37 @@
-// The one user of node:dgram. A UDP socket of Node's reports its failures in four ways: to the callback of `connect`, to the
-// callback of `send`, as an event, and as an exception when it is used too early or too late. One that nobody expects ends the
-// process. Here they all reach one handler, which fails one flow.
+// The only module that uses node:dgram. A UDP socket of Node reports a failure in one of four ways: to the callback of
+// `connect`, to the callback of `send`, as an event, or as an exception when it is used too early or too late. A failure that
+// nobody expects ends the process. Here all of them reach one handler, which fails one flow.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 
 export interface DatagramHandler {
-  /** `payload` is the receiver's to keep. */
+  /** The receiver may keep `payload`. */
   onMessage(payload: Buffer, from: RemoteInfo): void
   /**
-   * The socket cannot be used, and is closed: it could not be connected, or the other end refuses. At most once, never before
-   * the call that made the socket has returned, and never after `close`.
+   * The socket could not be connected, or the other end refuses; it is closed then. This is called at most once, never
+   * before the constructor has returned, and never after `close`.
    */
   onError(error: NodeJS.ErrnoException): void
 }
 
-/** Datagrams that may wait for connect(2), which Node does in a later turn. */
+/** How many datagrams may wait for connect(2), which Node calls in a later turn of the event loop. */
 const MAX_WAITING = 16
-/** That datagram is lost, the flow is not: it is too large for the path, or a buffer is full. */
+/** With these errors one datagram is lost and the flow goes on: it was too large for the path, or a buffer was full. */
 const ONE_LOST = new Set(['EMSGSIZE', 'EAGAIN', 'ENOBUFS', 'ENOMEM'])
 
 const familyOf = (address: string) => (address.includes(':') ? 'udp6' : 'udp4')
 
-/** A socket with one other end. The kernel drops what others send, and reports ICMP errors. */
+/** A socket that is connected to one address. The kernel drops what other addresses send, and reports ICMP errors. */
 export class ConnectedDatagrams {
   readonly #handler: DatagramHandler
   #socket: Socket | undefined
   #open = true
-  /** Until connected. */
+  /** Datagrams that wait until the socket is connected; undefined from then on. */
   #waiting: Uint8Array[] | undefined = []
   readonly #sent = (error: Error | null) => {
     if (error) this.#fail(error)
   }
 
-  /** `address` is an address, not a name; one of IPv6 may have a zone. */
+  /** `address` is an address, not a name. An IPv6 address may have a zone. */
   constructor(address: string, port: number, handler: DatagramHandler) {
     this.#handler = handler
     try {
@@ -48,8 +48,8 @@ export class ConnectedDatagrams {
   }
 
   /**
-   * `payload` must not change afterwards. With `unheard` nobody hears whether this one could be sent, which saves a turn of
-   * Node's; the next one that is heard fails as well.
+   * `payload` must not change afterwards. With `unheard` a failure to send this datagram is not reported, which saves Node a
+   * turn of the event loop. If the failure lasts, the next datagram without `unheard` reports it.
    */
   send(payload: Uint8Array, unheard = false): void {
     if (!this.#open) return
@@ -84,7 +84,7 @@ export class ConnectedDatagrams {
   }
 }
 
-/** A socket with a port of its own, for many other ends. What cannot be sent to one of them is lost, and nothing else. */
+/** A socket with a port of its own, for many addresses. A datagram that cannot be sent is lost, and nothing else happens. */
 export class BoundDatagrams {
   readonly port: number
   readonly family: 4 | 6
@@ -95,13 +95,13 @@ export class BoundDatagrams {
     this.port = port
     this.family = family === 'IPv6' ? 6 : 4
     this.#socket = socket
-    socket.on('error', () => {}) // one other end's, and its datagram is lost
+    socket.on('error', () => {}) // it concerns one address, whose datagram is lost
     socket.on('message', (payload, from) => {
       if (this.#socket) onMessage(payload, from)
     })
   }
 
-  /** Port 0 is any. Rejects with what the kernel said. A udp6 socket on `::` takes both families. */
+  /** Port 0 is any free port. Rejects with the kernel's error. A udp6 socket on `::` takes both families. */
   static bind(address: string, port: number, onMessage: DatagramHandler['onMessage']): Promise<BoundDatagrams> {
     return new Promise((resolve, reject) => {
       const socket = createSocket(familyOf(address))
@@ -127,7 +127,7 @@ export class BoundDatagrams {
     try {
       this.#socket?.send(payload, port, address, () => {})
     } catch {
-      // As any other datagram that could not be sent.
+      // The datagram is lost, as any other that could not be sent.
     }
   }
 

@@ -1,18 +1,18 @@
-// Which headers can tell one version's requests from those of everybody else. The same rule for the command line and for the agent,
-// which must not take a client's word for it.
+// Which headers can tell the requests of one version from all others. The command line and the agent apply the same rule,
+// because the agent must not rely on what a client says.
 
 /** RFC 9110 5.1 */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/
-/** RFC 9110 5.5, without tabs and what is no ASCII. */
+/** RFC 9110 5.5, without tabs, ASCII only. */
 const VALUE = /^[\x20-\x7e]{1,1000}$/
 
-/** These belong to a connection, to the message's form or to where it is sent: every request has them, whoever sends it. */
+/** Every request has these, whoever sends it: they are about the connection, the form of the message, or its target. */
 const OF_ALL =
   /^(host|connection|keep-alive|proxy-connection|te|trailer|transfer-encoding|content-length|upgrade|http2-settings|expect|via|forwarded|x-forwarded-.*|x-real-ip)$/
-/** These are in nearly every request, with values that begin alike. */
+/** Nearly every request has these, with values that begin alike. So they cannot be matched by a prefix. */
 const ALIKE = /^(accept|accept-.*|user-agent|content-type|sec-.*|origin|referer|traceparent|x-request-id)$/
 
-/** What is wrong with a version by this header; undefined if it can be one. */
+/** Says what is wrong with this header as a version; undefined if nothing is. */
 export function unfitHeader(header: string, value: string, prefix: boolean): string | undefined {
   const name = header.toLowerCase()
   if (!NAME.test(header)) return `${JSON.stringify(header.slice(0, 64))} cannot be a header`

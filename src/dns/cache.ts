@@ -1,6 +1,6 @@
-// Answers that were given, by question. Built for the hot path: a look-up hashes the question's octets where they lie and
-// makes no object; an answer goes out by copying its octets and patching what is the client's (id, case of the name) and
-// what is time's (TTLs). Bounded in entries and octets; entries outlive their TTL so that they can be served stale.
+// The cache of answers, by question. It is made for the hot path. A look-up hashes the question's octets in place and makes
+// no object. An answer is copied, and then the client's id, the case of its name and the remaining TTLs are written into it.
+// The number of entries and octets is bounded. Entries outlive their TTL so that they can be served stale.
 import type { AnswerScan } from './message.ts'
 import { FLAG_AD, FLAG_CD, FLAG_RA, FLAG_RD, HEADER_LEN, LOWER, putU32, type QueryView, u32 } from './message.ts'
 
@@ -10,7 +10,7 @@ const STALE_MS = 86_400_000
 const STALE_TTL = 30
 // RFC 8767 4 advises a cap of days; a day is plenty for a machine that is connected for hours.
 const MAX_TTL = 86_400
-/** Octets an entry costs beside its message and key: objects, map slot. An estimate for the bound. */
+/** An estimate of the octets that an entry costs beside its message and key, for the bound. */
 const ENTRY_OVERHEAD = 300
 
 /** An answer as it is kept: no OPT record, the question in lower case, id 0. */
@@ -23,12 +23,12 @@ export interface CacheEntry {
   readonly rcode: number
   /** The row of the decision table that led to it. */
   readonly rule: string
-  /** The network whose resolvers were asked: `DnsCache.network` then. Undefined if only the cluster was. */
+  /** The value of `DnsCache.network` when this machine's resolvers were asked; undefined if only the cluster was. */
   readonly network: number | undefined
-  /** When the TTLs were as they stand in the message; Clock time. */
+  /** The Clock time at which the TTLs in the message were right. */
   readonly storedAt: number
   readonly freshUntil: number
-  /** Not before this time is a stale answer tried to be renewed again after a failure. */
+  /** After a failure, a stale answer is not renewed before this time. */
   retryAt: number
   used: boolean
   next: CacheEntry | undefined
@@ -68,17 +68,17 @@ export class CacheKey {
 
 export class DnsCache {
   /**
-   * Counts this machine's networks. What the resolvers of an earlier one said is not told any more, fresh or stale: another
-   * network's may give the same name another address.
+   * Grows when this machine changes its network. Answers of an earlier network's resolvers are not served any more, fresh
+   * or stale, because another network may give the same name another address.
    */
   network = 1
   readonly #maxEntries: number
   readonly #maxBytes: number
-  // By hash; entries whose hashes collide are chained. The Map's order is the order of a clock hand: the oldest goes
-  // first, unless it was used since the hand last passed.
+  // By hash; entries whose hashes collide are chained. Eviction is the clock algorithm in the Map's order: the oldest entry
+  // goes first, unless it was used since the hand last passed it.
   readonly #chains = new Map<number, CacheEntry>()
-  // The hand itself: everything it has passed is gone or at the end. A new iterator each time would step over the places of
-  // all that went before (measured: 16 us).
+  // The clock's hand. All entries that it has passed were removed or moved to the end. A new iterator for each eviction
+  // would step over the places of all removed entries (measured: 16 us).
   #hand: MapIterator<CacheEntry> = this.#chains.values()
   #entries = 0
   #bytes = 0
@@ -96,12 +96,15 @@ export class DnsCache {
     return this.#bytes
   }
 
-  /** Of the network this machine is in, or of the cluster. */
+  /** Whether the entry is of the cluster, or of the network that this machine is in now. */
   isCurrent({ network }: CacheEntry): boolean {
     return network === undefined || network === this.network
   }
 
-  /** Fresh or stale, as `freshUntil` says; undefined also when it is older than stale answers may be, or another network's. */
+  /**
+   * The entry for a question, fresh or stale (see `freshUntil`). Undefined also when it is too old to be served stale, or of
+   * another network.
+   */
   get(key: CacheKey, now: number): CacheEntry | undefined {
     let entry = this.#chains.get(key.hash)
     while (entry && !key.matches(entry.key)) entry = entry.next
@@ -162,7 +165,7 @@ export class DnsCache {
 const costOf = (entry: CacheEntry): number =>
   entry.message.length + entry.key.length + 8 * entry.ttlOffsets.length + ENTRY_OVERHEAD
 
-/** An entry for an answer without OPT record, good for `seconds`. */
+/** Makes an entry of an answer without OPT record, which is fresh for `seconds`. */
 export function newEntry(
   hash: number,
   key: Uint8Array,

@@ -1,16 +1,16 @@
-// What systemd-resolved is told: which names it shall bring to kt (routing domains), and what it may append to a name of
-// one label (search domains). And, for `kt dns query`, whether it would bring a name here at all.
+// What kt tells systemd-resolved: which names it shall send to kt (routing domains), and what it may append to a name of one
+// label (search domains). For `kt dns query` this module also says whether systemd-resolved would send a name to kt.
 import { isWithin } from './names.ts'
 import type { ClusterNames } from './port.ts'
 import { fewerZones, type Prefix, reverseZones } from './reverse.ts'
 
 /**
- * What systemd-resolved takes for one link, search domains counted (LINK_SEARCH_DOMAINS_MAX since its version 240). One
- * more, and it takes none.
+ * The number of domains that systemd-resolved takes for one link, including search domains (LINK_SEARCH_DOMAINS_MAX since
+ * its version 240). It refuses a longer list completely.
  */
 const MOST_DOMAINS = 256
-// Reverse names are asked for seldom, so namespaces have the room; wider zones cost nothing, since kt hands on what is not
-// the cluster's.
+// Reverse look-ups are rare, so most of the room is for namespaces. A zone that is too wide costs nothing, because kt passes
+// on questions that are not for the cluster.
 const MOST_ZONES = 32
 const MOST_ZONES_IN_NEED = 8
 

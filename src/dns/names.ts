@@ -1,53 +1,56 @@
-// The decision table: who is asked for a name, and by which full names. Pure: what is known of the cluster comes in, a
-// plan goes out. The table in words is docs/understand/dns.md; test/dns/decisions.txt holds it to the letter.
+// The decision table: who is asked for a name, and under which full names. It is pure: what is known about the cluster
+// comes in, and a plan goes out. The table in words is docs/understand/dns.md; test/dns/decisions.txt holds it to the letter.
 import { TYPE } from './message.ts'
 import type { ClusterNames } from './port.ts'
 import { covers, type Prefix, reversePrefix } from './reverse.ts'
 
-/** A thing a last label may name in the cluster: `shop` in `web.shop`, `db` in `db-0.db`. */
+/** What the last label of a name may be in the cluster: `shop` in `web.shop`, `db` in `db-0.db`. */
 export type LabelKind = 'namespace' | 'service'
 
-/** What the decision depends on beside the question. */
+/** What the decision depends on, beside the question. */
 export interface Knowledge {
   names: Pick<ClusterNames, 'clusterDomain' | 'namespace' | 'localSearch'>
   /** `names.reverseRanges`, parsed. */
   ranges: Prefix[]
-  /** The machine's own name, lower case; undefined if it is not to be treated apart. */
+  /** The machine's own name in lower case; undefined if it needs no special treatment. */
   hostname: string | undefined
-  /** What systemd-resolved appends for us, and its stub's clients to any name that failed; undefined in other modes. */
+  /**
+   * The search domain of kt's link. systemd-resolved appends it to names of one label, and the clients of its stub append
+   * it to any name that failed. Undefined in other modes.
+   */
   appended: string | undefined
-  /** Whether the cluster has a namespace of this name, or the namespace a service; undefined: not known, ask. */
+  /** Whether this namespace, or this service in our namespace, exists; undefined if kt has to ask. */
   has(kind: LabelKind, label: string): boolean | undefined
 }
 
 /** What to do about a question. */
 export interface Plan {
-  /** Which row of the table, for people. */
+  /** The row of the table, in words. */
   rule: string
-  /** What to append to the name for the cluster, in order, until one is not NXDOMAIN; '' is the name as it is. */
+  /** The suffixes under which the cluster is asked, in order, until an answer is not NXDOMAIN. '' is the name itself. */
   cluster: string[]
-  /** Whether the machine's own resolvers are asked: never, they alone, or after the cluster said NXDOMAIN. */
+  /** Whether the machine's own resolvers are asked: never, only they, or after the cluster has said NXDOMAIN. */
   local: 'never' | 'only' | 'after'
-  /** Answered by kt itself, nobody is asked. */
+  /** kt's own answer, without asking anybody. */
   own?: 'nxdomain' | 'loopback'
-  /** Whether these exist should be known first; then plan again. The rest holds if it cannot be learned. */
+  /** What should be looked up before planning again. If that fails, the rest of this plan holds. */
   unknown?: { kind: LabelKind; label: string }[]
 }
 
 /**
- * Top-level domains for which the cluster is never asked whether a namespace is called so: the eight first ones (RFC
- * 920, RFC 1591) and arpa, most of what is public. A namespace of such a name counts once it is known by other ways.
+ * The cluster is never asked whether a namespace has the name of one of these top-level domains: the first eight (RFC 920,
+ * RFC 1591) and arpa, which most public names are in. A namespace of such a name counts once kt knows it otherwise.
  */
 const NEVER_PROBED = new Set(['com', 'org', 'net', 'edu', 'gov', 'mil', 'int', 'arpa'])
 
-/** Types asked of zones rather than of hosts: a short name is not completed for them, as no program in a pod does. */
+/** These types are about zones, not hosts. A short name is not completed for them, because no program in a pod does so. */
 const ZONE_TYPES = new Set<number>([TYPE.NS, TYPE.SOA, TYPE.DS, TYPE.RRSIG, TYPE.NSEC, TYPE.DNSKEY])
 
 /** RFC 1123 2.1. */
 export const HOST_LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const DASHED_ADDRESS = /^(\d+-\d+-\d+-\d+|[0-9a-f]*(-[0-9a-f]*){2,7})$/
 
-/** Whether `name` is `domain` or lies below it. Both in lower case, without a final dot. */
+/** Whether `name` is `domain` or is below it. Both are in lower case and have no final dot. */
 export const isWithin = (name: string, domain: string): boolean =>
   name.endsWith(domain) && (name.length === domain.length || name[name.length - domain.length - 1] === '.')
 
@@ -60,7 +63,7 @@ const own = (rule: string, answer: 'nxdomain' | 'loopback'): Plan => ({
   own: answer,
 })
 
-/** The plan for a name (lower case, no final dot, '' is the root; see nameText) and a type. */
+/** Decides who is asked. `name` is in lower case without a final dot, '' is the root (see nameText). */
 export function decide(name: string, type: number, known: Knowledge): Plan {
   const { clusterDomain, localSearch } = known.names
   if (name === '') return local('the root')
@@ -81,8 +84,9 @@ export function decide(name: string, type: number, known: Knowledge): Plan {
   return short(labels, known)
 }
 
-// glibc finds the link's search domain in the stub's resolv.conf and tries it on every name that failed, public ones too:
-// `nope.example.com` comes as `nope.example.com.shop.svc.cluster.local`. What cannot be a name of our namespace ends here.
+// glibc finds the link's search domain in the stub's resolv.conf and appends it to every name that failed, also to public
+// ones: `nope.example.com` arrives as `nope.example.com.shop.svc.cluster.local`. kt answers NXDOMAIN to a name that cannot
+// be one of our namespace.
 function full(name: string, { appended, has }: Knowledge): Plan {
   const asked = cluster('full name in the cluster', '')
   if (appended === undefined || !name.endsWith(`.${appended}`)) return asked
@@ -90,8 +94,8 @@ function full(name: string, { appended, has }: Knowledge): Plan {
   if (rest.length === 1 || (rest.length === 3 && rest[0].startsWith('_') && rest[1].startsWith('_'))) return asked
   const retried = own(`failed name with ${appended} behind it`, 'nxdomain')
   if (rest.length > 2) return retried
-  // pod.service, or a name like example.com, or one of a namespace that systemd-resolved has not been told of: this is the
-  // only way to hear of it, so that the next question is brought here.
+  // This is pod.service, or a name like example.com, or a name in a namespace that systemd-resolved does not know. The last
+  // is why kt looks the namespace up: systemd-resolved then learns of it and sends the next question to kt.
   const last = rest[1]
   const isService = has('service', last)
   if (isService) return asked
@@ -109,8 +113,8 @@ function reverse(name: string, { ranges }: Knowledge): Plan {
     : local("address outside the cluster's ranges")
 }
 
-// The machine's resolver library has appended its own search domain, or somebody typed a name of the home network: the
-// two look the same, so the home network's resolver decides. Only what cannot be a name there stays away from it.
+// Either the resolver library has appended the machine's own search domain, or somebody typed a name of the home network.
+// Both look the same, so the home network's resolver decides. Only a name that cannot be one of that network is kept from it.
 function completedHere(rest: string, search: string, { names, has }: Knowledge): Plan {
   const labels = rest.split('.')
   const clusters =
@@ -121,7 +125,7 @@ function completedHere(rest: string, search: string, { names, has }: Knowledge):
     : local(`below this machine's search domain ${search}`)
 }
 
-// Names as a program in a pod writes them, RFC 1123 labels all, `_port._protocol` in front for SRV.
+// Names as a program in a pod writes them: all labels follow RFC 1123, and SRV names begin with `_port._protocol`.
 function short(labels: string[], { names, has }: Knowledge): Plan {
   const { clusterDomain, namespace } = names
   const service = labels.length > 2 && labels[0].startsWith('_') && labels[1].startsWith('_')
@@ -129,11 +133,11 @@ function short(labels: string[], { names, has }: Knowledge): Plan {
   const ofNamespace = `${namespace}.svc.${clusterDomain}`
   if (!host.every((label) => HOST_LABEL.test(label))) return local('no name a pod would use')
   if (host.length === 1) return { rule: `one label: service in ${namespace}`, cluster: [ofNamespace], local: 'after' }
-  // service.namespace and pod.service.namespace; nothing longer exists. `_port._protocol` goes with a service only.
+  // service.namespace or pod.service.namespace. No longer name exists, and `_port._protocol` belongs to a service only.
   if (host.length > (service ? 2 : 3)) return local('more labels than a short name of the cluster has')
   const last = host.at(-1)!
   const isNamespace = has('namespace', last)
-  // pod.service, of our own namespace: possible too.
+  // pod.service of our own namespace is possible, too.
   const ofService = host.length === 2 && !service
   if (isNamespace) {
     const suffixes = [`svc.${clusterDomain}`, ...(ofService ? [ofNamespace] : [])]

@@ -1,5 +1,5 @@
-// Carries out the plan for one question that is not in the cache: learns what must be known first, asks the cluster
-// and the machine's own resolvers in the plan's order, and shapes what comes back into the answer to what was asked.
+// Carries out the plan for one question that is not in the cache. It looks up what must be known first, asks the cluster and
+// the machine's own resolvers in the plan's order, and turns what comes back into an answer to the question.
 
 import type { Clock } from '../base/clock.ts'
 import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
@@ -11,17 +11,17 @@ import { rcodeName } from './records.ts'
 import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
 import { UpstreamError } from './upstream.ts'
 
-/** Longest a client waits for a tunnel that is being made again: a little less than the 5 s that glibc waits. */
+/** The longest that a client waits for a lost tunnel. It is less than the 5 s that glibc waits. */
 const RECONNECT_MS = 4_800
-// A public name must not wait long for a cluster that does not say whether a namespace is called like it.
+// A public name must not wait long for a cluster that does not say whether a namespace has the name of its last label.
 const PROBE_MS = 1000
-// A Service that was made a moment ago must be found soon, whatever the SOA of the root or of the cluster says.
+// A new Service must be found soon, whatever the SOA of the root or of the cluster says.
 const SHORT_NAME_NEGATIVE_S = 10
-// The same for a name the cluster did not have when it was asked.
+// The same holds for a name that the cluster did not have.
 const SHORT_NAME_LOCAL_S = 60
 // RFC 2308 5 allows hours; minutes are kinder to somebody who has just added a record.
 const NEGATIVE_S = 300
-// A machine whose network changes that often during one question has none.
+// A machine whose network changes more often than this during one question has no network.
 const MOST_NETWORKS = 3
 
 export interface QueryFlags {
@@ -59,7 +59,7 @@ export class Resolver {
       get appended() {
         return knowledge.appended
       },
-      // While the cluster cannot be asked, what was last known holds.
+      // While the cluster cannot be asked, the last known answer holds.
       has: (kind, label) => labels.has(kind, label, this.#cluster === undefined),
     }
     this.#zone = `.svc.${knowledge.names.clusterDomain}`
@@ -165,7 +165,7 @@ export class Resolver {
         if (answer.scan.rcode === RCODE.NOERROR) this.#learnFrom(name)
         return answer
       } catch (error) {
-        // The tunnel was lost under the query: once more through the next one.
+        // The tunnel was lost during the query, so the next tunnel gets it once more.
         if (!again && mayWait && upstream !== this.#cluster) continue
         throw error
       }
@@ -182,7 +182,7 @@ export class Resolver {
       throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'this machine has no resolver of its own' })
     for (let left = MOST_NETWORKS; ; left--) {
       const network = this.#network()
-      // What an earlier network said, or did not say, is no answer in this one.
+      // An answer of an earlier network, or its silence, means nothing in this one.
       const isOver = () => network !== this.#network() && left > 1 && !this.#closed
       this.#counters.toLocal++
       try {

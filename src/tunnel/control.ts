@@ -1,8 +1,9 @@
-// The frames of the control channel, docs/understand/agent-protocol.md: written whole, read from a byte stream cut anywhere.
+// The frames of the control channel (docs/understand/agent-protocol.md). They are written whole, and read from a byte stream
+// that may be cut anywhere.
 import { IpAddress } from '../wire/address.ts'
 
 export const CONTROL_CHANNEL = 'control@kt'
-/** The agent's SSH identification, behind `SSH-2.0-`. */
+/** The agent's SSH identification after `SSH-2.0-`. */
 export const AGENT_IDENT = 'kt_agent'
 export const PROTOCOL_VERSION = 1
 
@@ -30,13 +31,13 @@ export const FrameType = {
 
 /** Bytes in front of a body. */
 export const FRAME_HEADER = 9
-/** An address with its family, a port, and the largest UDP payload (RFC 768 in IPv4: 65,507) fit well. */
+/** There is room for an address with its family, a port, and the largest UDP payload (65,507 bytes over IPv4). */
 export const MAX_FRAME = 65_600
 
-/** Ids of flows that the agent begins have this bit, those of the client do not. */
+/** This bit is set in the ids of flows that the agent begins, and clear in those of the client. */
 export const AGENT_ID = 0x8000_0000
 
-/** A frame as one buffer. `parts` make the body. */
+/** Encodes a frame into one buffer. The body is the concatenation of `parts`. */
 export function encodeFrame(type: number, id: number, ...parts: Uint8Array[]): Buffer {
   const frame = Buffer.allocUnsafe(frameSize(parts))
   putFrame(frame, 0, type, id, parts)
@@ -50,7 +51,7 @@ export function frameSize(parts: readonly Uint8Array[]): number {
   return size
 }
 
-/** Writes a frame at `p`, where there is room for it; returns where it ends. */
+/** Writes a frame at `p`, where there must be room for it, and returns where the frame ends. */
 export function putFrame(buffer: Buffer, p: number, type: number, id: number, parts: readonly Uint8Array[]): number {
   const size = frameSize(parts)
   buffer.writeUInt32BE(size - 4, p)
@@ -71,7 +72,7 @@ export function encodeAddress(address: IpAddress): Uint8Array {
   return bytes
 }
 
-/** The address at `offset`, and where it ends; undefined if there is none. */
+/** Reads the address at `offset` and where it ends; undefined if there is none. */
 export function decodeAddress(body: Uint8Array, offset: number): { address: IpAddress; end: number } | undefined {
   const family = body[offset]
   if (family !== 4 && family !== 6) return undefined

@@ -1,4 +1,5 @@
-// The way to a server that speaks HTTP/1.1: TCP and TLS, and the header of its answer. proxy.ts goes through a proxy.
+// Connects to a server that speaks HTTP/1.1, over TCP and TLS, and reads the header of its answer. proxy.ts does so through
+// a proxy.
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import {
   type ConnectionOptions,
@@ -13,21 +14,21 @@ import type { Inlet } from './transport.ts'
 export interface WebSocketTarget {
   /** https:// or wss://; http:// and ws:// for tests. */
   url: string
-  /** A list stands for as many headers of that name; a character is a byte (latin1). */
+  /** A list stands for several headers of that name. Each character is a byte (latin1). */
   headers: Record<string, string | string[]>
   tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
-  /** http://, https://, socks5:// or socks5h://, with user and password if it wants them. */
+  /** http://, https://, socks5:// or socks5h://, with user and password if the proxy wants them. */
   proxy?: string
 }
 
-/** An answer with a larger header or error text than this is not read further. */
+/** An answer is read up to this size; a larger header is an error, a larger error text is cut. */
 const MAX_ANSWER = 64 * 1024
 
 export function unreachable(message: string, hint: string): TunnelError {
   return new TunnelError('unreachable', message, hint)
 }
 
-/** One time limit for all steps; when it has passed, the socket in hand is destroyed, which fails the step. */
+/** One time limit for all steps of a connection. When it has passed, the current step fails and its socket is destroyed. */
 export class Deadline {
   socket: Socket | undefined
   readonly ms: number
@@ -57,7 +58,7 @@ export class Deadline {
     return Promise.race([step, this.#failed])
   }
 
-  /** An event of a socket, or its error. */
+  /** Resolves at an event of a socket, and rejects at its error or end. */
   wait(socket: Socket, event: string): Promise<void> {
     this.socket = socket
     return this.guard(
@@ -106,13 +107,13 @@ export async function direct(
 let systemTrusted = false
 
 /**
- * From now on the authorities that this machine trusts count too, as for kubectl, where a connection names none: those of
- * a company are there and not among Node's own.
+ * Makes connections that name no authority trust the authorities of this machine, as kubectl does. A company's authorities
+ * are installed there and are not among Node's own.
  */
 export function trustSystem(): void {
   if (systemTrusted) return
   systemTrusted = true
-  // Node 22 has it from 22.19 on.
+  // Node 22 has this function from 22.19 on.
   setDefaultCACertificates?.([...getCACertificates('default'), ...getCACertificates('system')])
 }
 
@@ -134,7 +135,7 @@ export async function secure(
   tls: WebSocketTarget['tls'],
   deadline: Deadline,
 ): Promise<TLSSocket> {
-  socket.on('error', () => {}) // told by the TLS socket over it
+  socket.on('error', () => {}) // the TLS socket on top of it reports the error
   const secured = connectTls({ ...tlsOptions(host, tls), socket, host })
   await deadline.wait(secured, 'secureConnect')
   return secured
@@ -170,7 +171,7 @@ export async function readBody(socket: Socket, inlet: Inlet, answer: Answer, dea
   }
 }
 
-/** All that has come when `enough` says so; nobody listens then. */
+/** Resolves with all bytes received once `enough` is true of them. Nobody listens to the socket from then on. */
 async function readUntil(
   socket: Socket,
   inlet: Inlet,

@@ -1,5 +1,6 @@
-// All TCP connections of a stack: finds the one a segment belongs to, opens one for a SYN (the owner dials before it
-// answers), resets what belongs to none, and keeps the list of those that `flush` has to look at.
+// All TCP connections of a stack. It finds the connection that a segment belongs to, opens one for a SYN (the owner dials
+// before it answers), and answers a segment that belongs to none with a RST. It also keeps the list of connections that
+// `flush` has to look at.
 import type { Endpoint } from '../../wire/address.ts'
 import { get32 } from '../../wire/bytes.ts'
 import { addBytes, fold, pseudoSum } from '../../wire/checksum.ts'
@@ -31,7 +32,7 @@ export class TcpLayer implements TcpHost {
   private readonly key = new FlowKey()
   private readonly segment = new Segment()
   private readonly listeners: Listener[] = []
-  // Lists with counts of their own: to shorten an array gives its memory away, once a flush.
+  // Lists with separate counts, because shortening an array frees its memory, and each flush would allocate it again.
   private awake: (Tcb | null)[] = []
   private flushing: (Tcb | null)[] = []
   private awakeCount = 0
@@ -40,7 +41,7 @@ export class TcpLayer implements TcpHost {
     this.core = core
   }
 
-  /** Takes a TCP packet. `trusted`: its checksum need not be verified. */
+  /** Processes a TCP packet. If `trusted`, its checksum need not be verified. */
   input(view: IpView, trusted: boolean): void {
     const { segment, core, key } = this
     if (!segment.read(view) || !(trusted || isIntact(view))) {
@@ -62,7 +63,7 @@ export class TcpLayer implements TcpHost {
         found.heardSyn()
         return
       }
-      // The program gave up without a word, as closing a socket in SYN-SENT does, and tries again.
+      // The program closed its socket in SYN-SENT, which sends nothing, and now tries again from the same port.
       abandon(found, 'reset')
       this.arrivesNowhere(core.random() | 0)
     } else if (found.stateCode === TIME_WAIT && ((segment.seq - found.rcvNxt) | 0) > 0) {
@@ -111,7 +112,7 @@ export class TcpLayer implements TcpHost {
     return flow
   }
 
-  /** Undefined if a SYN to this address and port is to be refused. */
+  /** Who accepts a SYN to this address and port; undefined if it must be refused. */
   private listenerFor(key: FlowKey): Accept | undefined {
     for (const { local, accept } of this.listeners) if (isLocal(key, local)) return accept
     if (this.core.isOwn(key)) return undefined
@@ -148,7 +149,7 @@ export class TcpLayer implements TcpHost {
     this.flushing = list
     for (let i = 0; i < count; i++) {
       const tcb = list[i] as Tcb
-      list[i] = null // what is over must not be kept
+      list[i] = null // otherwise the list would keep closed connections in memory
       tcb.awake = false
       if (tcb.stateCode !== CLOSED) transmit(tcb, now)
     }
@@ -162,7 +163,7 @@ export class TcpLayer implements TcpHost {
     this.core.counters.tcpFlows--
   }
 
-  /** Flows whose owner has not been told that they are over. */
+  /** The flows whose owner does not know yet that they have ended. */
   live(): Connection[] {
     return this.table.list().filter((flow) => !flow.over)
   }
