@@ -142,10 +142,30 @@ describe('kt mesh', { skip }, () => {
     assert.deepEqual(await names(['ann', 'ben', null]), ['original', 'original', 'original'])
   })
 
-  test('a local program that does not answer is told to the caller, and manual touches no Service', async () => {
-    const held = await start('mesha', [
-      ...['mesh', 'web', '--expose', '18099:80', '--no-check', '--version-mark', 'x-team:blue', '-n', NAMESPACE],
-    ])
+  test('a local program that does not answer: the original answers, or with --no-fallback the caller is told', async () => {
+    const nobody = [
+      'mesh',
+      'web',
+      '--expose',
+      '18099:80',
+      '--no-check',
+      '--version-mark',
+      'x-team:blue',
+      '-n',
+      NAMESPACE,
+    ]
+    const patient = await start('mesha', nobody)
+    await patient.saysSoon(/with the header "x-team: blue" come here/)
+    const [original] = (await bench.ask({ op: 'keptAlive', header: 'x-team', versions: ['blue'] })) as {
+      name: string
+    }[]
+    assert.equal(original.name, 'original')
+    await patient.saysSoon(/nothing listens on localhost:18099/)
+    patient.signal('SIGINT')
+    assert.equal(await patient.exit, 0, patient.said())
+    await asBefore()
+
+    const held = await start('mesha', [...nobody, '--no-fallback'])
     await held.saysSoon(/with the header "x-team: blue" come here/)
     const answer = await until(
       'the request comes here',
@@ -165,7 +185,9 @@ describe('kt mesh', { skip }, () => {
     held.signal('SIGINT')
     assert.equal(await held.exit, 0, held.said())
     await asBefore()
+  })
 
+  test('--mode manual changes nothing of the Service', async () => {
     const manual = await start('mesha', [
       ...['mesh', 'web', '--expose', `${LOCAL}:80`, '--mode', 'manual', '--version-mark', 'green', '-n', NAMESPACE],
     ])

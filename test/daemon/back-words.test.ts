@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import type { V1Pod } from '@kubernetes/client-node'
 import { ownerOf } from '../../src/cluster/back/owner.ts'
 import type { BackHandle } from '../../src/cluster/back-port.ts'
-import { awayWords, keptConnectionsWords, silenceWords, switchWords } from '../../src/daemon/back/words.ts'
+import { kindOfHandle } from '../../src/daemon/back/kinds.ts'
+import { awayWords, keptConnectionsWords, silenceWords } from '../../src/daemon/back/words.ts'
 
 const port = (number: number, exposed: boolean) => ({ port: number, protocol: 'TCP' as const, listen: number, exposed })
 const held = (parts: Partial<BackHandle>): BackHandle =>
@@ -19,18 +20,25 @@ const held = (parts: Partial<BackHandle>): BackHandle =>
 const manual = { mode: 'manual' as const, header: 'version', value: 'x', prefix: false, others: [] }
 
 test('what leads here, and what stays', () => {
-  assert.equal(switchWords(held({}), 'web'), 'web leads to the shadow; ports 7 and 9 stay with the original pods')
-  assert.equal(switchWords(held({ kind: 'run', mode: 'run', ports: [port(80, true)] }), 'mine'), 'mine made, port 80')
+  assert.equal(
+    kindOfHandle(held({})).ledWords(held({}), 'web'),
+    'web leads to the shadow; ports 7 and 9 stay with the original pods',
+  )
+  const run = held({ kind: 'run', mode: 'run', ports: [port(80, true)] })
+  assert.equal(kindOfHandle(run).ledWords(run, 'mine'), 'mine made, port 80')
+  const workload = { kind: 'Deployment', name: 'web', replicas: 3 } as const
+  const scale = held({ mode: 'scale', workload, ports: [port(80, true)] })
+  assert.equal(kindOfHandle(scale).ledWords(scale, 'web'), 'Deployment web scaled from 3 to 0')
 })
 
 test('while the way is away, requests go where they can: to the original pods, or nowhere', () => {
-  assert.match(awayWords(held({})), /requests go to the original pods until it is back$/)
+  assert.match(awayWords(kindOfHandle(held({})).hasOriginal), /requests go to the original pods until it is back$/)
   for (const none of [
     held({ kind: 'run', mode: 'run' }),
     held({ mode: 'scale' }),
     held({ kind: 'mesh', mesh: manual }),
   ])
-    assert.match(awayWords(none), /requests are refused until it is back$/)
+    assert.match(awayWords(kindOfHandle(none).hasOriginal), /requests are refused until it is back$/)
 })
 
 test('who keeps connections open is told of, with a command that makes them connect again', () => {
@@ -39,11 +47,10 @@ test('who keeps connections open is told of, with a command that makes them conn
     'callers that keep connections open stay with the original pods until they connect again; ' +
       '`kubectl -n shop rollout restart deployment/web` makes them',
   )
-  assert.match(keptConnectionsWords(held({ owner: undefined }))!, /restart them, or the original pods$/)
-  assert.equal(keptConnectionsWords(held({ kind: 'run', mode: 'run' })), undefined)
-  assert.match(silenceWords(held({}), 10)!, /^no request has come in 10 s: callers that keep connections open stay/)
+  assert.match(keptConnectionsWords(held({ owner: undefined })), /restart them, or the original pods$/)
+  assert.match(silenceWords(held({}), 10), /^no request has come in 10 s: callers that keep connections open stay/)
   const auto = { mode: 'auto' as const, header: 'kt-version', value: 'abc', prefix: false, others: [] }
-  assert.match(silenceWords(held({ kind: 'mesh', mesh: auto }), 10)!, /^no request with kt-version: abc has come/)
+  assert.match(silenceWords(held({ kind: 'mesh', mesh: auto }), 10), /^no request with kt-version: abc has come/)
 })
 
 test('the owner of pods is what kubectl can restart', () => {

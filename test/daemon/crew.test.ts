@@ -92,7 +92,7 @@ function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => Fake
     },
     closing: closing.signal,
     log: () => {},
-    handle: () => ({ shadow: shadow('first'), mesh: more.mesh }) as BackHandle,
+    handle: () => ({ mode: 'selector', shadow: shadow('first'), mesh: more.mesh }) as BackHandle,
     wanted: () => ports.map((port) => ({ port, handler: {} as never, options: {} })),
     onNone: () => said.push('none'),
     onServing: () => {},

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { withEnding } from '../../src/cli/holder.ts'
-import { meshWords } from '../../src/daemon/back/mesh.ts'
+import { autoWords, manualWords } from '../../src/daemon/back/mesh.ts'
 
 const port = { port: 8080, protocol: 'TCP' as const, listen: 80, exposed: true }
 const handle = {
@@ -14,18 +14,18 @@ const handle = {
 
 it('auto: how a request is made that comes here', () => {
   assert.equal(
-    meshWords(handle, '8080 -> localhost:9000'),
+    autoWords(handle, '8080 -> localhost:9000'),
     `requests to web.shop with the header "kt-version: abcde" come here: 8080 -> localhost:9000.
   curl -H 'kt-version: abcde' http://web.shop:8080/`,
   )
   assert.match(
-    meshWords({ ...handle, mesh: { ...handle.mesh, value: 'ann-', prefix: true } }, ''),
+    autoWords({ ...handle, mesh: { ...handle.mesh, value: 'ann-', prefix: true } }, ''),
     /"kt-version: ann-…".*\n.*curl -H 'kt-version: ann-1'/,
   )
 })
 
 it('auto: the curl command stands alone on its line, and is there for HTTP only', () => {
-  const words = (more: object, message = meshWords({ ...handle, ports: [{ ...port, ...more }] }, '')) =>
+  const words = (more: object, message = autoWords({ ...handle, ports: [{ ...port, ...more }] }, '')) =>
     withEnding(message, 'Ctrl-C ends it.').split('\n')
   for (const more of [{ port: 80 }, { port: 3000 }, { port: 443, name: 'http' }, { port: 9, appProtocol: 'http' }]) {
     const [, command, ending] = words(more)
@@ -44,7 +44,7 @@ it('auto: the curl command stands alone on its line, and is there for HTTP only'
 
 it('auto: a value with a quote in it is one word for the shell', () => {
   const mesh = { ...handle.mesh, value: "ann's" }
-  assert.match(meshWords({ ...handle, mesh }, ''), /curl -H 'kt-version: ann'\\''s' http/)
+  assert.match(autoWords({ ...handle, mesh }, ''), /curl -H 'kt-version: ann'\\''s' http/)
 })
 
 it('manual: rules for Istio, where the other pods are known by their version', () => {
@@ -56,7 +56,7 @@ it('manual: rules for Istio, where the other pods are known by their version', (
     others: ['v1', '1.10'],
   }
   assert.equal(
-    meshWords({ ...handle, mesh }, '8080 -> localhost:9000'),
+    manualWords({ ...handle, mesh }, '8080 -> localhost:9000'),
     `web.shop has a pod with the label version=web-kt-x7, whose requests come here: 8080 -> localhost:9000.
 Until there are rules, it gets its share of all requests. For Istio:
 
@@ -115,7 +115,7 @@ spec:
 
 it('manual: says so when the other pods cannot be named', () => {
   const mesh = { ...handle.mesh, mode: 'manual' as const, header: 'version', value: 'x' }
-  const words = meshWords({ ...handle, mesh }, '')
+  const words = manualWords({ ...handle, mesh }, '')
   assert.match(words, /The pods of web have no label "version": give them one and put it below instead of ORIGINAL\./)
   assert.match(words, /version: ORIGINAL/)
 })

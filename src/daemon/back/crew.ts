@@ -8,6 +8,7 @@ import type { StatusFault } from '../../control/protocol.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
 import { FaultBook } from '../fault-book.ts'
 import { cannotReconnect, tunnelLost } from '../faults.ts'
+import { kindOfHandle } from './kinds.ts'
 import { Leg, type LegEffects, type Wanted } from './leg.ts'
 
 /** A pod that runs is an endpoint up to a second later, when its kubelet has said so; nodes follow a second after that. */
@@ -49,8 +50,7 @@ export class Crew {
   async start(shadow: ShadowHandle, tunnel: Tunnel): Promise<void> {
     const leg = this.#leg()
     await leg.start(shadow, tunnel)
-    // Of `manual` rules of somebody else say how much goes to it, and two would count twice.
-    if (this.#effects.handle().mesh?.mode !== 'manual') this.#leg().startAnew(undefined)
+    if (kindOfHandle(this.#effects.handle()).hasSecond) this.#leg().startAnew(undefined)
   }
 
   get serves(): boolean {

@@ -34,7 +34,7 @@ export class Forward implements Holding {
   constructor(config: ForwardConfig, deps: HolderDeps) {
     this.#config = config
     this.#deps = deps
-    this.#steps = new Steps(deps)
+    this.#steps = new Steps(deps, systemClock)
     this.#cluster = deps.cluster
     this.#dialer = createDialer(this.#cluster, config, deps.log, this.#closing.signal)
     watchOwnNetwork(this.#dialer, this.#closing.signal)

@@ -10,6 +10,7 @@ import { type Log, openLog } from '../log.ts'
 import { Exchange } from './exchange.ts'
 import { Forward } from './forward.ts'
 import type { HolderDeps, HolderInput, Holding } from './holding.ts'
+import { machineParts } from './parts.ts'
 import { runTask } from './task.ts'
 
 const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
@@ -64,7 +65,8 @@ export async function hold(
     },
     fail,
   }
-  const holding: Holding = config.kind === 'forward' ? new Forward(config, deps) : new Exchange(config, deps)
+  const holding: Holding =
+    config.kind === 'forward' ? new Forward(config, deps) : new Exchange(config, deps, machineParts(config, deps))
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {

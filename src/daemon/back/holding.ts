@@ -1,4 +1,5 @@
 // What the holder process needs of whatever it holds, and what it gives it.
+import type { Clock } from '../../base/clock.ts'
 import type { ClusterClient, ClusterIdentity } from '../../cluster/port.ts'
 import type { Held, Progress } from '../../control/protocol.ts'
 import type { Log } from '../log.ts'
@@ -36,15 +37,17 @@ export interface Holding {
 /** Steps with their times, shown and logged alike. */
 export class Steps {
   readonly #deps: HolderDeps
+  readonly #clock: Clock
 
-  constructor(deps: HolderDeps) {
+  constructor(deps: HolderDeps, clock: Clock) {
     this.#deps = deps
+    this.#clock = clock
   }
 
   async run<T>(step: string, act: () => Promise<[T, string]>): Promise<T> {
-    const began = performance.now()
+    const began = this.#clock.now()
     const [result, detail] = await act()
-    this.done(step, detail, performance.now() - began)
+    this.done(step, detail, this.#clock.now() - began)
     return result
   }
 

@@ -1,7 +1,6 @@
 // After the Service leads back, connections that are open here may finish: each is ended when nothing moves on it and it
 // was this side that spoke last, so that no request is under way. Those that never fall silent are ended between an
 // answer and the next request.
-import { delay, systemClock } from '../../base/clock.ts'
 import type { Splice } from './splice.ts'
 
 // kube-proxy applies changes within a second (--iptables-min-sync-period 1s); until then new ones still come.
@@ -23,17 +22,8 @@ export interface LingerClock {
   delay(ms: number, hurry: AbortSignal): Promise<void>
 }
 
-const real: LingerClock = {
-  now: systemClock.now,
-  delay: (ms, hurry) => delay(ms, hurry, systemClock),
-}
-
 /** Resolves when none of `open()` is left, `hurry` is aborted, or after 20 s; to how many are left. */
-export async function linger(
-  open: () => Iterable<Lingering>,
-  hurry: AbortSignal,
-  clock: LingerClock = real,
-): Promise<number> {
+export async function linger(open: () => Iterable<Lingering>, hurry: AbortSignal, clock: LingerClock): Promise<number> {
   const began = clock.now()
   const passed = () => clock.now() - began
   const left = () => [...open()].length

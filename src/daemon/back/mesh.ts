@@ -3,10 +3,9 @@ import type { BackHandle } from '../../cluster/back-port.ts'
 
 type Meshed = Pick<BackHandle, 'service' | 'namespace' | 'ports'> & { mesh: NonNullable<BackHandle['mesh']> }
 
-/** Several lines; the first is a sentence. `ports` are those of `kt exchange`'s line: `80 -> localhost:8080`. */
-export function meshWords(handle: Meshed, ports: string): string {
+/** Of `--mode manual`; as `autoWords`. */
+export function manualWords(handle: Meshed, ports: string): string {
   const { mesh, service, namespace } = handle
-  if (mesh.mode === 'auto') return autoWords(handle, ports)
   return [
     `${service}.${namespace} has a pod with the label ${mesh.header}=${mesh.value}, whose requests come here: ${ports}.`,
     ...(mesh.others.length > 0
@@ -18,7 +17,8 @@ export function meshWords(handle: Meshed, ports: string): string {
   ].join('\n')
 }
 
-function autoWords({ mesh, service, namespace, ports }: Meshed, words: string): string {
+/** Several lines; the first is a sentence. `ports` are those of `kt exchange`'s line: `80 -> localhost:8080`. */
+export function autoWords({ mesh, service, namespace, ports }: Meshed, words: string): string {
   const http = ports.find((one) => one.exposed && speaksHttp(one))
   const value = mesh.prefix ? `${mesh.value}…` : mesh.value
   const example = mesh.prefix ? `${mesh.value}1` : mesh.value
