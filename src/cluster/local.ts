@@ -5,14 +5,20 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api, type ApiOptions } from './api.ts'
-import { beginExchange, beginRun } from './back/begin.ts'
 import type { BackContext } from './back/context.ts'
-import { removeExchange, renewLease, restoreExchange, watchExchange } from './back/hold.ts'
+import { renewLease, watchExchange } from './back/hold.ts'
+import {
+  addShadow,
+  beginExchange,
+  beginMesh,
+  beginRun,
+  removeExchange,
+  replaceShadow,
+  restoreExchange,
+  switchExchange,
+} from './back/kinds.ts'
 import { listLeases } from './back/lease.ts'
-import { beginMesh } from './back/mesh.ts'
 import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
-import { addShadow, replaceShadow } from './back/shadows.ts'
-import { switchExchange } from './back/switch.ts'
 import type {
   BackEvent,
   BackHandle,

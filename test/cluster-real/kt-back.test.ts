@@ -104,7 +104,7 @@ describe('the way back', { skip }, () => {
     ]
     const { code, stderr } = await laptop.kt(command)
     assert.equal(code, 0, stderr)
-    assert.match(stderr, /`kt leave web -n kt-back` ends it/)
+    assert.match(stderr, /`\S*kt leave web -n kt-back` ends it/)
     firstServed.push((await until('served here', () => bench.firstAnswer('here', began), 20_000)).at - began)
     try {
       const status = await laptop.kt(['status', '--json'])

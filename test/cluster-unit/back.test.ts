@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { beginExchange, beginRun } from '../../src/cluster/back/begin.ts'
 import type { BackContext } from '../../src/cluster/back/context.ts'
 import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
-import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
+import { renewLease } from '../../src/cluster/back/hold.ts'
+import {
+  addShadow,
+  beginExchange,
+  beginRun,
+  removeExchange,
+  replaceShadow,
+  restoreExchange,
+  switchExchange,
+} from '../../src/cluster/back/kinds.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/recover.ts'
-import { addShadow, replaceShadow } from '../../src/cluster/back/shadows.ts'
-import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { BackHandle, ExchangeRequest } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { ShadowOptions } from '../../src/cluster/port.ts'

@@ -1,13 +1,19 @@
 // Nothing is taken over, changed or deleted because its name matches: what is there must say that it is about the same,
 // and what an older kt made under other names is found all the same.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { beginExchange, beginRun } from '../../src/cluster/back/begin.ts'
 import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
-import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
-import { beginMesh } from '../../src/cluster/back/mesh.ts'
+import { renewLease } from '../../src/cluster/back/hold.ts'
+import {
+  beginExchange,
+  beginMesh,
+  beginRun,
+  removeExchange,
+  restoreExchange,
+  switchExchange,
+} from '../../src/cluster/back/kinds.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/recover.ts'
-import { switchExchange } from '../../src/cluster/back/switch.ts'
 import {
   clientOf,
   contents,

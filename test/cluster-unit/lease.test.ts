@@ -1,13 +1,13 @@
 // Leases between clients that change the same ones: nobody writes over what it has not seen, and nobody tries for ever.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { beginExchange } from '../../src/cluster/back/begin.ts'
 import { type BackContext, change, deleteOwn } from '../../src/cluster/back/context.ts'
 import { leaseName } from '../../src/cluster/back/derived.ts'
-import { renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
+import { renewLease } from '../../src/cluster/back/hold.ts'
+import { beginExchange, restoreExchange, switchExchange } from '../../src/cluster/back/kinds.ts'
 import { deleteLease, renew, takeLease } from '../../src/cluster/back/lease.ts'
 import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
-import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { clientOf, contents, core, exchangeOf, leases, NOBODY, namespaceWith, options, silent } from './namespace.ts'

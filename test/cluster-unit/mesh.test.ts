@@ -1,11 +1,16 @@
 // The mesh's router over its life, against a namespace in memory: made, joined, made again, and put away by the last.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BackContext } from '../../src/cluster/back/context.ts'
-import { removeExchange, restoreExchange } from '../../src/cluster/back/hold.ts'
-import { beginMesh } from '../../src/cluster/back/mesh.ts'
-import { addShadow, replaceShadow } from '../../src/cluster/back/shadows.ts'
-import { switchExchange } from '../../src/cluster/back/switch.ts'
+import {
+  addShadow,
+  beginMesh,
+  removeExchange,
+  replaceShadow,
+  restoreExchange,
+  switchExchange,
+} from '../../src/cluster/back/kinds.ts'
 import type { MeshRequest } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { ShadowOptions } from '../../src/cluster/port.ts'

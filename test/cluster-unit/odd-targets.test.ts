@@ -1,7 +1,8 @@
 // Targets that are not what one might think: what is said of them before anything leads here, and what is refused.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { beginExchange } from '../../src/cluster/back/begin.ts'
+import { beginExchange } from '../../src/cluster/back/kinds.ts'
 import type { ExchangeRequest } from '../../src/cluster/back-port.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { clientOf, contents, core, exchangeOf, namespaceWith, options, silent } from './namespace.ts'

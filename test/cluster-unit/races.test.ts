@@ -1,15 +1,20 @@
 // Two clients at the same moment, their requests in every order that the seeds bring: one of two exchanges wins, a mesh that
 // is joined while its last member leaves goes on, and in the end nothing is left.
+
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import fc, { type Scheduler } from 'fast-check'
 import type { RequestExtras } from '../../src/cluster/api.ts'
-import { beginExchange } from '../../src/cluster/back/begin.ts'
 import type { BackContext } from '../../src/cluster/back/context.ts'
-import { removeExchange, renewLease, restoreExchange } from '../../src/cluster/back/hold.ts'
-import { beginMesh } from '../../src/cluster/back/mesh.ts'
+import { renewLease } from '../../src/cluster/back/hold.ts'
+import {
+  beginExchange,
+  beginMesh,
+  removeExchange,
+  restoreExchange,
+  switchExchange,
+} from '../../src/cluster/back/kinds.ts'
 import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
-import { switchExchange } from '../../src/cluster/back/switch.ts'
 import type { BackHandle } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { MemoryCluster } from './memory-cluster.ts'

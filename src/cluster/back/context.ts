@@ -15,8 +15,11 @@ export interface BackContext extends ShadowDependencies {
   now(): number
 }
 
+/** What is known of an exchange, mesh or run before its shadow is made. */
+export type Draft = Omit<BackHandle, 'shadow' | 'serving'>
+
 /** What the annotation of what is changed says. */
-export function recordOf(handle: Omit<BackHandle, 'shadow'>): BackRecord {
+export function recordOf(handle: Draft): BackRecord {
   const { kind, mode, id, holder, since, lease, original, selector, written, workload, mesh } = handle
   return {
     version: 1,

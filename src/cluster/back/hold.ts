@@ -1,16 +1,12 @@
-// While an exchange, mesh or run is held: its lease, what others do to it, and its end.
+// While an exchange, mesh or run is held: its lease, and what others do to it.
 import type { V1Deployment, V1Service } from '@kubernetes/client-node'
-import type { BackEvent, BackHandle, Restored } from '../back-port.ts'
+import type { BackEvent, BackHandle } from '../back-port.ts'
 import { follow } from '../follow.ts'
-import type { Progress } from '../port.ts'
-import { removeShadow } from '../shadow-removal.ts'
-import { type BackContext, deleteOwn, readService, recordOf, targetOf } from './context.ts'
-import { deleteLease, renew, takeLease } from './lease.ts'
-import { removeMesh, restoreMesh } from './mesh.ts'
+import { type BackContext, readService, recordOf, targetOf } from './context.ts'
+import { renew, takeLease } from './lease.ts'
 import { leadsToShadow, readRecord } from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
-import { restoreService, restoreWorkload, takenOver } from './restore.ts'
-import { shadowsOf } from './shadows.ts'
+import { takenOver } from './restore.ts'
 
 // Until a watch is begun again.
 const WATCH_AGAIN_MS = 5_000
@@ -34,36 +30,6 @@ async function isStillOurs(context: BackContext, handle: BackHandle): Promise<bo
   return readRecord(service?.metadata?.annotations)?.id === handle.id
 }
 
-export async function restoreExchange(context: BackContext, handle: BackHandle, progress: Progress): Promise<Restored> {
-  if (handle.mesh) return restoreMesh(context, handle, progress)
-  const { mode, service, workload, namespace } = handle
-  if (mode === 'scale') return restoreWorkload(context, workload!, service, recordOf(handle), progress)
-  if (mode === 'selector') return restoreService(context, service!, recordOf(handle), progress)
-  const deleted = await deleteOwn(context, servicePath(namespace, service), handle.id, `Service ${service}`)
-  return { restored: deleted ? [`no Service ${service}, as before`] : [], kept: [] }
-}
-
-/** Restores first, always: what leads to the shadow must not outlive it. */
-export async function removeExchange(context: BackContext, handle: BackHandle): Promise<void> {
-  const { api, namespace } = context
-  if (handle.mesh) return removeMesh(context, handle)
-  await restoreIfNeeded(context, handle)
-  await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(api, shadow)))
-  if (handle.original)
-    await deleteOwn(context, servicePath(namespace, handle.original.name), handle.id, `Service ${handle.original.name}`)
-  await deleteLease(context, handle.lease.name, handle.holder)
-}
-
-async function restoreIfNeeded(context: BackContext, handle: BackHandle): Promise<void> {
-  const service = handle.mode === 'selector' ? await readService(context, handle.service!) : undefined
-  const needed = handle.mode !== 'selector' || (service !== undefined && needsRestore(service, handle))
-  if (needed) await restoreExchange(context, handle, () => {})
-}
-
-function needsRestore(service: V1Service, handle: BackHandle): boolean {
-  return leadsToShadow(service, handle) || readRecord(service.metadata?.annotations)?.id === handle.id
-}
-
 /** Resolves when `signal` aborts. */
 export async function watchExchange(
   context: BackContext,
@@ -72,7 +38,7 @@ export async function watchExchange(
   signal: AbortSignal,
 ): Promise<void> {
   const { api, namespace } = context
-  const scale = handle.mode === 'scale' ? handle.workload : undefined
+  const scale = handle.workload
   const name = scale?.name ?? handle.service!
   const path = scale ? workloadPath(namespace, scale.kind) : servicePath(namespace)
   const what = `${scale?.kind ?? 'Service'} ${name}`

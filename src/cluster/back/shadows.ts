@@ -1,16 +1,15 @@
 // The shadows of an exchange, mesh or run: two, on two nodes where there are two, so that one may end without a request being lost;
 // and another one in place of one that has gone, or is about to.
-import type { V1Job, V1Lease, V1ObjectMeta, V1Pod, V1Service } from '@kubernetes/client-node'
+import type { V1Job, V1Pod } from '@kubernetes/client-node'
 import type { BackHandle } from '../back-port.ts'
-import { MERGE } from '../follow.ts'
 import type { Progress, ShadowHandle, ShadowHooks } from '../port.ts'
 import { createShadow } from '../shadow.ts'
-import { jobPath, retireShadow } from '../shadow-removal.ts'
+import { jobPath, removeShadow, retireShadow } from '../shadow-removal.ts'
 import { judgePod } from '../shadow-state.ts'
-import type { BackContext } from './context.ts'
-import { leasePath } from './lease.ts'
+import { type BackContext, deleteOwn } from './context.ts'
+import { deleteLease } from './lease.ts'
 import { find, servicePath } from './resolve.ts'
-import { ensureRouter } from './router.ts'
+import { probed } from './serving.ts'
 
 const JOB_PREFIX = 'kt-shadow-'
 // Endpoints are told from others by the name of the first Job, which this one continues (switch.ts).
@@ -23,63 +22,66 @@ export function shadowsOf({ shadow, second }: Pick<BackHandle, 'shadow' | 'secon
   return second ? [shadow, second] : [shadow]
 }
 
-/** The second shadow, beside `handle.shadow`; of a mesh the second router, which somebody else may have made. */
-export async function addShadow(
+/** Whether nothing else is among the ready endpoints. */
+export function onlyShadows(handle: BackHandle): (ready: string[]) => boolean {
+  const ours = isShadowOf(handle)
+  return (ready) => ready.some(ours) && ready.every(ours)
+}
+
+/** Whether one of them is among the ready endpoints. */
+export function someShadow(handle: BackHandle): (ready: string[]) => boolean {
+  return (ready) => ready.some(isShadowOf(handle))
+}
+
+function isShadowOf(handle: BackHandle): (pod: string) => boolean {
+  const prefixes = shadowsOf(handle).map(({ job }) => `${job}-`)
+  return (pod) => prefixes.some((prefix) => pod.startsWith(prefix))
+}
+
+export function secondName({ shadow }: Pick<BackHandle, 'shadow'>): string {
+  return `${shadow.job}${SECOND}`
+}
+
+/** A second shadow beside `handle.shadow`, of nobody else. */
+export function addOwn(
   context: BackContext,
   handle: BackHandle,
   progress: Progress,
-  hooks: ShadowHooks = {},
+  hooks: ShadowHooks,
 ): Promise<ShadowHandle> {
-  const name = `${handle.shadow.job}${SECOND}`
-  if (handle.mesh?.mode === 'auto') return ensureRouter(context, probed(handle), name, undefined, progress, hooks)
-  return another(context, handle, name.slice(JOB_PREFIX.length), progress, hooks)
+  return another(context, handle, secondName(handle).slice(JOB_PREFIX.length), progress, hooks)
 }
 
 /** In place of `handle.shadow`, which is gone, or was retired. */
-export async function replaceShadow(
+export async function replaceOwn(
   context: BackContext,
   handle: BackHandle,
   progress: Progress,
-  hooks: ShadowHooks = {},
-): Promise<BackHandle> {
+  hooks: ShadowHooks,
+): Promise<ShadowHandle> {
   const gone = handle.shadow
-  if (handle.mesh?.mode === 'auto')
-    return { ...handle, shadow: await ensureRouter(context, probed(handle), gone.job, gone, progress, hooks) }
   const successor = await findSuccessor(context, gone)
   if (successor) {
     hooks.dialable?.(successor)
-    return { ...handle, shadow: successor }
+    return successor
   }
   const shadow = await another(context, handle, context.suffix(), progress, hooks)
   await retireShadow(context.api, gone)
-  return { ...handle, shadow }
+  return shadow
 }
 
-/** Requests are on their way already, so they must not reach a pod before its agent listens. */
-function probed(handle: BackHandle): BackHandle {
-  return { ...handle, serving: { ...handle.serving, probed: true } }
+/** The shadows, what is reached behind them, and at last the lease. Nothing leads to them any more. */
+export async function removeOwn(context: BackContext, handle: BackHandle): Promise<void> {
+  const { api, namespace } = context
+  await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(api, shadow)))
+  const { original } = handle
+  if (original) await deleteOwn(context, servicePath(namespace, original.name), handle.id, `Service ${original.name}`)
+  await deleteLease(context, handle.lease.name, handle.holder)
 }
 
 function another(context: BackContext, handle: BackHandle, suffix: string, progress: Progress, hooks: ShadowHooks) {
-  const onJob = (job: V1Job) => ownRun(context, handle, job)
-  const dependencies = { ...context, suffix: () => suffix, ...(handle.kind === 'run' && { onJob }) }
+  const dependencies = { ...context, suffix: () => suffix }
   return createShadow(dependencies, handle.options, progress, hooks, probed(handle).serving)
-}
-
-/** Service and Lease of a run go with the last of its Jobs. */
-async function ownRun({ api, namespace }: BackContext, handle: BackHandle, job: V1Job): Promise<void> {
-  const { name, uid } = job.metadata!
-  const owner = { apiVersion: 'batch/v1', kind: 'Job', name: name!, uid: uid! }
-  for (const path of [servicePath(namespace, handle.service!), leasePath(namespace, handle.lease.name)]) {
-    const object = await find<(V1Service | V1Lease) & { metadata: V1ObjectMeta }>(api, path)
-    if (!object) continue
-    const ownerReferences = [...(object.metadata.ownerReferences ?? []), owner]
-    await api.send('PATCH', path, {
-      body: { metadata: { ownerReferences } },
-      contentType: MERGE,
-      doing: `making ${object.metadata.name} go with the Job ${name}`,
-    })
-  }
 }
 
 /** The pod that the same Job has brought up since, with the same keys. */

@@ -18,29 +18,31 @@ import {
 } from './record.ts'
 import { find, servicePath, workloadPath } from './resolve.ts'
 import { restoreService } from './restore.ts'
-import { shadowsOf } from './shadows.ts'
 
 const READY_MS = 30_000
 const ENDPOINTS_MS = 30_000
 const SCALE_DOWN_MS = 60_000
 const LOOK_MS = 500
 
-export async function switchExchange(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
-  const { api, namespace } = context
-  const { mode, service, shadow } = handle
+export async function waitUntilReady(context: BackContext, { shadow }: BackHandle, progress: Progress): Promise<void> {
   await waitForReady(context, shadow.pod, READY_MS, progress)
-  if (mode === 'selector') await switchService(context, handle)
-  if (mode === 'scale') await scaleDown(context, handle, progress)
+}
+
+/** Resolves when `arrived` says so of the ready endpoints' names; at once where there is no Service. */
+export async function waitUntilLed(
+  { api, namespace, sleep }: BackContext,
+  { service, shadow }: BackHandle,
+  arrived: (ready: string[]) => boolean,
+  progress: Progress,
+): Promise<void> {
   if (!service) return
-  const jobs = shadowsOf(handle).map(({ job }) => job)
-  const ours = (name: string) => jobs.some((job) => name.startsWith(`${job}-`))
-  const arrived = (ready: string[]) => ready.some(ours) && (mode === 'run' || ready.every(ours))
   const late = `the endpoints of Service ${service} do not lead to the shadow ${shadow.pod} after ${ENDPOINTS_MS / 1000} s`
-  await waitOrBelieve(waitForEndpoints(api, namespace, service, arrived, ENDPOINTS_MS, late), context.sleep)
+  await waitOrBelieve(waitForEndpoints(api, namespace, service, arrived, ENDPOINTS_MS, late), sleep)
   progress('service', `${service} leads to ${shadow.pod}`)
 }
 
-async function switchService(context: BackContext, handle: BackHandle): Promise<void> {
+/** Leads the Service to the shadows by its selector. */
+export async function leadService(context: BackContext, handle: BackHandle): Promise<void> {
   const { namespace } = context
   const name = handle.service!
   await attempts(context.sleep, `leading the Service ${name} here`, async () => {
@@ -86,7 +88,8 @@ async function hasLostTo({ api, namespace }: BackContext, rival: BackRecord, { l
   return body.spec?.holderIdentity === holder
 }
 
-async function scaleDown(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
+/** Scales the workload to 0, and waits until its pods are none of a Service's endpoints any more. */
+export async function scaleDown(context: BackContext, handle: BackHandle, progress: Progress): Promise<void> {
   const { api, namespace } = context
   const { kind, name } = handle.workload!
   const path = workloadPath(namespace, kind, name)
