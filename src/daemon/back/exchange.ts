@@ -7,9 +7,9 @@ import type { ClusterIdentity, ShadowHandle } from '../../cluster/port.ts'
 import { parseTarget } from '../../cluster/target.ts'
 import type { BackConfig } from '../../control/holder.ts'
 import type { Held, StatusFault } from '../../control/protocol.ts'
-import { IpAddress } from '../../wire/address.ts'
 import { cannotReconnect } from '../faults.ts'
 import { shadowOptions } from '../shadow-options.ts'
+import { checkService } from './check-service.ts'
 import { Ending } from './ending.ts'
 import { heldStatus } from './held.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
@@ -237,26 +237,12 @@ export class Exchange implements Holding {
         this.#steps.running('service', detail),
       )
       await this.#switching
-      await this.#check(handle)
+      const { clock, checkWay } = this.#parts
+      const closing = this.#closing.signal
+      const effects = { clock, closing, checkWay, crew: this.#crew, steps: this.#steps, log: this.#deps.log }
+      await checkService(effects, handle, this.#name)
       return [undefined, this.#kind.ledWords(handle, this.#name)]
     })
-  }
-
-  /** What is said next must be true: the Service's own address is asked. */
-  async #check(handle: BackHandle): Promise<void> {
-    const port = handle.ports.find(({ exposed, protocol }) => exposed && protocol === 'TCP')?.port
-    if (!handle.address || !port) return
-    const { signal } = this.#closing
-    this.#steps.running('service', `asks ${this.#name} whether it leads here`)
-    const service = { address: IpAddress.parse(handle.address), port }
-    const found = await this.#parts.checkWay(this.#crew.tunnels, service, {
-      now: () => this.#parts.clock.now(),
-      delay: (ms) => this.#pause(ms),
-      aborted: () => signal.aborted,
-    })
-    this.#deps.log(`service: asked at ${handle.address}, port ${port}: ${found}`)
-    if (found === 'not-yet')
-      this.#steps.note('service', `its address ${handle.address} does not lead here on every node yet; it should soon`)
   }
 
   #announce(): string {
