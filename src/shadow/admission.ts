@@ -2,9 +2,9 @@
 import type { IpAddress } from '../wire/address.ts'
 
 /** A connection holds up to 128 KiB here when both its sides are slow: all of them fit the pod's limit of memory. */
-export const MAX_CONNECTIONS = 4096
+const MAX_CONNECTIONS = 4096
 /** Of one address; behind a gateway or a node's address there may be many callers. */
-export const MAX_PER_ADDRESS = 1024
+const MAX_PER_ADDRESS = 1024
 
 export class Admission {
   readonly #most: number
@@ -22,6 +22,11 @@ export class Admission {
   /** Connections now. */
   get size(): number {
     return this.#size
+  }
+
+  /** Addresses that have connections now. */
+  get addresses(): number {
+    return this.#perAddress.size
   }
 
   /** Undefined when there is no room for a connection from `address`; else to be called when it is over. */

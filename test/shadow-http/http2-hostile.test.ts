@@ -5,6 +5,7 @@ import { connect, createServer, type IncomingHttpHeaders } from 'node:http2'
 import { createServer as createTcpServer, type Socket } from 'node:net'
 import { after, describe, it } from 'node:test'
 import { StreamMemory } from '../../src/shadow/http/stream-memory.ts'
+import { IpAddress } from '../../src/wire/address.ts'
 import {
   ACK,
   END_HEADERS,
@@ -268,6 +269,21 @@ describe('an original that means no good', () => {
 })
 
 describe('streams that nobody reads', () => {
+  it('may hold 256 MiB together and 128 MiB of one address', () => {
+    const memory = new StreamMemory()
+    const leave: (() => void)[] = []
+    const taken = (from: string) => {
+      for (let count = 0; ; count++) {
+        const one = memory.take(IpAddress.parse(from), 1024 * 1024)
+        if (!one) return count
+        leave.push(one)
+      }
+    }
+    assert.deepEqual(['10.0.0.1', '10.0.0.2', '10.0.0.3'].map(taken), [128, 128, 0])
+    for (const one of leave.splice(0)) one()
+    assert.deepEqual(['10.0.0.3', '10.0.0.4'].map(taken), [128, 128])
+  })
+
   /** An original, or a version's program, that takes requests and never reads or answers; `windows` are those it is given. */
   async function silent(): Promise<{ port: number; windows: number[]; opened: () => number }> {
     const windows: number[] = []

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 import { describe, it, test } from 'node:test'
 import { promisify } from 'node:util'
-import { Admission, MAX_CONNECTIONS, MAX_PER_ADDRESS } from '../../src/shadow/admission.ts'
+import { Admission } from '../../src/shadow/admission.ts'
 import { Claims } from '../../src/shadow/claims.ts'
 import { EmptyAnswer } from '../../src/shadow/empty-answer.ts'
 import { collectGarbage, FloodWatch } from '../../src/shadow/give-back.ts'
@@ -28,7 +28,26 @@ describe('connections to the agent', () => {
     leave[0]()
     assert.ok(admission.admit(address('10.0.0.2')))
     assert.equal(admission.admit(address('10.0.0.3')), undefined)
-    assert.ok(MAX_PER_ADDRESS < MAX_CONNECTIONS)
+  })
+
+  it('are 4,096 at most and 1,024 of one address when nothing else is said, and nothing is kept of those that ended', () => {
+    const admission = new Admission()
+    const leave: (() => void)[] = []
+    const admitted = (from: string) => {
+      for (let count = 0; ; count++) {
+        const one = admission.admit(address(from))
+        if (!one) return count
+        leave.push(one)
+      }
+    }
+    assert.deepEqual(
+      [1, 2, 3, 4, 5].map((i) => admitted(`10.0.0.${i}`)),
+      [1024, 1024, 1024, 1024, 0],
+    )
+    assert.equal(admission.refused, 5)
+    for (const one of leave) one()
+    assert.equal(admission.size, 0)
+    assert.equal(admission.addresses, 0)
   })
 
   for (const http of [true, false])

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import type { AgentPort } from '../../src/shadow/ports.ts'
-import { readListen } from '../../src/tunnel/bodies.ts'
+import { readAgentHello, readClientHello, readListen } from '../../src/tunnel/bodies.ts'
 import { CONTROL_CHANNEL, FrameType, PROTOCOL_VERSION } from '../../src/tunnel/control.ts'
 import { FrameChannel } from '../../src/tunnel/frame-channel.ts'
 import { connectTunnel, openTcp, type TunnelError } from '../../src/tunnel/index.ts'
@@ -40,6 +40,9 @@ describe('LISTEN', () => {
     ['port 80.5', body({ port: 80.5, protocol: 'TCP' }), /port must be/],
     ['a port in words', body({ port: '80', protocol: 'TCP' }), /port must be/],
     ['SCTP', body({ port: 80, protocol: 'SCTP' }), /protocol must be/],
+    ['port 65536', body({ port: 65_536, protocol: 'TCP' }), /port must be/],
+    ['a patience in words', body({ port: 80, protocol: 'TCP', patience: 'long' }), /patience must be/],
+    ['a patience below 0', body({ port: 80, protocol: 'TCP', patience: -1 }), /patience/],
     ['the match null', http(null), /match must be/],
     ['the match a text', http('kt-version'), /match must be/],
     ['no header', http({ value: 'a', prefix: false }), /header must be/],
@@ -54,6 +57,47 @@ describe('LISTEN', () => {
     ['X-Forwarded-For', http({ header: 'X-Forwarded-For', value: '10.', prefix: true }), /all versions have/],
     ['TE', http({ header: 'te', value: 'trailers', prefix: false }), /all versions have/],
     ['every browser', http({ header: 'User-Agent', value: 'Mozilla', prefix: true }), /too many requests/],
+  ] as const)
+    it(`is refused: ${what}`, () => {
+      assert.ok('wrong' in read, JSON.stringify(read))
+      assert.match(read.wrong, words)
+    })
+})
+
+describe('HELLO', () => {
+  const client = (value: object) =>
+    readClientHello(Buffer.from(JSON.stringify({ protocol: 1, client: 'kt', ...value })))
+  const agent = (value: object) => readAgentHello(Buffer.from(JSON.stringify({ protocol: 1, agent: 'kt', ...value })))
+
+  it('is read as it is written, and an agent that does not tell what it can has no UDP and no ping', () => {
+    const line = 'k'.repeat(100)
+    const said = { protocol: 1, client: 'c'.repeat(200), arrivals: 0, line }
+    assert.deepEqual(client(said), { body: said })
+    const capabilities = { udp: true, ping: true, reset: false, answersEmpty: true }
+    const whole = {
+      ...{ protocol: 2, agent: 'a'.repeat(200), session: 's', addresses: ['10.0.0.1', 'fd00::1'], resolvConf: 'x' },
+      ...{ arrivals: 1.5, capabilities, line: true, error: 'e' },
+    }
+    assert.deepEqual(agent(whole), { body: whole })
+    const silent = { protocol: 1, agent: 'kt', addresses: [], capabilities: { udp: false, ping: false, reset: true } }
+    assert.deepEqual(agent({}), { body: silent })
+    assert.deepEqual(agent({ capabilities: {} }), { body: silent })
+  })
+
+  for (const [what, read, words] of [
+    ['a client of protocol 0', client({ protocol: 0 }), /protocol/],
+    ['a client with a long name', client({ client: 'c'.repeat(201) }), /client must be short/],
+    ['a client whose name is a number', client({ client: 1 }), /client must be text/],
+    ['a client with a long key', client({ line: 'k'.repeat(101) }), /line must be short/],
+    ['a client whose key is a number', client({ line: 1 }), /line must be text/],
+    ['arrivals below 0', client({ arrivals: -1 }), /arrivals/],
+    ['an agent with a long name', agent({ agent: 'a'.repeat(201) }), /./],
+    ['an agent whose session is a list', agent({ session: [] }), /session/],
+    ['an agent with an address that is none', agent({ addresses: ['10.0.0.1', 'x'] }), /addresses\.1/],
+    ['an agent whose resolv.conf is a number', agent({ resolvConf: 1 }), /resolvConf/],
+    ['an agent whose line is a text', agent({ line: 'yes' }), /line/],
+    ['an agent whose error is an object', agent({ error: {} }), /error/],
+    ['an agent that can ping in words', agent({ capabilities: { ping: 'yes' } }), /capabilities\.ping/],
   ] as const)
     it(`is refused: ${what}`, () => {
       assert.ok('wrong' in read, JSON.stringify(read))
