@@ -108,7 +108,7 @@ export class ShadowDialer {
     const tunnel = await this.#options.open(shadow, signal)
     if (!signal.aborted) return this.#keep(tunnel)
     await tunnel.close().catch(() => {})
-    throw new Error('given up')
+    throw signal.reason
   }
 
   #keep(tunnel: Tunnel): Tunnel {
@@ -126,7 +126,8 @@ export class ShadowDialer {
         return await this.#open(shadow, signal)
       } catch (error) {
         const code = (error as { code?: string }).code ?? ''
-        if (signal.aborted || tooLate() || FINAL_ERRORS.has(code)) throw error
+        if (signal.aborted) throw signal.reason
+        if (tooLate() || FINAL_ERRORS.has(code)) throw error
         log.debug(`tunnel: not yet: ${(error as Error).message}`)
         if (tries % LOOK_EVERY_DIALS === 0) await this.#requireAlive(shadow)
         await delay(DIAL_RETRY_MS, signal, clock)

@@ -2,15 +2,22 @@
 // needs root and undoes it when this process ends for whatever reason.
 import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
+import { createClusterClient } from '../cluster/client.ts'
+import type { RecoverConfig } from '../control/holder.ts'
 import { controlSocket, logFile } from '../control/paths.ts'
 import type { Progress, UpConfig } from '../control/protocol.ts'
 import { type ControlServer, serveControl, toControlError } from '../control/server.ts'
+import type { PutBack } from '../control/views.ts'
 import { attachTun } from '../tun/native.ts'
 import { withTap } from '../tun/tap.ts'
 import { hasNativeCiphers } from '../tunnel/index.ts'
+import { recoverNow } from './back/task.ts'
 import { connectHelper } from './host-client.ts'
 import { openLog } from './log.ts'
-import { Session } from './session.ts'
+import { pluginSetting } from './login.ts'
+import { isSame } from './same.ts'
+import { UpConnection } from './up-connection.ts'
+import { UpViews } from './up-views.ts'
 import { watch } from './watch.ts'
 
 /** The helper passes the TUN here. */
@@ -29,26 +36,37 @@ let control: ControlServer | undefined
 const host = connectHelper(
   (event) => {
     if (event.event === 'terminate') void end('the helper was told to end')
-    else if (event.event === 'machine') session.selfCheck.machineChanged(event.faults, event.repaired)
-    else if (event.event === 'kernel') session.kernelChanged()
-    else session.resolvConfChanged(event.upstreams)
+    else if (event.event === 'machine') up.network.selfCheck.machineChanged(event.faults, event.repaired)
+    else if (event.event === 'kernel') up.network.kernelChanged()
+    else up.network.resolvConfChanged(event.upstreams)
   },
   () => {
     // A helper that ends in order waits for this process.
-    if (!ending) session.selfCheck.helperGone()
+    if (!ending) up.network.selfCheck.helperGone()
     void end('the helper is gone')
   },
 )
 const report = (line: object) => {
   if (!ready) host.report(line)
 }
-const session = new Session(config, {
-  device: withTap(attachTun(TUN_FD)),
-  host,
-  log,
-  progress: (p) => report({ type: 'progress', ...p }),
-  random: uniform32(),
+const progress = (p: Progress) => report({ type: 'progress', ...p })
+const { kubeconfig, context, namespace } = config
+const plugin = pluginSetting(
+  config,
+  () => up.state === 'connecting',
+  (p) => {
+    log(`${p.step}: ${p.detail}`)
+    progress(p)
+  },
+)
+const cluster = createClusterClient({ kubeconfig, context, namespace }, { plugin })
+const device = withTap(attachTun(TUN_FD))
+const random = uniform32()
+const up = new UpConnection(config, {
+  ...{ cluster, device, host, log, progress, random },
+  onDeviceFailed: () => void end('the network device failed'),
 })
+const views = new UpViews(up, cluster, device)
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void end(signal))
 process.on('uncaughtException', (error) => {
@@ -64,25 +82,26 @@ try {
   control = await serveControl(
     controlSocket(process.getuid!()),
     {
-      status: () => session.status(),
-      look: () => session.selfCheck.look().then(() => ({})),
+      status: () => up.status(),
+      look: () => up.network.selfCheck.look().then(() => ({})),
       down: async (_, progress) => {
         const notes = await leave(progress)
         setImmediate(() => void end('kt down'))
         return { notes }
       },
-      same: (args) => session.same(args),
-      services: () => session.services(),
-      team: () => session.team(),
-      recover: ({ target, namespace }, progress) => session.recover(target, namespace, progress),
-      'dns.status': () => session.dnsStatus(),
-      'dns.query': ({ name, type }) => session.dnsQuery(name, type),
-      'dns.log': ({ since }) => ({ entries: session.dnsLog(since ?? 0) }),
-      'dns.trace': ({ name, type }) => session.dnsTrace(name, type),
-      capture: ({ filter }, tell, caller) => session.capture(filter, tell, caller),
-      metrics: () => ({ text: session.metrics() }),
-      watch: ({ dns }, tell, caller) => watch(session, dns === true, tell, caller),
-      flows: ({ waitMs }) => session.flows(waitMs ?? 0),
+      same: (args) => isSame(args, up.connection.identity, config),
+      services: () => views.services(),
+      team: () => views.team(),
+      recover: ({ target, namespace }, progress) => recover(target, namespace, progress),
+      'dns.status': () => views.dnsStatus(),
+      'dns.query': ({ name, type }) => views.dnsQuery(name, type),
+      'dns.log': ({ since }) => ({ entries: views.dnsLog(since ?? 0) }),
+      'dns.trace': ({ name, type }) => views.dnsTrace(name, type),
+      capture: ({ filter }, tell, caller) => views.capture(filter, tell, caller),
+      metrics: () => ({ text: views.metrics() }),
+      watch: ({ dns }, tell, caller) =>
+        watch({ status: () => up.status(), dnsLog: (since) => views.dnsLog(since) }, dns === true, tell, caller),
+      flows: ({ waitMs }) => views.flows(waitMs ?? 0),
     },
     log,
   )
@@ -95,7 +114,7 @@ try {
   }
   const trouble = log.trouble()
   if (trouble) report(note(trouble))
-  const message = await session.connect()
+  const message = await up.connect()
   log(message)
   report({ type: 'ready', message })
   ready = true
@@ -111,9 +130,19 @@ function note(detail: string): object {
   return { type: 'progress', step: 'note', state: 'note', detail, ms: 0 }
 }
 
+/** Puts back what somebody's exchange or mesh changed, unless they live. Rejects with ClusterError. */
+function recover(target: string, namespace: string, progress: (p: Progress) => void): Promise<PutBack> {
+  // The context as it was: the kubeconfig's current one may be another by now.
+  const context = up.connection.identity?.context
+  const { owner, env } = config
+  const wanted: RecoverConfig = { kind: 'recover', target, force: false, kubeconfig, context, namespace, owner, env }
+  const running = (detail: string) => progress({ step: 'recover', state: 'running', detail, ms: 0 })
+  return recoverNow(wanted, createClusterClient({ kubeconfig, context, namespace }), running)
+}
+
 /** Puts everything back, once; later callers wait for the same. */
 function leave(progress: (p: Progress) => void): Promise<string[]> {
-  ending ??= session.close(progress)
+  ending ??= up.close(progress)
   return ending
 }
 

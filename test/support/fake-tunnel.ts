@@ -1,11 +1,15 @@
-// A tunnel that a test loses, stalls and interrupts. What is opened through it does nothing.
-import type { LineReport, Tunnel, TunnelClosed, TunnelLine } from '../../src/tunnel/port.ts'
+// A tunnel that a test loses, stalls and interrupts. Its streams are the test's to answer.
+
+import type { LineReport, StreamHandler, Tunnel, TunnelClosed, TunnelLine } from '../../src/tunnel/port.ts'
+import type { Endpoint } from '../../src/wire/address.ts'
 
 export class FakeTunnel {
   readonly tunnel: Tunnel
   readonly line: TunnelLine | undefined
-  /** Tunnels that are not closed or lost. */
+  /** It was closed or lost. */
   over = false
+  /** The streams that were opened, and what was written to each. */
+  readonly streams: { target: Endpoint; handler: StreamHandler; written: string; over: boolean }[] = []
   /** What each probe comes to. */
   probe: () => Promise<number> = async () => 1
   #end: (closed: TunnelClosed) => void = () => {}
@@ -31,6 +35,18 @@ export class FakeTunnel {
       info: { kind: 'agent', version: 'fake', capabilities: { udp: true, ping: true, reset: true }, addresses: [] },
       stats: { roundTripMs: 1 },
       leaving: new Promise(() => {}),
+      openStream: (target: Endpoint, _origin: Endpoint, handler: StreamHandler) => {
+        const stream = { target, handler, written: '', over: false }
+        this.streams.push(stream)
+        const end = () => void (stream.over = true)
+        return {
+          write: (buffer: Uint8Array, from: number, to: number) => {
+            stream.written += Buffer.from(buffer.subarray(from, to)).toString()
+            return to - from
+          },
+          ...{ end, reset: end, consumed: () => {} },
+        }
+      },
       probe: () => this.probe(),
       close: async () => this.#end({ expected: true, message: 'closed here' }),
     } as unknown as Tunnel

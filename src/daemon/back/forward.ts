@@ -1,88 +1,74 @@
 // `kt forward`: local ports that lead to a Service, Deployment, StatefulSet or Pod, through one shadow of their own.
-import { systemClock } from '../../base/clock.ts'
-import type { ClusterClient, ShadowHandle } from '../../cluster/port.ts'
-import type { Link } from '../../connection/link.ts'
-import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
+import type { Clock } from '../../base/clock.ts'
+import { ClusterConnection, type ConnectionOptions } from '../../connection/connection.ts'
 import type { ForwardConfig } from '../../control/holder.ts'
 import type { Tunnel } from '../../tunnel/port.ts'
-import { Deadline } from '../deadline.ts'
-import { createDialer } from '../dialer.ts'
-import { watchOwnNetwork } from '../own-network.ts'
 import { shadowOptions } from '../shadow-options.ts'
 import { ForwardedPort } from './forwarded-port.ts'
 import { type HolderDeps, type Holding, Steps } from './holding.ts'
 import { Complaints } from './once.ts'
 
-const PROLONG_EVERY_MS = 5 * 60_000
-// For all of leaving, whatever does not answer; then for the process that speaks to the API server.
-const LEAVE_MS = 6_000
-const WORKER_MS = 500
+export interface ForwardDeps extends HolderDeps {
+  clock: Clock
+  dialer: ConnectionOptions['dialer']
+}
 
 export class Forward implements Holding {
   readonly #config: ForwardConfig
-  readonly #deps: HolderDeps
-  readonly #cluster: ClusterClient
-  readonly #closing = new AbortController()
-  readonly #dialer: ShadowDialer
+  readonly #deps: ForwardDeps
+  readonly #connection: ClusterConnection
   readonly #complaints: Complaints
   readonly #steps: Steps
   readonly #ports: ForwardedPort[]
-  #shadow: ShadowHandle | undefined
-  #link: Link | undefined
-  #prolong: NodeJS.Timeout | undefined
 
-  constructor(config: ForwardConfig, deps: HolderDeps) {
+  constructor(config: ForwardConfig, deps: ForwardDeps) {
     this.#config = config
     this.#deps = deps
-    this.#steps = new Steps(deps, systemClock)
-    this.#cluster = deps.cluster
-    this.#dialer = createDialer(this.#cluster, config, deps.log, this.#closing.signal)
-    watchOwnNetwork(this.#dialer, this.#closing.signal)
+    this.#steps = new Steps(deps, deps.clock)
     this.#complaints = new Complaints(deps.notice)
-    const { cluster, notice, log } = deps
-    const closing = this.#closing.signal
+    const { cluster, notice, log, clock, dialer } = deps
+    this.#connection = new ClusterConnection({
+      ...{ cluster, clock, log, dialer, shadow: shadowOptions(config) },
+      // Steps of the end are told by `close`, and only where something went wrong.
+      onStep: (step) => {
+        if (!this.#connection.closing.aborted) this.#steps.tell(step)
+      },
+      onLost: () => this.#away(),
+      onInterrupted: () => this.#away(),
+      onResumed: () => this.#back(),
+      onConnected: () => this.#back(),
+    })
+    const { closing } = this.#connection
     this.#ports = config.ports.map(
       (port) =>
         new ForwardedPort(port, {
-          ...{ cluster, notice, log, closing, target: config.target },
+          ...{ cluster, notice, log, closing, clock, target: config.target },
           complaints: new Complaints(notice),
           counters: { bytesIn: 0, bytesOut: 0 },
           tunnel: (until) => this.#tunnel(until),
-          clock: systemClock,
         }),
     )
   }
 
   /** Resolves to lines for the user when the ports lead there. After a rejection `close` must be called. */
   async start(): Promise<string> {
+    const { clock } = this.#deps
     const locals: number[] = []
     for (const port of this.#ports) locals.push(await port.listen())
-    const began = performance.now()
-    const connecting = this.#connectShadow()
-    connecting.catch(() => {})
+    const began = clock.now()
+    const opening = this.#connection.open()
+    opening.catch(() => {})
     const words = await Promise.all(this.#ports.map((port) => this.#firstLook(port)))
-    for (const one of words) this.#steps.done('target', one, performance.now() - began)
-    const [shadow, tunnel] = await connecting
-    this.#startLink(shadow, tunnel)
+    for (const one of words) this.#steps.done('target', one, clock.now() - began)
+    await opening
     return locals.map((local, index) => `localhost:${local} leads to ${words[index]}.`).join('\n')
   }
 
   async close(): Promise<string[]> {
-    const notes: string[] = []
-    this.#closing.abort()
-    clearInterval(this.#prolong)
     for (const port of this.#ports) port.close()
-    const deadline = new Deadline(LEAVE_MS)
-    await deadline.wait(this.#link?.close() ?? Promise.resolve(), 'late').catch(() => {})
-    const shadow = this.#link?.shadow ?? this.#shadow
-    if (shadow)
-      await deadline
-        .wait(this.#cluster.removeShadow(shadow), 'the API server does not answer')
-        .catch((error: Error) =>
-          notes.push(`the shadow ${shadow.job} could not be removed (it ends by itself): ${error.message}`),
-        )
-    await this.#cluster.close(deadline.left + WORKER_MS)
-    return notes
+    const left = await this.#connection.close()
+    if (!left) return []
+    return [`the shadow ${left.shadow.job} could not be removed (it ends by itself): ${left.error.message}`]
   }
 
   hurry(): void {} // nothing is waited for
@@ -100,66 +86,32 @@ export class Forward implements Holding {
     }
   }
 
-  async #connectShadow(): Promise<[ShadowHandle, Tunnel]> {
-    const began = performance.now()
-    const connected = await this.#dialer.connect((dialable) => {
-      const noted = (shadow: ShadowHandle) => {
-        this.#shadow = shadow
-        dialable(shadow)
-        return shadow
-      }
-      const progress = (_: string, detail: string) => this.#steps.running('shadow', detail)
-      const hooks = { dialable: noted, signal: this.#closing.signal }
-      return this.#cluster.createShadow(shadowOptions(this.#config), progress, hooks).then(noted)
-    })
-    this.#steps.done('shadow', `${connected[0].pod} on ${connected[0].node}`, performance.now() - began)
-    return connected
+  #away(): void {
+    this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
   }
 
-  #startLink(shadow: ShadowHandle, tunnel: Tunnel): void {
-    const { log, notice } = this.#deps
-    const link = this.#dialer.link({
-      connectAnew: () => this.#connectShadow(),
-      discardShadow: (s) => this.#cluster.removeShadow(s).catch((error: Error) => log(`${s.job}: ${error.message}`)),
-      onLost: (why) => {
-        log(`tunnel lost: ${why}`)
-        this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back')
-      },
-      onInterrupted: () => this.#complaints.complain('tunnel', 'the tunnel is away; connections wait until it is back'),
-      onResumed: () => {
-        if (this.#complaints.well('tunnel')) notice('the tunnel is back')
-      },
-      onConnected: () => {
-        if (link.reconnects > 0) notice('the tunnel is back')
-        this.#complaints.well('tunnel')
-      },
-    })
-    this.#link = link
-    link.start(shadow, tunnel)
-    for (const waiting of this.#early.splice(0)) waiting()
-    if (shadow.kind === 'sshd')
-      this.#prolong = setInterval(() => {
-        if (link.shadow)
-          void this.#cluster.prolongShadow(link.shadow).catch((error: Error) => log(`prolong: ${error.message}`))
-      }, PROLONG_EVERY_MS)
+  #back(): void {
+    if (this.#complaints.well('tunnel')) this.#deps.notice('the tunnel is back')
   }
-
-  /** Waiting for the first tunnel. */
-  readonly #early: (() => void)[] = []
 
   /** The tunnel, waited for; undefined when time is up. */
   async #tunnel(until: number): Promise<Tunnel | undefined> {
-    const now = this.#link?.tunnel()
+    const now = this.#connection.tunnel()
     if (now) return now
+    const { clock } = this.#deps
+    const { closing } = this.#connection
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.max(0, until - performance.now()))
       const ready = () => {
-        clearTimeout(timer)
+        cancel()
+        stopWaiting()
+        closing.removeEventListener('abort', ready)
         resolve()
       }
-      if (this.#link) this.#link.whenConnected(ready)
-      else this.#early.push(ready)
+      const cancel = clock.after(Math.max(0, until - clock.now()), ready)
+      const stopWaiting = this.#connection.whenConnected(ready)
+      closing.addEventListener('abort', ready, { once: true })
+      if (closing.aborted) ready()
     })
-    return this.#link?.tunnel()
+    return this.#connection.tunnel()
   }
 }

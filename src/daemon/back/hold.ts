@@ -1,14 +1,17 @@
 // Holds what a command began until its end, whoever brings that about, with everything put back.
 import { homedir } from 'node:os'
+import { systemClock } from '../../base/clock.ts'
 import type { ClusterClient, ClusterIdentity } from '../../cluster/port.ts'
-import type { HoldConfig, HolderConfig, HolderLine, TaskConfig } from '../../control/holder.ts'
+import type { ForwardConfig, HoldConfig, HolderConfig, HolderLine, TaskConfig } from '../../control/holder.ts'
 import { newHolderSocket } from '../../control/holders.ts'
 import { logFile } from '../../control/paths.ts'
 import type { Progress } from '../../control/protocol.ts'
 import { type ControlServer, serveControl, toControlError } from '../../control/server.ts'
+import { createDialer } from '../dialer.ts'
 import { type Log, openLog } from '../log.ts'
+import { watchOwnNetwork } from '../own-network.ts'
 import { Exchange } from './exchange.ts'
-import { Forward } from './forward.ts'
+import { Forward, type ForwardDeps } from './forward.ts'
 import type { HolderDeps, HolderInput, Holding } from './holding.ts'
 import { machineParts } from './parts.ts'
 import { runTask } from './task.ts'
@@ -66,7 +69,9 @@ export async function hold(
     fail,
   }
   const holding: Holding =
-    config.kind === 'forward' ? new Forward(config, deps) : new Exchange(config, deps, machineParts(config, deps))
+    config.kind === 'forward'
+      ? new Forward(config, forwardDeps(config, deps))
+      : new Exchange(config, deps, machineParts(config, deps))
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
@@ -136,4 +141,14 @@ function openHolderLog(config: HolderConfig): Log {
   })
   log(`holder ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
   return log
+}
+
+function forwardDeps(config: ForwardConfig, deps: HolderDeps): ForwardDeps {
+  const { cluster, log } = deps
+  const dialer = (closing: AbortSignal) => {
+    const made = createDialer(cluster, config, log, closing)
+    watchOwnNetwork(made, closing)
+    return made
+  }
+  return { ...deps, clock: systemClock, dialer }
 }

@@ -61,6 +61,13 @@ export class Steps {
     this.#deps.log(`${step}: note: ${detail}`)
   }
 
+  /** One that somebody else has taken. */
+  tell({ step, state, detail, ms }: Progress): void {
+    if (state === 'done') this.done(step, detail, ms)
+    else if (state === 'note') this.note(step, detail)
+    else this.running(step, detail)
+  }
+
   running(step: string, detail: string): void {
     this.#deps.progress({ step, state: 'running', detail, ms: 0 })
     this.#deps.log.debug(`${step}: ${detail}`)

@@ -1,7 +1,7 @@
 // `kt recover`, `kt clean`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
 import type { Leftover, Recovered } from '../../cluster/back-port.ts'
 import type { ClusterClient } from '../../cluster/port.ts'
-import type { HolderLine, LeftBehind, TaskConfig } from '../../control/holder.ts'
+import type { HolderLine, LeftBehind, RecoverConfig, TaskConfig } from '../../control/holder.ts'
 import type { PutBack } from '../../control/views.ts'
 
 /** Resolves to the line that tells the result, and closes `cluster`. Rejects with ClusterError. */
@@ -30,6 +30,15 @@ export async function runTask(
   } finally {
     await cluster.close()
   }
+}
+
+/** As `runTask`, for a caller that is connected already: what was changed for `target` is put back. */
+export async function recoverNow(
+  config: RecoverConfig,
+  cluster: ClusterClient,
+  progress: (step: string, detail: string) => void,
+): Promise<PutBack> {
+  return ((await runTask(config, cluster, progress)) as HolderLine & { type: 'recovered' }).result
 }
 
 function putBack(target: string, { restored, kept, removed, holder }: Recovered): PutBack {

@@ -1,22 +1,24 @@
-// One deadline over several things that are waited for: what is not done by then is gone on without.
+// One deadline for several things that are waited for. What is not done by then is left behind.
+import type { Clock } from './clock.ts'
 
 export class Deadline {
   readonly #passed: Promise<void>
-  readonly #timer: NodeJS.Timeout
+  readonly #clock: Clock
   readonly #at: number
+  readonly #cancel: () => void
 
   /** Begins now. */
-  constructor(ms: number) {
+  constructor(ms: number, clock: Clock) {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#passed = promise
-    this.#at = performance.now() + ms
-    this.#timer = setTimeout(resolve, ms)
-    this.#timer.unref()
+    this.#clock = clock
+    this.#at = clock.now() + ms
+    this.#cancel = clock.after(ms, resolve)
   }
 
   /** Milliseconds left; 0 when it has passed. */
   get left(): number {
-    return Math.max(0, this.#at - performance.now())
+    return Math.max(0, this.#at - this.#clock.now())
   }
 
   /** As `promise`; rejects with an error that says `late` when the deadline passes first. */
@@ -28,5 +30,10 @@ export class Deadline {
         throw new Error(late)
       }),
     ])
+  }
+
+  /** Nothing is waited for any more: its timer is given back. */
+  end(): void {
+    this.#cancel()
   }
 }
