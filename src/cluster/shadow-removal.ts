@@ -56,7 +56,7 @@ export async function retireShadow(api: ApiPort, shadow: ShadowHandle): Promise<
 export async function endPods(api: ApiPort, namespace: string, job: string): Promise<void> {
   const path = `/api/v1/namespaces/${namespace}/pods`
   const { status, body } = await api.ask('GET', path, { query: { labelSelector: `job-name=${job}` } })
-  // Only makes it faster: who may not do this goes on without.
+  // This only makes the removal faster. Without the right it is left out.
   for (const { metadata } of status === 200 ? (body as unknown as V1PodList).items : [])
     await api.ask('DELETE', `${path}/${metadata!.name}`, { body: { gracePeriodSeconds: NODES_FOLLOW_S } })
 }

@@ -197,7 +197,7 @@ async function waitForPod(
       scaling ||= more ?? false
       if (detail) say(detail)
     }
-    // Events only tell sooner or better; who may not read them gets the rest.
+    // Events only make a failure known earlier, or with a better reason. Without the right to read them the rest works.
     follow<CoreV1Event>(api, path, query, signal, (type, event) => type !== 'DELETED' && each(event)).catch(() => {})
   }
 

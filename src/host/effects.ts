@@ -29,7 +29,7 @@ export interface Files {
   poke(path: string, text: string): void
   remove(path: string): void
   list(folder: string): string[]
-  /** Makes a folder and sets mode and owner. Refuses (throws) what is there and is no folder. */
+  /** Makes a folder and sets mode and owner. Throws if something else than a folder is there. */
   folder(path: string, mode: number, uid: number, gid: number): void
   removeFolder(path: string): void
 }

@@ -1,4 +1,4 @@
-// Carries out actions. Undoing is written to be done again: what is already gone is no failure.
+// Carries out actions. An undo action may run twice: something that is already gone is no failure.
 import { dirname } from 'node:path'
 import type { Before, DoAction, ResolvedLink, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'

@@ -1,5 +1,5 @@
-// What another program has changed of that which kt made of this machine: a comparison of what is wanted with what is
-// there. Pure; host.ts reads the machine, guard.ts decides what is put back.
+// Compares the desired state of this machine with its present state, and so finds what another program has changed. It is
+// pure: host.ts reads the machine, and guard.ts decides what is put back.
 import { IpAddress } from '../wire/address.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'

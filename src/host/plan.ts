@@ -1,5 +1,5 @@
-// From what is wanted and what is there to the steps that lead from one to the other. Pure: the tests read its output
-// like the shell session it stands for.
+// Computes the steps that lead from the machine's present state to the desired one. It is pure: the tests read its output
+// like the shell session that it stands for.
 import type { Step, Tun } from './actions.ts'
 import type { DesiredState } from './desired.ts'
 import { HostError } from './errors.ts'

@@ -31,7 +31,7 @@ export class Passing {
     this.#pairs.add(pair)
   }
 
-  /** Counts a connection until what is returned is called. */
+  /** Counts a connection until the returned function is called. */
   count(): () => void {
     this.#others++
     return () => {

@@ -152,8 +152,8 @@ function receive(socket: Socket, port: AgentPort, leave: () => void, ways: Ways)
 }
 
 /**
- * Nothing is read of `socket` before somebody has taken it, but what was `peeked` at and lies in it. `leave` is called when it is
- * over.
+ * Leads a connection to whoever takes it. Nothing is read from `socket` before that, except bytes that were `peeked` at and
+ * put back. `leave` is called when the connection has ended.
  */
 function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, peeked: boolean): void {
   const { claims, relays, passing } = ways

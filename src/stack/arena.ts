@@ -25,7 +25,8 @@ export class Arena {
 
   /**
    * Begins a frame: writes a virtio header and returns the offset of the IP packet, which must be `ipLength` bytes long.
-   * May hand out what is there first. `csumStart` 0 means that the checksum is complete; `gsoType` 0 that it is one packet.
+   * If there is no room, earlier frames are handed to the output first. `csumStart` 0 means that the checksum is complete,
+   * `gsoType` 0 that the frame is one packet.
    */
   frame(
     ipLength: number,

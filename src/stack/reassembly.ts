@@ -1,5 +1,5 @@
-// Puts fragments of IPv4 and IPv6 together, within bounds: bytes, datagrams, 30 s. Overlaps end a datagram (RFC 5722);
-// what comes out is one packet without fragments, ready to be read as if it had come whole.
+// Reassembles fragments of IPv4 and IPv6, with limits on bytes, datagrams and time (30 s). Overlapping fragments end a
+// datagram (RFC 5722). The result is one packet without fragments, which is read as if it had arrived whole.
 import { put16 } from '../wire/bytes.ts'
 import { addBytes, finish } from '../wire/checksum.ts'
 import type { IpView } from '../wire/ip.ts'

@@ -1,12 +1,12 @@
-// Two devices joined by a line without loss: what is written to one is received by the other, synchronously or when the
-// test says so. For tests of what sits on a TUN.
+// Two devices that are connected without loss: the other one receives what is written to one, synchronously or when the test
+// says so. It is for tests of code that uses a TUN.
 import type { FrameSink, TunDevice } from './port.ts'
 
 export interface MemoryTunPair {
   a: TunDevice
   b: TunDevice
   /**
-   * Delivers what waits, a batch a device, until the line is idle or `rounds` are over. Returns the frames delivered.
+   * Delivers the waiting frames, one batch per device and round, until none wait or `rounds` are over. Returns how many.
    * Frames wait here, not on the call stack, so two stacks may answer each other without end.
    */
   deliver(rounds?: number): number
@@ -14,7 +14,7 @@ export interface MemoryTunPair {
 
 export interface MemoryTunOptions {
   mtu?: number
-  /** Frames one direction holds; what comes on top is not taken, as with a TUN's txqueuelen. */
+  /** How many frames one direction holds. Further ones are dropped, as with a TUN's txqueuelen. */
   queue?: number
 }
 

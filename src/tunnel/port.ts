@@ -89,7 +89,7 @@ export interface IncomingStream {
 export interface IncomingDatagrams {
   readonly port: number
   readonly origin: Endpoint
-  /** Takes it; what has come so far is given to `handler` after this has returned. */
+  /** Accepts it. Datagrams that arrived before are given to `handler` after this has returned. */
   accept(handler: DatagramHandler): TunnelDatagrams
   /** Drops it, without a word to the caller. */
   refuse(): void

@@ -47,7 +47,8 @@ export async function throughProxy(
   return socket
 }
 
-// As Go's net/http: what is said of the server's certificate goes for an https proxy, whose authority may also be public.
+// As in Go's net/http, the settings for the server's certificate also count for an https proxy. The proxy's authority may be
+// a public one, too.
 function trustOf({ ca, rejectUnauthorized }: WebSocketTarget['tls']): WebSocketTarget['tls'] {
   return { rejectUnauthorized, ...(ca && { ca: [...getCACertificates('default'), ca].join('\n') }) }
 }

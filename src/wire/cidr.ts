@@ -1,5 +1,5 @@
-// Sets of addresses as CIDR text: what is routed into the TUN is computed here. Slow and exact (ip-num works with
-// bigints); for settings and start-up, never for packets.
+// Sets of addresses as CIDR text. The ranges that are routed into the TUN are computed here. It is exact and slow (ip-num
+// works with bigints), so it is for settings and start-up, never for packets.
 import { IPv4, IPv4CidrRange, IPv4Prefix, IPv6, IPv6CidrRange, IPv6Prefix } from 'ip-num'
 import { type Family, IpAddress } from './address.ts'
 

@@ -1,4 +1,4 @@
-// The documents as a set: each link and each path that is named leads to something.
+// The documents as a set: links and paths lead to something, each document can be reached, and prose is wrapped.
 import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'

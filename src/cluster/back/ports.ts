@@ -79,7 +79,9 @@ export function planPorts(service: V1Service, pods: V1Pod[], wanted: WantedPort[
   return { ports, remotes, named, warnings, ...ownPorts(taken) }
 }
 
-/** For pods that no Service leads to, and for run: what is wanted is what is listened on. Names are those of `pods`. */
+/**
+ * For pods without a Service, and for run: the agent listens on the wanted ports themselves. Port names are those of `pods`.
+ */
 export function plainPorts(wanted: WantedPort[], pods: V1Pod[] = []): PortPlan {
   const ports = wanted.map(({ port, name, protocol = 'TCP' }): BackPort => {
     const number = name === undefined ? port : numberOf(pods, name, protocol)

@@ -155,7 +155,7 @@ async function unlabel(context: BackContext, id: string): Promise<void> {
       (key) => !keep.includes(key) && !key.startsWith('batch.kubernetes.io/'),
     )
     const labels = Object.fromEntries(keys.map((key) => [key, null]))
-    // Only makes it smoother: who may not change pods goes on without.
+    // This only makes the end smoother. Without the right to change pods it is left out.
     await api.ask('PATCH', `${path}/${metadata!.name}`, { body: { metadata: { labels } }, contentType: MERGE })
   }
 }

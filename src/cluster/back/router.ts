@@ -38,7 +38,7 @@ export async function ensureRouter(
       try {
         return await createShadow({ ...context, suffix: () => suffix }, options, progress, hooks, serving)
       } catch (error) {
-        // Somebody else was faster; or what is left of the one before is on its way out.
+        // Somebody else made it first, or the old router is still being deleted.
         if ((error as ClusterError).code !== 'name-taken') throw error
         continue
       }

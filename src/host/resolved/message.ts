@@ -23,7 +23,7 @@ export interface Incoming {
   type: number
   replySerial: number | undefined
   errorName: string | undefined
-  /** The first argument, a variant's for what is in it; undefined if there is none. */
+  /** The first argument; of a variant, the value inside it. Undefined if there is none. */
   value: Value | undefined
 }
 

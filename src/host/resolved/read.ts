@@ -1,7 +1,7 @@
 // Reads values out of a D-Bus message's body (D-Bus specification 0.43, "Marshaling").
 import { alignment, splitSignature, type Value } from './signature.ts'
 
-/** The first value of a body, a variant's for what is in it. Throws RangeError where the body is not what its signature says. */
+/** Reads the first value of a body; of a variant, the value inside it. Throws RangeError if body and signature do not fit. */
 export function readFirst(signature: string, body: Buffer, little: boolean): Value | undefined {
   const [type] = splitSignature(signature)
   return type === undefined ? undefined : new Reader(body, little).read(type)

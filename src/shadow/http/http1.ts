@@ -131,7 +131,7 @@ class Http1Connection {
       if (dialled) {
         const wire = new Wire(dialled)
         if (this.#client.closed) {
-          // The request of a caller who has gone is not begun.
+          // The caller has gone, so its request is not begun.
           wire.reset()
           throw new CutOff('the caller is gone')
         }

@@ -185,7 +185,7 @@ class Http2Proxy {
       return `the connection to the server broke: ${(error as Error).message}`
     }
     session.on('error', () => {})
-    // As above; what has come whole is still passed on.
+    // The connection may end at any time. Frames that arrived completely are still passed on.
     stream.on('end', () => {
       session.close()
       setTimeout(() => session.destroy(), LINGER_MS).unref()

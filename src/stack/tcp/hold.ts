@@ -1,20 +1,20 @@
-// What a flow has received and its owner has not: bytes in order that it did not take, and segments behind a gap. Made
-// for a flow when it first needs one, dropped when empty; what it costs is counted for the stack's budget.
+// The receive queue of a flow: bytes in order that the owner has not taken yet, and segments behind a gap. A flow gets one
+// when it first needs it, and drops it when it is empty. Its memory counts towards the stack's budget.
 import type { Core } from '../core.ts'
 
-/** What an entry costs beside its bytes (array header, buffer, object). */
+/** The memory of an entry beside its bytes (array header, buffer, object). */
 const OVERHEAD = 256
 /** Smallest allocation for bytes in order, so that a drip of single bytes does not become as many entries. */
 const CHUNK = 4096
 /**
- * What holds the payload of one large frame. Used again: on uploads nearly all bytes wait here for the tunnel, and fresh memory
- * for each made V8 collect all garbage three times a second.
+ * The size of a buffer for the payload of one large frame. These buffers are reused: on uploads nearly all bytes wait here for
+ * the tunnel, and with fresh memory for each V8 collected all garbage three times a second.
  */
 const FRAME_BYTES = 64 * 1024
-/** 4 MiB of it stay. */
+/** How many such buffers are kept for reuse: 4 MiB. */
 const MAX_SPARE = 64
 const spare: ArrayBuffer[] = []
-/** Segments behind gaps at most. */
+/** The limit of segments behind gaps. */
 const MAX_PIECES = 1024
 
 interface Piece {
@@ -74,7 +74,7 @@ export class Hold {
     this.account(-this.cost)
   }
 
-  /** Offers what is in order until `take` takes less than it is offered. */
+  /** Offers the bytes in order until `take` takes less than it is offered. */
   drain(take: (buffer: Uint8Array, start: number, end: number) => number): void {
     while (this.readyBytes > 0) {
       const chunk = this.ready[0]
@@ -94,7 +94,7 @@ export class Hold {
     }
   }
 
-  /** Keeps a copy of a segment behind a gap, without what is here already. False if there are too many. */
+  /** Keeps a copy of a segment behind a gap, without bytes that are here already. Returns false if there are too many. */
   insert(sequence: number, buffer: Uint8Array, start: number, end: number): boolean {
     const { pieces } = this
     let at = 0

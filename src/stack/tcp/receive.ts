@@ -127,7 +127,7 @@ export function tellEnd(tcb: Tcb): void {
   if (tcb.stateCode === TIME_WAIT || tcb.stateCode === CLOSED) conclude(tcb, 'closed')
 }
 
-/** The owner wants more: offers what is held, and opens the window again where that is worth a segment. */
+/** The owner wants more: offers it the queued bytes, and opens the window again if that is worth a segment. */
 export function resumeDelivery(tcb: Tcb): void {
   if (tcb.delivering || tcb.over) return
   const { hold } = tcb

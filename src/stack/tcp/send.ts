@@ -20,7 +20,7 @@ const NEVER = Number.POSITIVE_INFINITY
 /** In ms; RFC 8985 7.2 has two round trips, which is less than a turn of a busy event loop here. */
 const MIN_TAIL_PROBE = 20
 
-/** Sends what may be sent, and the ACK that is owed if no segment carried it. */
+/** Sends the data that windows and timers allow, and a pending ACK if no segment carried it. */
 export function transmit(tcb: Tcb, now: number): void {
   const state = tcb.stateCode
   if (state < ESTABLISHED) {

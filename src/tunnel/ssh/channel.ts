@@ -106,7 +106,7 @@ export class Channel {
   permit(window: number, maxData: number): void {
     this.credit = window
     this.maxData = maxData
-    // The other side gives back what it has got by halves of its window at the latest, so who waits for this much gets it.
+    // The other side returns credit when half of its window is consumed, at the latest. So waiting for this much cannot stall.
     this.wholeCredit = window >= 4 * maxData ? maxData : 0
   }
 
