@@ -4,7 +4,7 @@ import type { V1Pod } from '@kubernetes/client-node'
 import { ownerOf } from '../../src/cluster/back/owner.ts'
 import type { BackHandle } from '../../src/cluster/back-port.ts'
 import { kindOfHandle } from '../../src/daemon/back/kinds.ts'
-import { awayWords, keptConnectionsWords, silenceWords } from '../../src/daemon/back/words.ts'
+import { awayWords, keptConnectionsWords, silenceWords, takenAway } from '../../src/daemon/back/words.ts'
 
 const port = (number: number, exposed: boolean) => ({ port: number, protocol: 'TCP' as const, listen: number, exposed })
 const held = (parts: Partial<BackHandle>): BackHandle =>
@@ -64,4 +64,16 @@ test('the owner of pods is what kubectl can restart', () => {
   assert.equal(ownerOf([web, pod('StatefulSet', 'db')]), undefined)
   assert.equal(ownerOf([pod('ReplicaSet', 'bare')]), undefined)
   assert.equal(ownerOf([]), undefined)
+})
+
+test('a Service that somebody else took away is a fault, with what ends this, until it leads here again', () => {
+  const event = { manager: 'argocd', message: 'the selector of Service web was changed by argocd' }
+  assert.deepEqual(takenAway({ ...event, type: 'reverted' }, held({}), 'web', 0), {
+    code: 'taken-away',
+    message: event.message,
+    hint: '`kt leave web -n shop` ends this; begin anew to take it back',
+    since: '1970-01-01T00:00:00.000Z',
+  })
+  assert.match(takenAway({ ...event, type: 'deleted' }, held({}), 'web', 0)!.hint, /when the Service is there again/)
+  assert.equal(takenAway({ ...event, type: 'returned' }, held({}), 'web', 0), undefined)
 })

@@ -1,5 +1,5 @@
 // An exchange, mesh or run without cluster, shadow or network, in virtual time: each answer is the test's to give.
-import type { BackHandle } from '../../src/cluster/back-port.ts'
+import type { BackEvent, BackHandle } from '../../src/cluster/back-port.ts'
 import type { ClusterClient, ClusterIdentity, ShadowHandle } from '../../src/cluster/port.ts'
 import type { BackConfig } from '../../src/control/holder.ts'
 import type { CrewEffects } from '../../src/daemon/back/crew.ts'
@@ -40,6 +40,8 @@ export class ExchangeBench {
   /** Answers of the cluster other than "done": errors, or promises that the test ends. */
   readonly answers: Partial<Record<Asked | 'identify' | 'claim' | 'dial' | 'check', () => Promise<unknown>>> = {}
   readonly exchange: Exchange
+  /** As if the Service was seen to change. */
+  others!: (event: BackEvent) => void
   /** As if the shadows' links said so. */
   crew!: CrewEffects
   #workerPatience: number | undefined
@@ -56,7 +58,7 @@ export class ExchangeBench {
       beginMesh: (_request, _options, _progress, hooks) => this.#making(ask('beginMesh', held), hooks?.signal),
       switchExchange: () => ask('switchExchange'),
       renewLease: () => ask('renewLease'),
-      watchExchange: async () => {},
+      watchExchange: async (_handle, said) => void (this.others = said),
       restoreExchange: () => ask('restoreExchange', { restored: ['Service web: selector'], kept: [] }),
       removeExchange: () => ask('removeExchange'),
       close: async (patienceMs) => {

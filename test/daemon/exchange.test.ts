@@ -142,6 +142,20 @@ test('a lease that was taken over is told once, and the Service is left to whoev
   assert.deepEqual(bench.asked, END)
 })
 
+test('a Service that somebody else takes away is told, and is a fault until it leads here again', async () => {
+  const bench = new ExchangeBench()
+  await bench.start()
+  bench.others({ type: 'reverted', manager: 'argocd', message: 'web was changed by argocd' })
+  assert.deepEqual(bench.notices, ['web was changed by argocd'])
+  const [fault, ...more] = bench.exchange.status().faults
+  assert.deepEqual(more, [])
+  assert.equal(fault.message, 'web was changed by argocd')
+  assert.match(fault.hint, /^`kt leave web -n shop` ends this/)
+  bench.others({ type: 'returned', manager: undefined, message: 'web leads here again' })
+  assert.deepEqual(bench.exchange.status().faults, [])
+  await bench.close()
+})
+
 test('a lease that cannot be renewed for a while costs nothing', async () => {
   const bench = new ExchangeBench()
   await bench.start()

@@ -2,7 +2,7 @@
 // API server until everything is as it was. What follows upon what is decided in states.ts; here it is done. How the end is done is in
 // ending.ts, and what each step changes in the cluster, and what a crash in between leaves, in docs/understand/exchange.md.
 import { delay } from '../../base/clock.ts'
-import type { BackHandle } from '../../cluster/back-port.ts'
+import type { BackEvent, BackHandle } from '../../cluster/back-port.ts'
 import type { ClusterIdentity, ShadowHandle } from '../../cluster/port.ts'
 import { parseTarget } from '../../cluster/target.ts'
 import type { BackConfig } from '../../control/holder.ts'
@@ -19,7 +19,7 @@ import { Complaints } from './once.ts'
 import type { ExchangeParts } from './parts.ts'
 import { type Effect, type EventName, initial, next, publicState, type State } from './states.ts'
 import { Targets } from './targets.ts'
-import { awayWords, keptConnectionsWords, silenceWords } from './words.ts'
+import { awayWords, keptConnectionsWords, silenceWords, takenAway } from './words.ts'
 
 const LEAD_AGAIN_MS = 1_000
 /** When no request has come for so long, a person should know why that may be. */
@@ -48,6 +48,7 @@ export class Exchange implements Holding {
   #aside: Promise<void> | undefined
   /** A shadow serves, and the Service cannot be led to it. */
   #notLed: StatusFault | undefined
+  #takenAway: StatusFault | undefined
   #stopRenewing: () => void = () => {}
   /** Why it does not hold, or cannot go on. */
   #error: unknown
@@ -121,6 +122,7 @@ export class Exchange implements Holding {
       crew: this.#crew,
       targets: this.#targets,
       notLed: this.#notLed,
+      takenAway: this.#takenAway,
     })
   }
 
@@ -248,7 +250,9 @@ export class Exchange implements Holding {
   #announce(): string {
     const handle = this.#handle!
     const own = () => this.#state.name === 'aside' || this.#state.name === 'returning'
-    tellOfOthers(this.#keep, handle, this.#closing.signal, own, this.#deps.notice)
+    const words = (event: BackEvent) => takenAway(event, handle, this.#name, this.#parts.wall())
+    const took = (event: BackEvent) => void (this.#takenAway = words(event))
+    tellOfOthers(this.#keep, handle, this.#closing.signal, own, this.#deps.notice, took)
     if (this.#kind.hasOriginal) {
       this.#steps.note('service', keptConnectionsWords(handle))
       void this.#tellOfSilence(handle)

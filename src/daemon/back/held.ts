@@ -19,13 +19,16 @@ export interface HeldFacts {
   targets: Pick<Targets, 'counters' | 'splices'>
   /** Why the Service cannot be led here although a shadow serves. */
   notLed: StatusFault | undefined
+  /** What others did to the Service. */
+  takenAway: StatusFault | undefined
 }
 
 export function heldStatus(facts: HeldFacts): Held {
-  const { config, mode, name, state, since, handle, identity, crew, targets, notLed } = facts
+  const { config, mode, name, state, since, handle, identity, crew, targets, notLed, takenAway } = facts
   const { counters } = targets
   const shadow = crew.shadow ?? handle?.shadow
   const mesh = handle?.mesh ?? config.mesh
+  const waitsFor = crew.faults.length > 0 || !notLed ? crew.faults : [notLed]
   return {
     kind: config.kind,
     target: name,
@@ -45,6 +48,6 @@ export function heldStatus(facts: HeldFacts): Held {
     roundTripMs: crew.tunnel?.stats.roundTripMs ?? null,
     reconnects: crew.reconnects,
     notes: handle?.warnings ?? [],
-    faults: state !== 'reconnecting' ? [] : crew.faults.length > 0 || !notLed ? crew.faults : [notLed],
+    faults: [...(takenAway ? [takenAway] : []), ...(state === 'reconnecting' ? waitsFor : [])],
   }
 }

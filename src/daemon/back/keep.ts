@@ -34,15 +34,23 @@ export function keepLease(effects: KeepEffects, handle: BackHandle, lost: (error
   return () => stop()
 }
 
-/** Until `closing`. `own`: kt itself is changing the Service, which is no news. */
+/**
+ * Until `closing`. `own`: kt itself is changing the Service, which is no news. `took`: what others did to it last; also when it
+ * leads here again.
+ */
 export function tellOfOthers(
   { cluster, log }: KeepEffects,
   handle: BackHandle,
   closing: AbortSignal,
   own: () => boolean,
   notice: (line: string) => void,
+  took: (event: BackEvent) => void,
 ): void {
-  const said = ({ type, message }: BackEvent) => (own() && type !== 'deleted' ? log(message) : notice(message))
+  const said = (event: BackEvent) => {
+    if (own() && event.type !== 'deleted') return log(event.message)
+    notice(event.message)
+    took(event)
+  }
   cluster.watchExchange(handle, said, closing).catch((error: Error) => {
     if (!closing.aborted) log(`watch: ${error.message}`)
   })

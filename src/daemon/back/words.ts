@@ -1,5 +1,6 @@
 // What exchange and run say of what they do. Pure.
-import type { BackHandle } from '../../cluster/back-port.ts'
+import type { BackEvent, BackHandle } from '../../cluster/back-port.ts'
+import type { StatusFault } from '../../control/protocol.ts'
 
 type Said = Pick<BackHandle, 'namespace' | 'ports' | 'mesh' | 'owner'>
 
@@ -36,4 +37,13 @@ export function silenceWords(handle: Said, seconds: number): string {
   const kept = keptConnectionsWords(handle)
   const what = handle.mesh ? `no request with ${handle.mesh.header}: ${handle.mesh.value}` : 'no request'
   return `${what} has come in ${seconds} s: ${kept}`
+}
+
+/** What `event` says that somebody else did to the Service, at `at` (ms since 1970); undefined when it leads here again. */
+export function takenAway(event: BackEvent, { namespace }: Said, target: string, at: number): StatusFault | undefined {
+  const { type, message } = event
+  if (type === 'returned') return undefined
+  const again = type === 'deleted' ? 'when the Service is there again, begin anew' : 'begin anew to take it back'
+  const hint = `\`kt leave ${target} -n ${namespace}\` ends this; ${again}`
+  return { code: 'taken-away', message, hint, since: new Date(at).toISOString() }
 }
