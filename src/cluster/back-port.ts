@@ -100,6 +100,8 @@ export interface BackHandle {
   /** For addShadow and replaceShadow. */
   options: ShadowOptions
   serving: Serving
+  /** Of a mesh that others hold too: its routers get requests already, the second as well as the first. */
+  joined?: boolean
   /** Of kind mesh: which requests come here. */
   mesh?: {
     mode: 'auto' | 'manual'

@@ -89,6 +89,7 @@ test('the second joins the first one’s router, and the last to leave puts ever
   const ann = await mesh(cluster, 'ann')
   const ben = await mesh(cluster, 'ben')
   assert.equal(ben.handle.shadow.job, ann.handle.shadow.job)
+  assert.deepEqual([ann.handle.joined, ben.handle.joined], [undefined, true])
   assert.equal(ben.handle.shadow.hostKey, ann.handle.shadow.hostKey)
   assert.notEqual(ben.handle.shadow.clientKey, ann.handle.shadow.clientKey)
   await ann.leave()
@@ -104,6 +105,30 @@ test('two who leave at the same moment leave nothing', async () => {
   await Promise.all([ann.leave(), ben.leave()])
   assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
   assert.deepEqual(cluster.objects.get(SERVICE)!.spec.selector, { app: 'web' })
+})
+
+test('who leaves, and leads the Service to routers that are being removed at that moment, puts it back', async () => {
+  const cluster = clusterWithWeb()
+  const before = structuredClone(cluster.objects.get(SERVICE)!.spec)
+  const [ann, ben] = [await mesh(cluster, 'ann'), await mesh(cluster, 'ben')]
+  const api = cluster.client()
+  let left = false
+  const slow = context({
+    ...api,
+    get: async (path, query) => {
+      const answer = await api.get(path, query)
+      if (path.endsWith('/leases') && !left) {
+        left = true
+        // Ann has seen that Ben is there. Now he leaves, as the last one, and removes the routers.
+        await ben.leave()
+      }
+      return answer as never
+    },
+  })
+  await removeExchange(slow, ann.handle)
+  assert.ok(left)
+  assert.deepEqual(cluster.objects.get(SERVICE)!.spec, before)
+  assert.deepEqual(kinds(cluster).sort(), ['pods/web-1', 'services/web'])
 })
 
 test('a router whose pod has gone is made again, by one of two, and no other pod is touched', async () => {

@@ -16,6 +16,7 @@ const handle = {
   id: 'x7cxm',
   namespace: 'shop',
   service: 'web',
+  address: '10.96.0.9',
   ports: [{ port: 80, protocol: 'TCP', listen: 8080, exposed: true }],
   remotes: [80],
   lease: { name: 'kt-exchange-web', uid: '1' },
@@ -44,6 +45,9 @@ export class ExchangeBench {
   others!: (event: BackEvent) => void
   /** As if the shadows' links said so. */
   crew!: CrewEffects
+  readonly tunnels: Tunnel[] = []
+  /** From how many shadows the Service was asked whether it leads here. */
+  readonly checked: number[] = []
   #workerPatience: number | undefined
 
   constructor({ config = {}, handle: more = {} }: BenchOptions = {}) {
@@ -95,7 +99,10 @@ export class ExchangeBench {
       dialer: (closing) => this.#dialer(closing),
       crew: (effects) => this.#crew(effects, held),
       requireListening: async () => void (await this.answers.check?.()),
-      checkWay: async () => 'here',
+      checkWay: async (tunnels) => {
+        this.checked.push(tunnels.length)
+        return 'here'
+      },
     })
   }
 
@@ -180,7 +187,7 @@ export class ExchangeBench {
       tunnel: undefined,
       reconnects: 0,
       faults: [],
-      tunnels: [],
+      tunnels: this.tunnels,
       handle: () => held,
       unclaim: async () => said('unclaim'),
       release: () => said('release'),

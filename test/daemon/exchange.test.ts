@@ -2,6 +2,7 @@
 // to end, nothing is left that was not told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Tunnel } from '../../src/tunnel/port.ts'
 import { ExchangeBench, takenOver, unreachable } from './exchange-bench.ts'
 
 const END = ['release', 'disconnect', 'removeExchange', 'close']
@@ -220,6 +221,23 @@ test('told to end a second time it waits no longer: neither for the API server n
   await other.ended(ended, 60_000)
   assert.ok(other.time.now() - from < 100, String(other.time.now() - from))
   assert.deepEqual(other.asked.slice(-4), END)
+})
+
+test('who joins a mesh says that requests come here when both routers know of it, or the second does not come', async () => {
+  const mesh = { mode: 'auto', header: 'kt-version', value: 'ann', prefix: false } as const
+  for (const [afterMs, tookMs] of [
+    [700, 700],
+    [60_000, 5_000],
+  ]) {
+    const config = { kind: 'mesh', mesh } as const
+    const bench = new ExchangeBench({ config, handle: { mesh: { ...mesh, others: [] }, joined: true } })
+    bench.tunnels.push({} as Tunnel)
+    bench.time.after(afterMs, () => bench.tunnels.push({} as Tunnel))
+    await bench.start()
+    assert.deepEqual(bench.checked, [afterMs === 700 ? 2 : 1])
+    assert.ok(bench.time.now() >= tookMs && bench.time.now() < tookMs + 100, String(bench.time.now()))
+    await bench.close()
+  }
 })
 
 test('who leaves a mesh gives up the claims first, since the routers serve others', async () => {

@@ -75,6 +75,7 @@ async function beginOnce(
     ports: plan.ports,
     original: { name: known?.original ?? originalName(name, id) },
     warnings: [...plan.warnings, ...(await warningsOf(context, found, 'selector'))],
+    ...(known && { joined: true }),
   }
   return await undoing(async (undo) => {
     undo.push(() => leave(context, draft))
