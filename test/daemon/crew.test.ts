@@ -49,7 +49,7 @@ class FakeTunnel {
   }
 }
 
-function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => FakeTunnel } = {}) {
+function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => FakeTunnel; dialable?: boolean } = {}) {
   const said: string[] = []
   const tunnels = new Map<string, FakeTunnel>()
   const closing = new AbortController()
@@ -75,6 +75,7 @@ function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => Fake
       shadowState: async () => 'running',
       connect: async (create) => {
         const one = await create(() => {})
+        if (more.dialable === false) throw new Error('the end came first')
         return [one, open(one.pod)]
       },
       link: (hooks) =>
@@ -119,6 +120,14 @@ test('a second shadow is made beside the first, and claims the same ports', asyn
   assert.equal(crew.handle().shadow.pod, 'first')
   assert.equal(crew.handle().second?.pod, 'new1')
   await end()
+})
+
+test('a second shadow that was made, and not connected yet when the end came, is known to whoever removes them', async () => {
+  const { crew, said, end } = bench({ dialable: false })
+  await crew.start(shadow('first'), new FakeTunnel() as unknown as Tunnel)
+  await until('it is made', () => said.length > 0)
+  await end()
+  assert.equal(crew.handle().second?.pod, 'new1')
 })
 
 test('of --mode manual there is one, since rules of somebody else say how much it gets', async () => {

@@ -184,6 +184,23 @@ test('an API server out of reach at the end is asked for 8 s; then the shadows s
   assert.deepEqual([...new Set(bench.asked)], ['restoreExchange', 'disconnect', 'close'])
 })
 
+test('a process that speaks to the API server and ends in the middle is not the end: the next one puts everything back', async () => {
+  const bench = new ExchangeBench()
+  await bench.start()
+  let deaths = 1
+  bench.answers.restoreExchange = async () => {
+    if (deaths-- > 0) throw Object.assign(new Error('the process ended'), { code: 'internal' })
+  }
+  assert.deepEqual((await bench.close()).notes, [])
+  assert.deepEqual(bench.asked.slice(-6), ['restoreExchange', 'restoreExchange', ...END])
+  const other = new ExchangeBench()
+  await other.start()
+  other.answers.restoreExchange = async () => {
+    throw Object.assign(new Error('the process ended'), { code: 'internal' })
+  }
+  assert.match((await other.close()).notes[0], /could not be put back: the process ended/)
+})
+
 test('a cut line that comes back while it ends is enough to put everything back', async () => {
   const bench = new ExchangeBench()
   await bench.start()

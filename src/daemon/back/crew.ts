@@ -39,6 +39,8 @@ export class Crew {
   readonly #legs = new Set<Leg>()
   /** Shadows that are being made undo themselves when they are given up, which is to be waited for. */
   readonly #making = new Set<Promise<unknown>>()
+  /** The shadow that was made last for a leg; the leg itself knows of it only when it is connected. */
+  readonly #made = new WeakMap<Leg, ShadowHandle>()
   readonly #faults: FaultBook
 
   constructor(effects: CrewEffects) {
@@ -84,7 +86,7 @@ export class Crew {
   /** The handle with the shadows that there are now. */
   handle(): BackHandle {
     const handle = this.#effects.handle()
-    const shadows = [...this.#legs].flatMap((leg) => (leg.shadow && !leg.leaving ? [leg.shadow] : []))
+    const shadows = [...this.#legs].flatMap((leg) => (leg.leaving ? [] : (this.#made.get(leg) ?? leg.shadow ?? [])))
     const [shadow = handle.shadow, second] = shadows
     return { ...handle, shadow, second }
   }
@@ -119,7 +121,13 @@ export class Crew {
       closing,
       log,
       wanted,
-      make: (gone, dialable) => this.#track(this.#make(gone, dialable, succeeds)),
+      make: (gone, dialable) => {
+        const made = this.#make(gone, dialable, succeeds).then((shadow) => {
+          this.#made.set(leg, shadow)
+          return shadow
+        })
+        return this.#track(made)
+      },
       retire: (shadow) => this.#effects.cluster.retireShadow(shadow),
       othersServe: (leg) => this.#othersServe(leg),
       onServing: (leg) => {
@@ -141,7 +149,7 @@ export class Crew {
         this.#leg(leg).startAnew(leg.shadow)
       },
     }
-    const leg = new Leg(effects)
+    const leg: Leg = new Leg(effects)
     this.#legs.add(leg)
     return leg
   }

@@ -77,13 +77,16 @@ export class Ending {
     if (this.#handle && kind.sharesShadows) await reach.wait(crew.unclaim()).catch(() => {})
   }
 
-  /** False when the Service could not be put back. */
+  /**
+   * False when the Service could not be put back. `internal`: the process that speaks to the API server died or hung, and the next
+   * try has another one.
+   */
   async restore(): Promise<boolean> {
     const { cluster, clock, steps, kind, name, log } = this.#effects
     const handle = this.#handle!
     const reach = this.#reach!
     const began = clock.now()
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       try {
         const { restored, kept } = await reach.wait(
           cluster.restoreExchange(handle, (_, detail) => steps.running('service', detail)),
@@ -95,7 +98,8 @@ export class Ending {
       } catch (error) {
         const { code, message } = error as { code?: string; message: string }
         log(`restore: ${message}`)
-        if (code !== 'unreachable' || reach.lost || this.#hurry.signal.aborted) {
+        const passing = code === 'unreachable' || (code === 'internal' && tries === 1)
+        if (!passing || reach.lost || this.#hurry.signal.aborted) {
           const later = `\`${kind.recover(name())} -n ${handle.namespace}\` does it later`
           this.#notes.push(`${name()} could not be put back: ${message}; ${later}`)
           return false
