@@ -1,0 +1,211 @@
+// Calls to the child process that speaks to the API server. It is started with the first call and ended when there was nothing to say
+// for a while. A process that does not answer is ended, its calls fail, and the next call starts another.
+import type { ChildProcess } from 'node:child_process'
+import type { BackEvent } from './back-port.ts'
+import { Liveness, PATIENCE, type Patience } from './liveness.ts'
+import { type Method, making, type Reply, type Request } from './messages.ts'
+import type { PluginAnswer, PluginSetting } from './plugin.ts'
+import { ClusterError, type ClusterSelection, type Progress, type ShadowHandle } from './port.ts'
+import { builtAgent, startWorker } from './worker-process.ts'
+
+export interface ClusterClientOptions {
+  /** The worker ends after this long without a call. */
+  idleMs?: number
+  /** Environment of the worker (KUBECONFIG, HOME, proxies, PATH of plugins). Default: this process's. */
+  env?: NodeJS.ProcessEnv
+  /** Command and arguments before `node worker`: to run it in another network. It must pass descriptors on. */
+  prefix?: string[]
+  /** File with the agent's program, default dist/agent.cjs. */
+  agentBundle?: string
+  /** How long a worker may say nothing while something is asked of it. */
+  patience?: Patience
+  /** How a person takes part when a credential plugin runs. Default: not at all. */
+  plugin?: PluginSetting
+}
+
+const IDLE_MS = 10_000
+// As worker.ts gives itself, and some.
+const EXIT_MS = 10_000
+/** A worker that hangs may still have ears for a signal, and then undoes what it was making. */
+const TERM_MS = 2_000
+
+/** What a call tells while it runs. */
+export type Listeners = Pick<Call, 'progress' | 'dialable' | 'event'>
+
+interface Call {
+  method: Method
+  resolve: (value: unknown) => void
+  reject: (error: Error) => void
+  progress?: Progress
+  dialable?: (shadow: ShadowHandle) => void
+  event?: (event: BackEvent) => void
+  /** Resolves when the call is over, either way. */
+  settled: Promise<void>
+}
+
+export class WorkerCalls {
+  readonly #selection: ClusterSelection
+  readonly #options: ClusterClientOptions
+  readonly #calls = new Map<number, Call>()
+  /** What credential plugins answered, for the workers to come. */
+  readonly #kept = new Map<string, PluginAnswer>()
+  #worker: ChildProcess | undefined
+  #liveness: Liveness | undefined
+  #idle: NodeJS.Timeout | undefined
+  #lastId = 0
+
+  constructor(selection: ClusterSelection, options: ClusterClientOptions) {
+    this.#selection = selection
+    this.#options = options
+  }
+
+  /** Gives up what is under way and ends the process, after `patienceMs` by force. */
+  async close(patienceMs = EXIT_MS): Promise<void> {
+    const worker = this.#worker
+    if (!worker) return
+    // From the beginning: what is to be undone first may be what hangs.
+    const timer = setTimeout(() => worker.kill('SIGKILL'), patienceMs)
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+    // A shadow in the making says itself when it is undone; the rest has nothing to undo.
+    const undone = [...this.#calls].map(async ([id, call]) => {
+      if (!making.has(call.method)) return this.#take(id)?.reject(givenUp())
+      this.#send({ type: 'abort', id })
+      await call.settled
+    })
+    await Promise.all(undone)
+    this.#letGo()
+    await exited
+    clearTimeout(timer)
+  }
+
+  /** What passes is told to `listeners`. Rejects with ClusterError. */
+  call<T>(method: Method, argument?: unknown, listeners: Listeners = {}, signal?: AbortSignal): Promise<T> {
+    const id = ++this.#lastId
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    if (signal?.aborted) {
+      reject(givenUp())
+      return promise
+    }
+    clearTimeout(this.#idle)
+    const settled = promise.then(
+      () => {},
+      () => {},
+    )
+    this.#calls.set(id, { method, resolve: (value) => resolve(value as T), reject, settled, ...listeners })
+    this.#worker ??= this.#start()
+    this.#worker.ref()
+    this.#worker.channel?.ref()
+    this.#liveness!.watch()
+    const abort = () => this.#send({ type: 'abort', id })
+    signal?.addEventListener('abort', abort)
+    this.#send({ type: 'call', id, method, argument, terminal: this.#options.plugin?.terminal() })
+    return promise.finally(() => signal?.removeEventListener('abort', abort))
+  }
+
+  #start(): ChildProcess {
+    const { agentBundle = builtAgent } = this.#options
+    const { worker, nodeOptions } = startWorker(this.#options, {
+      reply: (reply) => {
+        liveness.heard()
+        this.#receive(reply)
+      },
+      over: (how) => this.#over(worker, `ended (${how})`),
+    })
+    const liveness = new Liveness(
+      this.#options.patience ?? PATIENCE,
+      () => this.#send({ type: 'ping' }),
+      () => {
+        this.#over(worker, 'did not answer and was ended')
+        worker.kill('SIGTERM')
+        killLater(worker, TERM_MS)
+        endWith(worker)
+      },
+    )
+    this.#worker = worker
+    this.#liveness = liveness
+    this.#send({ type: 'open', selection: this.#selection, agentBundle, kept: [...this.#kept], nodeOptions })
+    return worker
+  }
+
+  /** All calls of a worker that is of no use any more fail; the next call starts another. */
+  #over(worker: ChildProcess, how: string): void {
+    if (this.#worker !== worker) return // let go of on purpose, or over already
+    this.#worker = undefined
+    this.#liveness?.rest()
+    const words = `the process that speaks to the API server ${how}`
+    const hint = 'try again; if it happens again, please report it'
+    for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(new ClusterError('internal', words, hint))
+  }
+
+  #send(request: Request): void {
+    // The callback takes the error of a worker that has just died; its `close` event tells the callers.
+    this.#worker?.send(request, () => {})
+  }
+
+  #receive(reply: Reply): void {
+    switch (reply.type) {
+      case 'progress':
+        this.#calls.get(reply.id)?.progress?.(reply.step, reply.detail)
+        break
+      case 'dialable':
+        this.#calls.get(reply.id)?.dialable?.(reply.shadow)
+        break
+      case 'event':
+        this.#calls.get(reply.id)?.event?.(reply.event)
+        break
+      case 'said':
+        this.#options.plugin?.said(reply.line)
+        break
+      case 'kept':
+        if (reply.answer) this.#kept.set(reply.id, reply.answer)
+        else this.#kept.delete(reply.id)
+        break
+      case 'result':
+        this.#take(reply.id)?.resolve(reply.value)
+        break
+      case 'error':
+        this.#take(reply.id)?.reject(new ClusterError(reply.code, reply.message, reply.hint))
+    }
+  }
+
+  #take(id: number): Call | undefined {
+    const call = this.#calls.get(id)
+    this.#calls.delete(id)
+    if (this.#calls.size === 0 && this.#worker) {
+      this.#liveness?.rest()
+      this.#worker.unref()
+      this.#worker.channel?.unref()
+      clearTimeout(this.#idle)
+      this.#idle = setTimeout(() => this.#letGo(), this.#options.idleMs ?? IDLE_MS)
+      this.#idle.unref()
+    }
+    return call
+  }
+
+  #letGo(): void {
+    clearTimeout(this.#idle)
+    const worker = this.#worker
+    this.#worker = undefined
+    this.#liveness?.rest()
+    if (worker?.connected) worker.disconnect()
+    // It ends by itself, unless it was stopped.
+    if (worker) killLater(worker, EXIT_MS)
+  }
+}
+
+function killLater(worker: ChildProcess, ms: number): void {
+  const timer = setTimeout(() => worker.kill('SIGKILL'), ms)
+  timer.unref()
+  worker.once('exit', () => clearTimeout(timer))
+}
+
+/** A worker that was stopped would outlive this process, which waits for no timer. */
+function endWith(worker: ChildProcess): void {
+  const kill = () => worker.kill('SIGKILL')
+  process.once('exit', kill)
+  worker.once('exit', () => process.off('exit', kill))
+}
+
+function givenUp(): ClusterError {
+  return new ClusterError('gone', 'given up, since kt is ending', 'nothing to do')
+}
