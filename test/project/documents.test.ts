@@ -94,3 +94,21 @@ test('prose in the documents is wrapped at 120 columns', () => {
     [],
   )
 })
+
+test("the README's claim of speed is that of the table in performance.md", () => {
+  const [table] = /^\| figure \| ssh .*?\n\n/ms.exec(read('docs/understand/performance.md'))!
+  /** kt's ratios to `ssh` in the rows of this kind: the fourth cell is kt with its agent. */
+  const ratios = (kind: string) =>
+    table
+      .split('\n')
+      .filter((row) => row.split('|')[1]?.includes(kind))
+      .map((row) => Number(/\((.*)\)/.exec(row.split('|')[4])![1]))
+  const [, least, most] = /([\d.]+) to ([\d.]+) times the throughput/.exec(read('README.md'))!
+  const throughput = ratios('MB/s')
+  assert.equal(throughput.length, 4)
+  assert.deepEqual([least, most], [Math.min(...throughput).toFixed(1), Math.max(...throughput).toFixed(1)])
+  const cpu = ratios('CPU seconds per GB')
+  assert.equal(cpu.length, 4)
+  assert.match(read('README.md'), /for a third to half of\s+its CPU time/)
+  assert.deepEqual([Math.min(...cpu).toFixed(1), Math.max(...cpu).toFixed(1)], ['0.3', '0.5'])
+})
