@@ -38,7 +38,7 @@ const host = connectHelper(
     if (event.event === 'terminate') void end('the helper was told to end')
     else if (event.event === 'machine') up.network.selfCheck.machineChanged(event.faults, event.repaired)
     else if (event.event === 'kernel') up.network.kernelChanged()
-    else up.network.resolvConfChanged(event.upstreams)
+    else up.network.resolvConfChanged(event.upstreams, event.notes)
   },
   () => {
     // A helper that ends in order waits for this process.

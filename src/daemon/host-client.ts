@@ -5,7 +5,7 @@ import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { Fault } from '../host/findings.ts'
 
 export type HostEvent =
-  | { event: 'resolv-conf-changed'; upstreams: string[]; reclaimed: boolean }
+  | { event: 'resolv-conf-changed'; upstreams: string[]; notes: string[]; reclaimed: boolean }
   | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
   | { event: 'kernel' }
   | { event: 'terminate' }

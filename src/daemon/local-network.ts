@@ -48,6 +48,7 @@ export class LocalNetwork {
   #path: DataPath | undefined
   #names: NameService | undefined
   #watch: NetworkWatch | undefined
+  #resolverNotes: string[] = []
 
   constructor(options: LocalNetworkOptions) {
     this.#options = options
@@ -74,6 +75,11 @@ export class LocalNetwork {
 
   get names(): NameService | undefined {
     return this.#names
+  }
+
+  /** What a person should know of the resolv.conf that another program has written meanwhile. */
+  get resolverNotes(): string[] {
+    return this.#resolverNotes
   }
 
   /** The ranges that this machine sends to us. */
@@ -130,8 +136,10 @@ export class LocalNetwork {
   }
 
   /** Another program has rewritten /etc/resolv.conf: its resolvers are the upstreams now. */
-  resolvConfChanged(upstreams: string[]): void {
+  resolvConfChanged(upstreams: string[], notes: string[]): void {
     this.#options.log(`resolv.conf was rewritten by another program; its resolvers: ${upstreams.join(', ')}`)
+    for (const note of notes) this.#options.log(`names: note: ${note}`)
+    this.#resolverNotes = notes
     this.#names?.setLocalUpstreams(upstreams)
     this.#watch?.look()
   }

@@ -103,7 +103,8 @@ export class UpConnection {
 
   status(): Status {
     const { connection, network } = this
-    const sources = { config: this.#config, state: this.#state, since: this.#since, notes: this.#notes }
+    const notes = [...this.#notes, ...network.resolverNotes]
+    const sources = { config: this.#config, state: this.#state, since: this.#since, notes }
     return statusOf({ ...sources, connection, network })
   }
 

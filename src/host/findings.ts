@@ -4,6 +4,7 @@ import { IpAddress } from '../wire/address.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
 import { network } from './prefix.ts'
+import type { Upstreams } from './resolver.ts'
 
 /** Something that is not as it should be, for the person who uses this machine. `code` is stable. */
 export interface Fault {
@@ -20,6 +21,8 @@ export interface Finding {
   repair: DoAction[] | 'resolv-conf' | undefined
   /** Of a resolv.conf that another program has written: the resolvers it put there. */
   upstreams?: string[]
+  /** Of the same: what a person should know of its lines. */
+  notes?: string[]
 }
 
 export interface WantedNetwork {
@@ -107,10 +110,10 @@ export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink 
   return [{ fault: { code: 'resolved', message, hint }, repair: [{ type: 'resolved-set', ...tun, ...wanted }] }]
 }
 
-export function foundResolvConf(path: string, upstreams: string[]): Finding {
+export function foundResolvConf(path: string, { upstreams, notes }: Upstreams): Finding {
   const message = `another program has rewritten ${path}: programs find no names of the cluster's`
   const hint = `the first lines of ${path} may say which program; keep it from writing the file, or connect anew: \`kt down\`, \`kt up\``
-  return { fault: { code: 'resolv-conf', message, hint }, repair: 'resolv-conf', upstreams }
+  return { fault: { code: 'resolv-conf', message, hint }, repair: 'resolv-conf', upstreams, notes }
 }
 
 export function foundStubLeft(path: string): Finding {

@@ -20,8 +20,11 @@ export interface Look {
   faults: Fault[]
   /** What was, and was put back. */
   repaired: Fault[]
-  /** The resolvers that another program has put into resolv.conf, and whether ours were put back over them. */
-  resolvConf?: { upstreams: string[]; reclaimed: boolean }
+  /**
+   * The resolvers that another program has put into resolv.conf, what a person should know of its lines, and whether ours
+   * were put back over them.
+   */
+  resolvConf?: { upstreams: string[]; notes: string[]; reclaimed: boolean }
 }
 
 export class MachineGuard {
@@ -52,7 +55,11 @@ export class MachineGuard {
       faults: [...faults.values()],
       repaired: repaired.filter(({ code }) => !faults.has(code)),
       ...(rewritten && {
-        resolvConf: { upstreams: rewritten.upstreams!, reclaimed: !faults.has(rewritten.fault.code) },
+        resolvConf: {
+          upstreams: rewritten.upstreams!,
+          notes: rewritten.notes ?? [],
+          reclaimed: !faults.has(rewritten.fault.code),
+        },
       }),
     }
   }

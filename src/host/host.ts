@@ -193,7 +193,7 @@ export class Host {
       if (stub && !usesStub(resolver)) found.push(foundStubLeft(this.#effects.paths.resolvConf))
     }
     if (this.#isForeign(resolver))
-      found.push(foundResolvConf(this.#effects.paths.resolvConf, upstreamsOf(resolver, this.#servers()).upstreams))
+      found.push(foundResolvConf(this.#effects.paths.resolvConf, upstreamsOf(resolver, this.#servers())))
     return found
   }
 

@@ -163,7 +163,7 @@ test('one that says something now and then is not taken for dead, and may take l
   assert.equal(said.at(-1), 'hangs')
 })
 
-test('close gives up what is under way at once', async () => {
+test('close gives up what is under way at once', async (t) => {
   const asked = Promise.withResolvers<void>()
   await using double = await ApiDouble.start(() => {
     asked.resolve()
@@ -171,6 +171,7 @@ test('close gives up what is under way at once', async () => {
   })
   // A worker that waits, as for the removal of a shadow, ends after 8 s and with another code.
   const folder = mkdtempSync(join(tmpdir(), 'kt-worker-'))
+  t.after(() => rmSync(folder, { recursive: true }))
   const code = join(folder, 'code')
   const prefix = ['sh', '-c', `"$@"; echo $? >${code}`, 'sh']
   const client = createClusterClient({ kubeconfig: double.kubeconfig() }, { prefix })
@@ -179,7 +180,6 @@ test('close gives up what is under way at once', async () => {
   await client.close(60_000)
   await call
   assert.equal(readFileSync(code, 'utf8'), '0\n', 'it has waited for nothing')
-  rmSync(folder, { recursive: true })
 })
 
 test('a worker that loses its parent removes the Job it was making', async () => {

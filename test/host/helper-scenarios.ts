@@ -251,13 +251,18 @@ const scenarios: Record<string, () => Promise<void>> = {
   async rewritten() {
     const helper = new Helper([who, apply, ready], ['--foreground'])
     await helper.type('ready')
-    const theirs = 'nameserver 192.0.2.99\n'
+    const theirs = 'nameserver nobody\nnameserver 192.0.2.99\n'
     writeFileSync('/etc/resolv.conf.new', theirs)
     renameSync('/etc/resolv.conf.new', '/etc/resolv.conf')
     const line = await helper.line(
       (candidate) => (candidate['got'] as { event?: string })?.event === 'resolv-conf-changed',
     )
-    assert.deepEqual(line['got'], { event: 'resolv-conf-changed', upstreams: ['192.0.2.99'], reclaimed: true })
+    assert.deepEqual(line['got'], {
+      event: 'resolv-conf-changed',
+      upstreams: ['192.0.2.99'],
+      notes: ['/etc/resolv.conf: the line "nameserver nobody" is skipped, since it names no address'],
+      reclaimed: true,
+    })
     assert.match(readFileSync('/etc/resolv.conf', 'utf8'), /nameserver 198\.18\.53\.2/)
     helper.child.kill('SIGTERM')
     await helper.ended

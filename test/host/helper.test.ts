@@ -39,7 +39,8 @@ const namespace = `mount -t tmpfs t /run && mount -t tmpfs t /var/lib && mkdir /
   printf 'nameserver 192.0.2.53\\nsearch corp.test\\noptions timeout:1\\n' >/etc/resolv.conf &&
   echo 'ktdev:x:4711:4711::/tmp:/bin/sh' >>/etc/passwd && echo 'ktdev:x:4711:' >>/etc/group && echo 'ktextra:x:4712:ktdev' >>/etc/group &&
   mount -t sysfs s /sys && ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 addrgenmode none && ip link set eth1 addrgenmode none up && ip address add 192.0.2.2/24 dev eth0 &&
-  ip address add 2001:db8::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via 192.0.2.1 && exec "$@"`
+  ip address add 2001:db8::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via 192.0.2.1 && "$@"
+  exit $?`
 
 for (const [scenario, proves] of Object.entries(scenarios)) {
   test(proves, { skip: cannotRun() }, async () => {
@@ -47,6 +48,11 @@ for (const [scenario, proves] of Object.entries(scenarios)) {
     const args = [
       '-n',
       '-m',
+      // Whatever a scenario that fails leaves ends with its first process, the shell.
+      '-p',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
       '--propagation',
       'private',
       'sh',

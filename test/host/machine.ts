@@ -35,6 +35,12 @@ interface Link {
 
 export const HELPER_PID = 4242
 
+// Also those of a test that failed.
+const roots = new Set<string>()
+process.on('exit', () => {
+  for (const root of roots) rmSync(root, { recursive: true, force: true })
+})
+
 export class Machine {
   readonly paths: Paths
   readonly root: string
@@ -58,6 +64,7 @@ export class Machine {
   constructor(options: MachineOptions = {}) {
     this.options = options
     this.root = mkdtempSync(join(tmpdir(), 'kt-machine-'))
+    roots.add(this.root)
     const at = (path: string) => join(this.root, path)
     this.paths = {
       resolvConf: at('etc/resolv.conf'),

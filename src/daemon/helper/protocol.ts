@@ -23,7 +23,7 @@ export type HelperAnswer =
 /** Helper to engine. `config` comes first and once: the line that `kt up` wrote, unread. */
 export type HelperEvent =
   | { event: 'config'; line: string }
-  | { event: 'resolv-conf-changed'; upstreams: string[]; reclaimed: boolean }
+  | { event: 'resolv-conf-changed'; upstreams: string[]; notes: string[]; reclaimed: boolean }
   /** The machine was looked at: what is not as kt made it, and what was put back. Not told twice in a row alike. */
   | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
   /** The kernel has told of a change of a link, an address, a route or a rule. Several at once are told as one. */
