@@ -176,7 +176,11 @@ export class WorkerCalls {
       this.#worker.unref()
       this.#worker.channel?.unref()
       clearTimeout(this.#idle)
-      this.#idle = setTimeout(() => this.#letGo(), this.#options.idleMs ?? IDLE_MS)
+      const worker = this.#worker
+      this.#idle = setTimeout(() => {
+        this.#letGo()
+        endWith(worker) // it has nothing to do
+      }, this.#options.idleMs ?? IDLE_MS)
       this.#idle.unref()
     }
     return call

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { createClusterClient } from '../../src/cluster/client.ts'
 import { Liveness } from '../../src/cluster/liveness.ts'
 import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
@@ -139,6 +141,31 @@ test('a worker that was stopped while nothing was asked of it is ended, too', as
   process.kill(workers()[0], 'SIGSTOP')
   await client.close(10)
   assert.deepEqual(workers(), [])
+})
+
+test('a stopped worker that was let go does not outlive the process that had it', async () => {
+  await using double = await ApiDouble.start(() => [200, {}])
+  const program = `
+    import { createClusterClient } from ${JSON.stringify(import.meta.resolve('../../src/cluster/client.ts'))}
+    import { readFileSync } from 'node:fs'
+    const client = createClusterClient({ kubeconfig: ${JSON.stringify(double.kubeconfig())} }, { idleMs: 100 })
+    const children = () => readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim()
+    await client.identify()
+    const worker = Number(children())
+    process.kill(worker, 'SIGSTOP')
+    setTimeout(() => {
+      console.log(worker)
+      process.exit()
+    }, 300)`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+  const state = () => /^State:\s+(\S)/m.exec(readFileSync(`/proc/${Number(stdout)}/status`, 'utf8'))?.[1] ?? 'gone'
+  await until(() => {
+    try {
+      return state() === 'Z'
+    } catch {
+      return true // not even that
+    }
+  })
 })
 
 test('one that says something now and then is not taken for dead, and may take longer for its first word', (t) => {
