@@ -1,6 +1,6 @@
 // The agent without its process: an SSH server whose sessions are AgentSessions, counted.
 import type { Socket } from 'node:net'
-import { createSshServer, type SshServerOptions } from '../tunnel/ssh/server.ts'
+import { createSshServer, type SshServer, type SshServerOptions } from '../tunnel/ssh/server.ts'
 import type { Departure } from './departure.ts'
 import { AgentSession, type SessionContext } from './session.ts'
 
@@ -30,30 +30,34 @@ export interface AgentServer {
 /** Throws Error when a key cannot be read. */
 export function createAgentServer(options: AgentServerOptions): AgentServer {
   const sessions = new Set<AgentSession>()
-  const count = (change: 1 | -1) => {
-    options.log(`session ${change > 0 ? 'opened' : 'closed'}, ${sessions.size} now`)
+  // `kt clean` reads these lines (src/cluster/back/idle-shadows.ts): how many clients are there now.
+  const tell = (event: 'opened' | 'closed' | 'absent' | 'back') =>
+    options.log(`session ${event}, ${sessions.size - server.absent} now`)
+  const count = (event: 'opened' | 'closed') => {
+    tell(event)
     options.onSessions(sessions.size)
   }
   const onRelease = (session: AgentSession) => {
     options.departure.release(session, options.now())
     options.onChange()
   }
-  const server = createSshServer({
+  const server: SshServer = createSshServer({
     ...options,
+    onPresence: tell,
     onSession(mux, budget, secure) {
       const session = new AgentSession(mux, budget, { ...options, onRelease }, secure)
       sessions.add(session)
       options.departure.join(session)
       options.onChange()
       if (options.departure.told) session.leave()
-      count(1)
+      count('opened')
       return {
         lost() {
           session.lost()
           sessions.delete(session)
           options.departure.lose(session)
           options.onChange()
-          count(-1)
+          count('closed')
         },
       }
     },

@@ -9,6 +9,7 @@ import { clientOf, core, jobs, namespaceWith, options, silent } from './namespac
 const ANN = { owner: 'ann@laptop', except: [] }
 const started = '2026 agent 0.1.0 on Node 24 listens on port 2222\n'
 const opened = `${started}2026 session opened, 1 now\n`
+const vanished = `${opened}2026 session absent, 0 now\n`
 const closed = `${opened}2026 session closed, 0 now\n`
 
 /** A client in whose namespace a shadow of `owner` runs, with that log; `later` is its log from the first wait on. */
@@ -23,7 +24,7 @@ async function withShadow(owner: string, log: string, later = log) {
 }
 
 test('a shadow without a client, or that never had one, is found and removed', async () => {
-  for (const log of [closed, started]) {
+  for (const log of [closed, started, vanished]) {
     const { cluster, job, eve } = await withShadow('ann@laptop', log)
     const [leftover, ...more] = await findLeftovers(eve, ANN, silent)
     assert.deepEqual(more, [])
@@ -41,6 +42,7 @@ test('a shadow without a client, or that never had one, is found and removed', a
 test('one that has a client, had one in between, is somebody else’s, or is used here, is left alone', async () => {
   const cases = [
     await withShadow('ann@laptop', opened),
+    await withShadow('ann@laptop', `${vanished}2026 session back, 1 now\n`),
     await withShadow('ann@laptop', closed, `${closed}2026 session opened, 1 now\n`),
     await withShadow('ann@laptop', closed, `${closed}2027 session opened, 1 now\n2027 session closed, 0 now\n`),
     await withShadow('ben@laptop', closed),

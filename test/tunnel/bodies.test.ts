@@ -235,6 +235,7 @@ describe('what an agent says to a client', () => {
         now: () => performance.now(),
         clock: systemClock,
         lineWaitMs: 60_000,
+        onPresence: () => {},
         log: () => {},
         onSession(mux) {
           mux.onIncoming = (request) => {

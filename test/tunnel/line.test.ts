@@ -224,6 +224,7 @@ describe('the line', () => {
     absent.connections[0].cut()
     await absent.time.run(9_000)
     assert.equal(absent.far.closed, undefined)
+    assert.equal(absent.server.absent, 1)
     await absent.time.run(2_000)
     assert.match(absent.far.closed!.error!.message, /absent for 10 s/)
     assert.equal(absent.server.size, 0)

@@ -1,5 +1,5 @@
 // Shadows of `kt up` and `kt forward` whose client is dead: no lease holds them, but the agent's log says how many sessions
-// it has. They end by themselves after ten minutes; `kt clean` does not make anybody wait for that.
+// it has. They end by themselves after ten minutes, or 85 if the client vanished; `kt clean` does not make anybody wait for that.
 import type { V1Job, V1JobList, V1Pod, V1PodList } from '@kubernetes/client-node'
 import { OWNER_ANNOTATION } from '../shadow-manifest.ts'
 import { jobPath } from '../shadow-removal.ts'
@@ -14,8 +14,9 @@ export interface IdleShadow {
   said: string
 }
 
-// What the agent says each time a session begins or ends (src/shadow/server.ts), and once when it listens.
-const SESSION = /^.*session (?:opened|closed), (\d+) now$/gm
+// What the agent says each time a client comes, goes, vanishes without a word or is back (src/shadow/server.ts), and once
+// when it listens.
+const SESSION = /^.*session (?:opened|closed|absent|back), (\d+) now$/gm
 const LISTENS = /^.* listens on port \d+.*$/m
 const TAIL = '1000'
 

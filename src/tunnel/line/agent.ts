@@ -21,6 +21,8 @@ export interface LineServerOptions {
   /** How long a line waits for its client, ms. */
   waitMs: number
   log: (message: string) => void
+  /** A client has gone without a word, or has come back. */
+  onPresence?: (event: 'absent' | 'back') => void
 }
 
 /** A line that a client has opened. */
@@ -64,6 +66,11 @@ export class LineServer {
   /** Lines there are, those with an absent client among them. */
   get size(): number {
     return this.#entries.size
+  }
+
+  /** Lines whose client is absent. */
+  get absent(): number {
+    return [...this.#entries.values()].filter(({ cancelWait }) => cancelWait).length
   }
 
   /** Serves a path whose greeting has been read. `onOpen` is called if it opens a line. */
@@ -152,8 +159,10 @@ export class LineServer {
     if (!entry.key || counter <= entry.counter || !isProven(resume, entry.key))
       throw new Refused(Refusal.unproven, 'the line is of another client')
     entry.counter = counter
+    const wasAbsent = entry.cancelWait !== undefined
     entry.cancelWait?.()
     entry.cancelWait = undefined
+    if (wasAbsent) this.#options.onPresence?.('back')
     path.send(lineFrame(LineFrame.resumed, resumedBody(entry.key, { id, counter, received: entry.line.received })))
     entry.line.attach(path, received)
     entry.paths = [...entry.paths.filter(({ open }) => open), path]
@@ -179,6 +188,7 @@ export class LineServer {
     entry.cancelWait = clock.after(waitMs, () =>
       entry.line.destroy(new Error(`the client was absent for ${Math.round(waitMs / 1000)} s`)),
     )
+    this.#options.onPresence?.('absent')
   }
 
   #over(name: string): void {

@@ -38,11 +38,15 @@ export interface SshServerOptions {
   clock: Clock
   /** How long a line waits for its client, ms. */
   lineWaitMs: number
+  /** A client has gone without a word, or has come back; its session goes on. */
+  onPresence: (event: 'absent' | 'back') => void
 }
 
 export interface SshServer {
   /** Serves a connection. */
   serve(socket: Socket): void
+  /** Sessions whose client is absent. */
+  readonly absent: number
   /** Cuts all connections. */
   close(): void
 }
@@ -60,7 +64,13 @@ export function createSshServer(options: SshServerOptions): SshServer {
   /** Connections that have not said yet what they are. */
   let strangers = 0
   const { clock } = options
-  const lines = new LineServer({ clock, departure: 'turn', waitMs: options.lineWaitMs, log: options.log })
+  const lines = new LineServer({
+    clock,
+    departure: 'turn',
+    waitMs: options.lineWaitMs,
+    log: options.log,
+    onPresence: options.onPresence,
+  })
 
   const server = new Server({ hostKeys: [options.hostKey], ident: AGENT_IDENT, keepaliveInterval: 0 } as never)
   server.on('connection', (connection: Connection) => {
@@ -125,6 +135,9 @@ export function createSshServer(options: SshServerOptions): SshServer {
         },
         gone: knows,
       })
+    },
+    get absent() {
+      return lines.absent
     },
     close() {
       for (const transport of transports.values()) transport.destroy()
