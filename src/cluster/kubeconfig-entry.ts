@@ -100,7 +100,8 @@ function serverUrl(fields: Fields, encrypted: boolean): string {
   if (!server) throw fields.invalid('has no server')
   // As client-go: without a scheme it is https where anything about TLS is said.
   const url = server.includes('://') ? server : `${encrypted ? 'https' : 'http'}://${server}`
-  if (!URL.canParse(url) || !/^https?:/.test(url)) throw fields.invalid(`${JSON.stringify(server)} is no http(s) URL`)
+  if (!URL.canParse(url) || !/^https?:/.test(url))
+    throw fields.invalid(`has the server ${JSON.stringify(server)}, which is no http(s) URL`)
   return url.replace(/\/+$/, '')
 }
 

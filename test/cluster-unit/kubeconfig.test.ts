@@ -185,7 +185,7 @@ current-context: g
 
   test('fields of the wrong kind are named, with entry and file', () => {
     const wrong: [object, RegExp][] = [
-      [{ cluster: { server: 'ftp://api' } }, /cluster "g" in .*one "ftp:\/\/api" is no http\(s\) URL/],
+      [{ cluster: { server: 'ftp://api' } }, /cluster "g" in .*one has the server "ftp:\/\/api", which is no http/],
       [{ cluster: { 'insecure-skip-tls-verify': 'yes' } }, /insecure-skip-tls-verify that is neither true nor false/],
       [{ cluster: { 'proxy-url': 'ftp://p:1' } }, /its proxy-url "ftp:\/\/p:1" is of another kind than http, https/],
       [{ cluster: { 'proxy-url': 'http://u:secret@' } }, /its proxy-url "http:\/\/" is no URL/],
