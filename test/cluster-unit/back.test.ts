@@ -106,6 +106,12 @@ function traces(cluster: MemoryCluster): string[] {
     .map(([path]) => path)
 }
 
+/** After how many seconds without a client the agents of all Jobs end; 0: never. */
+const idleSeconds = (cluster: MemoryCluster): string[] =>
+  [...cluster.objects]
+    .filter(([path]) => path.includes('/jobs/'))
+    .map(([, job]) => /"KT_AGENT_IDLE_S","value":"(\d+)"/.exec(JSON.stringify(job))![1])
+
 const changesOf = async (mode: 'selector' | 'scale') => {
   const api = clusterWithWeb().client()
   await exchange(api, mode)
@@ -120,6 +126,8 @@ for (const mode of ['selector', 'scale'] as const) {
     )
     let changed = false
     await exchange(cluster.client(), mode, () => {
+      // The Service leads to it, whether its client is there or not.
+      assert.deepEqual(idleSeconds(cluster), ['0'])
       const now = [SERVICE, DEPLOYMENT].map((path) => cluster.objects.get(path)!['spec'])
       changed = JSON.stringify(now) !== JSON.stringify([service, deployment])
     })
@@ -377,6 +385,7 @@ test('the Service of a run goes with the last of its Jobs, not with the one that
   const here = context(cluster.client())
   const wanted = { name: 'mine', ports: [{ port: 80, protocol: 'TCP' as const }], holder: 'ann@laptop/1' }
   const handle = await beginRun(here, wanted, options, silent)
+  assert.deepEqual(idleSeconds(cluster), ['60'])
   const second = await addShadow(here, handle, silent)
   await retireShadow(here.api, handle.shadow)
   const next = await replaceShadow(here, handle, silent)

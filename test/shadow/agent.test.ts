@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { build } from 'esbuild'
+import ssh2 from 'ssh2'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import { until } from '../support/until.ts'
@@ -37,6 +38,12 @@ before(async () => {
   writeFileSync(join(folder, 'authorized'), client.publicLine)
 })
 after(() => rmSync(folder, { recursive: true }))
+
+function parsedKey(text: string): ssh2.ParsedKey {
+  const parsed = ssh2.utils.parseKey(text)
+  if (parsed instanceof Error) throw parsed
+  return Array.isArray(parsed) ? parsed[0] : parsed
+}
 
 interface Running {
   child: ChildProcess
@@ -79,6 +86,17 @@ describe('agent', () => {
   let pods: Server
   beforeEach(() => {
     pods = createServer({ allowHalfOpen: true })
+  })
+
+  it('is reached on its own loopback address only', {
+    skip: process.platform !== 'linux' && 'all of 127/8 is Linux',
+  }, async () => {
+    const agent = await run()
+    await assert.rejects(openTcp('127.0.0.2', agent.port), /ECONNREFUSED/)
+    const tunnel = await open(agent.port)
+    await tunnel.close()
+    agent.child.kill('SIGTERM')
+    await agent.exited
   })
 
   it('needs nothing but its one file, serves, and ends at once on SIGTERM', async () => {
@@ -138,7 +156,27 @@ describe('agent', () => {
     assert.equal(await agent.exited, 0)
   })
 
-  it('lets anybody with a key in where told so, who has to prove it', async () => {
+  it('lets nobody in who shows the right key and signs with another, also where any key will do', async () => {
+    for (const any of ['0', '1']) {
+      const agent = await run({ KT_AGENT_ANY_KEY: any })
+      const [signs, shows] = [generateSshKeyPair('stranger').privateKey, client.publicLine].map(parsedKey)
+      const forged = Object.assign(signs, { getPublicSSH: () => shows.getPublicSSH() })
+      const stranger = new ssh2.Client()
+      const outcome = await new Promise((resolve) => {
+        stranger.on('ready', () => resolve('let in')).on('error', (error) => resolve(error.message))
+        const authHandler = [
+          { type: 'publickey', username: 'kt', key: forged },
+        ] as unknown as ssh2.AuthHandlerMiddleware
+        stranger.connect({ host: '127.0.0.1', port: agent.port, username: 'kt', authHandler })
+      })
+      stranger.destroy()
+      assert.match(`${outcome}`, /authentication methods failed/)
+      agent.child.kill('SIGTERM')
+      await agent.exited
+    }
+  })
+
+  it('lets anybody with a key in where told so', async () => {
     const agent = await run({ KT_AGENT_ANY_KEY: '1', KT_AGENT_IDLE_S: '0' })
     const tunnel = await connectTunnel({
       kind: 'agent',

@@ -86,7 +86,7 @@ function start(): Subject {
   return {
     attempt(input) {
       writeFileSync(kubeconfig, input)
-      const began = performance.now()
+      const before = process.cpuUsage()
       tell(() => contextNames({ kubeconfig }, {}))
       for (const context of [undefined, 'other'])
         tell(() => {
@@ -95,8 +95,8 @@ function start(): Subject {
           assert.match(new URL(cluster.server).protocol, /^https?:$/)
           if (proxy !== undefined) assert.ok(URL.canParse(proxy))
         })
-      const took = performance.now() - began
-      assert.ok(took < MOST_MS, `${took} ms`)
+      const { user, system } = process.cpuUsage(before)
+      assert.ok((user + system) / 1000 < MOST_MS, `it took ${user + system} us of the processor`)
     },
     stop: () => rmSync(folder, { recursive: true }),
   }
