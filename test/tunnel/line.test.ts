@@ -184,6 +184,18 @@ describe('the line', () => {
     assert.ok(w.client.report.lastGap!.ms < 3_500)
   })
 
+  it('tells of a gap once, with its length and cause', async () => {
+    const w = await world()
+    w.connections[0].up.stalled = true
+    w.near.send(1_000)
+    w.client.suspect('the network changed')
+    assert.ok(await w.time.runUntil(() => whole(w) && w.client.report.resumptions === 1, 1_000))
+    assert.equal(w.log.filter((line) => line.startsWith('the line goes on')).length, 1)
+    assert.equal(w.client.report.lastGap?.cause, 'the network changed')
+    assert.ok(w.client.report.lastGap.ms > 0)
+    assert.equal(w.connections.length, 2)
+  })
+
   it('begins an attempt at once when the network has changed, however many others hang', async () => {
     const w = await world()
     w.dialling.hangs = true

@@ -108,8 +108,8 @@ export class LineClient implements TunnelLine {
 
   /** Something has happened that may have broken the path: another route, another address. */
   suspect(cause: string): void {
-    if (this.#key && !this.#line.over) this.#seek(cause)
-    this.#search?.hurry()
+    if (this.#search) this.#search.hurry()
+    else if (this.#key && !this.#line.over) this.#seek(cause)
   }
 
   #begin(path: Path): void {
@@ -278,13 +278,14 @@ export class LineClient implements TunnelLine {
   }
 
   #adopt(path: LinePath, received: number): void {
+    // What was acknowledged counts as a sign of life, which ends a search as well: one of both is enough.
+    this.#search?.stop()
+    this.#search = undefined
     const before = this.#line.current
     this.#line.attach(path, received)
     before?.close()
     this.#probes.forget()
     this.#heard = this.#options.clock.now()
-    this.#search?.stop()
-    this.#search = undefined
     this.#change({ resumptions: this.#report.resumptions + 1 })
     this.#gapOver()
   }
