@@ -157,13 +157,16 @@ test('a Service that somebody else takes away is told, and is a fault until it l
   await bench.close()
 })
 
-test('a lease that cannot be renewed for a while costs nothing', async () => {
+test('a lease is renewed every 5 s, and one that cannot be renewed for a while costs nothing', async () => {
   const bench = new ExchangeBench()
   await bench.start()
+  let asked = 0
   bench.answers.renewLease = async () => {
+    asked++
     throw unreachable
   }
   await bench.run(30_000)
+  assert.equal(asked, 6)
   assert.deepEqual(bench.failures, [])
   assert.equal(bench.state, 'active')
   await bench.close()
