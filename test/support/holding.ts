@@ -55,7 +55,13 @@ export async function startHolding(program: string, name: string, args: string[]
     said: () => said,
     saysSoon,
     signal: (signal) => {
-      if (!over) process.kill(pid, signal)
+      if (over) return
+      try {
+        process.kill(pid, signal)
+      } catch (error) {
+        // It has just ended, and its output is still being read.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
     },
     exit,
   }
