@@ -74,7 +74,10 @@ describe('exchange on a real cluster', { skip }, () => {
 
   test('by scale: the originals rest, the shadow stands in for them, and they come back', async () => {
     const was = [spec(namespace, 'service/web'), spec(namespace, 'deployment/web')]
-    const handle = await begin(exchangeOf('ann@one/1', { mode: 'scale', target: 'deployment/web' }))
+    // Its other ports are left without anybody, which must be said.
+    const request = { mode: 'scale', target: 'deployment/web' } as const
+    await assert.rejects(begin(exchangeOf('ann@one/1', request)), { code: 'target-unfit' })
+    const handle = await begin(exchangeOf('ann@one/1', { ...request, force: true }))
     await cluster.switchExchange(handle, silent)
     await untilAnswered(namespace, 'http://web/', /^here$/)
     assert.deepEqual(spec(namespace, 'service/web'), was[0])

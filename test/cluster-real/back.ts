@@ -23,6 +23,7 @@ for (const { port, original } of JSON.parse(process.env.KT_AGENT_PORTS || '[]'))
     if (!original) return request.socket.destroy()
     http.get({ host: original.host, port: original.port, path: '/' }, (answer) => answer.pipe(response)).on('error', () => request.socket.destroy())
   }).listen(port, '::')
+if (process.env.KT_AGENT_READY_PORT) net.createServer((socket) => socket.destroy()).listen(Number(process.env.KT_AGENT_READY_PORT), '::')
 process.on('SIGTERM', () => process.exit(0))\n`,
 )
 
