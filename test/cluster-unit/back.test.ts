@@ -17,7 +17,7 @@ import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/
 import type { BackHandle, ExchangeRequest } from '../../src/cluster/back-port.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { ShadowOptions } from '../../src/cluster/port.ts'
-import { retireShadow } from '../../src/cluster/shadow-removal.ts'
+import { removeJob, retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { Dead, MemoryCluster } from './memory-cluster.ts'
 
 const options: ShadowOptions = {
@@ -397,4 +397,16 @@ test('the Service of a run goes with the last of its Jobs, not with the one that
   await restoreExchange(here, { ...next, second }, silent)
   await removeExchange(here, { ...next, second })
   assert.deepEqual(traces(cluster), [])
+})
+
+test('a Job of the same name that is another one is not removed', async () => {
+  const cluster = clusterWithWeb()
+  const api = cluster.client()
+  const path = '/apis/batch/v1/namespaces/shop/jobs/kt-shadow-abcde'
+  cluster.put(path, { spec: {} })
+  const own = `${cluster.objects.get(path)!.metadata['uid']}`
+  await removeJob(api, 'shop', 'kt-shadow-abcde', 'another')
+  assert.ok(cluster.objects.has(path))
+  await removeJob(api, 'shop', 'kt-shadow-abcde', own)
+  assert.ok(!cluster.objects.has(path))
 })
