@@ -1,6 +1,7 @@
 // One connection below a transport: a TCP socket, or a port-forward. Whole messages go out, bytes come in; it ends once.
 // A plain transport has one path for all its life; a line (src/tunnel/line) goes over one path after another.
-import { type Departure, type Framing, Gatherer, type Transport } from './transport.ts'
+import { type Departure, Gatherer } from './gatherer.ts'
+import type { Framing, Transport } from './transport.ts'
 
 export interface Path {
   /** How a message is wrapped; `send` takes what it has sealed. */

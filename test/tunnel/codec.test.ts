@@ -4,8 +4,8 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { decodeAddress, encodeAddress, encodeFrame, FrameReader, MAX_FRAME } from '../../src/tunnel/control.ts'
 import { failureOfOpen } from '../../src/tunnel/failure.ts'
+import { type Departure, Gatherer, type Sink } from '../../src/tunnel/gatherer.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, ReceiveWindow, WindowBudget } from '../../src/tunnel/ssh/window.ts'
-import { type Departure, Gatherer, type Sink } from '../../src/tunnel/transport.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 describe('control frames', () => {

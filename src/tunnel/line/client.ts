@@ -1,22 +1,20 @@
 // The client's line: opens it over a first path, and finds another path when one is lost or is suspected to be.
 import type { Clock } from '../../base/clock.ts'
 import { TunnelError } from '../errors.ts'
+import type { Turns } from '../gatherer.ts'
 import type { Path } from '../path.ts'
 import type { LineReport, TunnelLine } from '../port.ts'
-import type { Transport, Turns } from '../transport.ts'
+import type { Transport } from '../transport.ts'
 import { greeted, LineFrame, lineFrame, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
-import { Probes } from './probes.ts'
+import { Probes, SUSPECT_MS } from './probes.ts'
 import { ID_BYTES, KEY_BYTES, readResumed, resumeBody } from './proof.ts'
 import { lineReader } from './reader.ts'
 import { RefusedByAgent, Search } from './search.ts'
 
 /** A path is looked at so often. */
 const TICK_MS = 250
-/** A path is suspected when it does not answer for this long, or for four round trips. */
-const SUSPECT_MS = 1_000
-const SUSPECT_TRIPS = 4
 /** A path that brings nothing is asked so often whether it is alive. */
 const PROBE_EVERY_MS = 2_500
 /** How long an attempt at a new path may take, at least. */
@@ -24,7 +22,6 @@ const ATTEMPT_MS = 5_000
 const ATTEMPT_TRIPS = 10
 /** The wall clock goes on while the machine sleeps; more than this apart means that it has slept. */
 const SLEPT_MS = 3_000
-const SSH_BEGINS = 'S'.charCodeAt(0)
 
 export interface LineClientOptions {
   clock: Clock
@@ -121,13 +118,12 @@ export class LineClient implements TunnelLine {
       () => {},
       (first) => {
         // An agent that does not know lines says at once that it is an SSH server.
-        if (first[0] !== SSH_BEGINS) return
+        if (String.fromCharCode(first[0]) !== 'S') return
         this.#unknownHere = true
         this.#line.destroy(new Error('the agent does not know lines'))
       },
     )
-    const message = greeted(lineFrame(LineFrame.open, this.#id))
-    linePath.send(message)
+    linePath.send(greeted(lineFrame(LineFrame.open, this.#id)))
     this.#line.attach(linePath, 0)
   }
 
@@ -170,9 +166,9 @@ export class LineClient implements TunnelLine {
   #pathLost(path: LinePath, error: Error | undefined): void {
     this.#line.detach(path)
     if (this.#line.over) return
-    const why = error?.message ?? 'the connection ended'
-    if (this.#key) this.#seek(why)
-    else this.#line.destroy(error ?? new Error(why))
+    const why = error ?? new Error('the connection ended')
+    if (this.#key) this.#seek(why.message)
+    else this.#line.destroy(why)
   }
 
   readonly #tick = (): void => {
@@ -192,14 +188,9 @@ export class LineClient implements TunnelLine {
 
   /** Is the path that carries the line alive? */
   #look(path: LinePath, now: number): void {
-    const limit = Math.max(SUSPECT_MS, SUSPECT_TRIPS * (this.#report.roundTripMs ?? 0))
-    const { waitingSince } = this.#line
-    const probeAt = this.#probes.sentAt
-    if (waitingSince !== undefined && now - waitingSince > limit)
-      this.#seek(`the cluster has acknowledged nothing for ${((now - waitingSince) / 1000).toFixed(1)} s`)
-    else if (probeAt !== undefined && now - probeAt > limit)
-      this.#seek(`the cluster has not answered for ${((now - probeAt) / 1000).toFixed(1)} s`)
-    else if (probeAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
+    const doubt = this.#probes.doubt(now, this.#line.waitingSince)
+    if (doubt) this.#seek(doubt)
+    else if (this.#probes.sentAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
   }
 
   #probed(path: LinePath, body: Buffer): void {
@@ -292,9 +283,9 @@ export class LineClient implements TunnelLine {
 
   #gapOver(): void {
     const { cause = '', since } = this.#report
-    const ms = this.#options.clock.now() - since
-    this.#options.log(`the line goes on after ${Math.round(ms)} ms`)
-    this.#change({ state: 'open', cause: undefined, since: this.#options.clock.now(), lastGap: { ms, cause } })
+    const now = this.#options.clock.now()
+    this.#options.log(`the line goes on after ${Math.round(now - since)} ms`)
+    this.#change({ state: 'open', cause: undefined, since: now, lastGap: { ms: now - since, cause } })
   }
 
   #over(): void {

@@ -4,6 +4,9 @@ import type { LinePath } from './line-path.ts'
 
 /** Round trips whose least counts: the others have waited in queues. */
 const TRIPS_KEPT = 4
+/** A path is suspected when it does not answer for this long, or for four round trips. */
+export const SUSPECT_MS = 1_000
+const SUSPECT_TRIPS = 4
 
 export class Probes {
   #open: { id: number; at: number } | undefined
@@ -37,6 +40,16 @@ export class Probes {
     this.#trips.push(now - open.at)
     if (this.#trips.length > TRIPS_KEPT) this.#trips.shift()
     return true
+  }
+
+  /** Why the path is to be suspected at `now`, if it is. `waitingSince`: since when bytes wait to be acknowledged. */
+  doubt(now: number, waitingSince: number | undefined): string | undefined {
+    const limit = Math.max(SUSPECT_MS, SUSPECT_TRIPS * (this.roundTripMs ?? 0))
+    const seconds = (since: number) => `${((now - since) / 1000).toFixed(1)} s`
+    if (waitingSince !== undefined && now - waitingSince > limit)
+      return `the cluster has acknowledged nothing for ${seconds(waitingSince)}`
+    if (this.#open && now - this.#open.at > limit) return `the cluster has not answered for ${seconds(this.#open.at)}`
+    return undefined
   }
 
   /** The path is another one: no answer will come. */
