@@ -152,6 +152,8 @@ function agentContainer(options: ShadowOptions, serving?: Serving): V1Container 
     env: [
       { name: 'KT_AGENT_PORT', value: String(port) },
       { name: 'KT_AGENT_IDLE_S', value: String(serving?.idleSeconds ?? AGENT_IDLE_S) },
+      // What ends soon after its client does not wait longer for one that vanished.
+      ...(serving?.idleSeconds ? [{ name: 'KT_AGENT_LINE_S', value: String(serving.idleSeconds) }] : []),
       ...(serving ? servingVariables(serving) : []),
       ...Object.entries(serving?.env ?? {}).map(([name, value]) => ({ name, value })),
     ],

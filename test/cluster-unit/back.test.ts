@@ -386,6 +386,7 @@ test('the Service of a run goes with the last of its Jobs, not with the one that
   const wanted = { name: 'mine', ports: [{ port: 80, protocol: 'TCP' as const }], holder: 'ann@laptop/1' }
   const handle = await beginRun(here, wanted, options, silent)
   assert.deepEqual(idleSeconds(cluster), ['60'])
+  assert.match(JSON.stringify([...cluster.objects]), /"KT_AGENT_LINE_S","value":"60"/, 'nor for one that vanished')
   const second = await addShadow(here, handle, silent)
   await retireShadow(here.api, handle.shadow)
   const next = await replaceShadow(here, handle, silent)
