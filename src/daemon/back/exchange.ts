@@ -1,6 +1,5 @@
-// `kt exchange`, `kt mesh` and `kt run`: requests of the cluster come to programs of this machine, from the first question to the
-// API server until everything is as it was. What follows upon what is decided in states.ts; here it is done. How the end is done is in
-// ending.ts, and what each step changes in the cluster, and what a crash in between leaves, in docs/understand/exchange.md.
+// `kt exchange`, `kt mesh` and `kt run`: requests of the cluster come to programs of this machine. states.ts decides what follows upon
+// what; here it is done. The end is in ending.ts; what each step changes in the cluster is in docs/understand/exchange.md.
 import { delay } from '../../base/clock.ts'
 import type { BackEvent, BackHandle } from '../../cluster/back-port.ts'
 import type { ClusterIdentity, ShadowHandle } from '../../cluster/port.ts'
