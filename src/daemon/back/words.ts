@@ -20,8 +20,11 @@ export function portsWords(handle: Pick<Said, 'ports'>): string {
 }
 
 export function awayWords(hasOriginal: boolean): string {
-  const what = hasOriginal ? 'go to the original pods' : 'are refused'
-  return `the way to the cluster is away; requests ${what} until it is back`
+  // Nobody here knows whether the shadows live. Where they do not, requests fail until the nodes know it too.
+  const what = hasOriginal
+    ? 'requests go to the original pods until it is back; if the shadows are gone too, some fail at first'
+    : 'requests are refused until it is back'
+  return `the way to the cluster is away; ${what}`
 }
 
 /** What happens to callers of the original pods that were there before, and what to do about it. */
