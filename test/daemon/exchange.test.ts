@@ -93,7 +93,7 @@ test('all shadows are lost: it steps aside, and leads here again when one serves
   assert.deepEqual(bench.asked, ['restoreExchange', 'switchExchange', 'switchExchange'])
   assert.match(
     bench.notices.join('\n'),
-    /is away; requests go to the original pods until it is back\n.* is back; requests come here again$/,
+    /is away; requests go to the original pods until it is back; if .*\n.* is back; requests come here again$/,
   )
   await bench.close()
 })
