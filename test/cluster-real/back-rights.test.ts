@@ -67,7 +67,9 @@ describe('rights of exchange, run, recover and clean', { skip: skipOwn }, () => 
     const cluster = withRules('all', documentedRules())
     const was = [spec(namespace, 'service/web'), spec(namespace, 'deployment/web')]
     for (const mode of ['selector', 'scale'] as const) {
-      const handle = await cluster.beginExchange({ ...request, mode }, shadowOptions, silent)
+      // With scale nobody serves the ports that are not exposed.
+      const force = mode === 'scale'
+      const handle = await cluster.beginExchange({ ...request, mode, force }, shadowOptions, silent)
       await cluster.switchExchange(handle, silent)
       await cluster.renewLease(handle)
       assert.equal((await cluster.leases()).length, 1)

@@ -19,13 +19,27 @@ test('the port-forward is dropped: a new one, the same shadow', async () => {
   assert.equal((await kt.status()).shadow.pod, shadow.pod)
 })
 
-test('the port-forward is cut in mid-download: the download is a reset, never a whole file', async () => {
+test('the port-forward is cut again and again in mid-download: the download goes on, and is whole', async () => {
+  const url = 'http://web.shop/bytes?n=50000000'
+  const whole = await kt.machine.probe('get', { url })
   await kt.lab.api.setFaults({ cutForwardAfter: 4_000_000 })
-  const cut = await kt.machine.probe('get', { url: 'http://web.shop/bytes?n=50000000' })
+  const cut = await kt.machine.probe('get', { url })
   await kt.lab.api.setFaults()
-  assert.equal(cut.error, 'ECONNRESET')
-  assert.ok(cut.bytes < 50_000_000)
+  assert.deepEqual([cut.error, cut.bytes, cut.sha256], [undefined, 50_000_000, whole.sha256])
+  const { line } = await kt.status()
+  assert.ok(line!.resumptions >= 5, `${line!.resumptions} resumptions`)
   await kt.works()
+})
+
+test('the shadow is killed in mid-download: the download is a reset, never a whole file', async () => {
+  const { shadow } = await kt.status()
+  const cut = kt.machine.probe('get', { url: 'http://web.shop/bytes?n=2000000000' })
+  await until('it flows', async () => (await kt.status()).bytes.in > 60_000_000)
+  await kt.lab.api.killPod(shadow.pod)
+  const { error, bytes } = await cut
+  assert.equal(error, 'ECONNRESET')
+  assert.ok(bytes < 2_000_000_000)
+  await kt.works(60_000)
 })
 
 test('a connection opened while the tunnel is away waits for it instead of failing', async () => {
