@@ -45,7 +45,7 @@ const component = (name: string, of: (world: World) => string, signal: NodeJS.Si
   live: true,
   mostMs,
   run: async (world) => {
-    const start = world.stopComponent(of(world), signal)
+    const start = await world.stopComponent(of(world), signal)
     await seconds(3)
     start()
     for (;;) {

@@ -1,5 +1,6 @@
 // What a chaos run can do to the real cluster, and how it starts the load on a laptop of it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -80,7 +81,7 @@ export class World {
   }
 
   /** A component of the cluster (`kube-apiserver`, `node1-kubelet`, …): ends it with `signal`; the result starts it again. */
-  stopComponent(name: string, signal: NodeJS.Signals): () => void {
+  async stopComponent(name: string, signal: NodeJS.Signals): Promise<() => void> {
     const folder = join(dirname(this.cluster('kubeconfig').trim()), 'pid')
     const file = join(folder, name)
     const pid = Number(readFileSync(file, 'utf8'))
@@ -92,9 +93,11 @@ export class World {
         .map((pair) => pair.split(/=(.*)/s).slice(0, 2)),
     )
     // It enters the namespaces now, while they have a process, and begins when it is told to.
-    const words = ['-t', String(pid), '-n', '-m', '--', 'sh', '-c', 'read -r go; exec "$0" "$@"', ...command]
-    const next = spawn('nsenter', words, { env, detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+    const words = ['-t', String(pid), '-n', '-m', '--', 'sh', '-c', 'echo in; read -r go; exec "$0" "$@"', ...command]
+    const next = spawn('nsenter', words, { env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
     next.on('error', (error) => console.error(`chaos: ${name}: ${error.message}`))
+    await once(next.stdout!, 'data', { signal: AbortSignal.timeout(10_000) })
+    next.stdout!.destroy()
     next.unref()
     process.kill(pid, signal)
     return () => {
