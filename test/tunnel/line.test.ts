@@ -6,6 +6,7 @@ import { LineServer, type OpenedLine } from '../../src/tunnel/line/agent.ts'
 import { LineClient } from '../../src/tunnel/line/client.ts'
 import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
+import { resumeBody } from '../../src/tunnel/line/proof.ts'
 import type { Transport } from '../../src/tunnel/transport.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 import { behindGreeting, Connection } from './line-world.ts'
@@ -61,6 +62,8 @@ interface World {
   /** What a dial does now. */
   dialling: { fails: boolean; hangs: boolean; alive: boolean }
   log: string[]
+  /** Of the line, once it is secure. */
+  key: Buffer | undefined
 }
 
 async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
@@ -95,15 +98,16 @@ async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
     },
     new AbortController().signal,
   )
+  let key: Buffer | undefined
   const near = new Talker(client.transport)
   await time.runUntil(() => opened !== undefined, 1_000)
   const far = new Talker(opened!.line)
   if (secure) {
-    const key = client.newKey()
+    key = client.newKey()
     assert.equal(opened!.secure(key), true)
     client.secure(key)
   }
-  return { time, client, near, far, server, connections, dialling, log }
+  return { time, client, near, far, server, connections, dialling, log, key }
 }
 
 const whole = ({ near, far }: World) => near.got === far.sent && far.got === near.sent
@@ -290,6 +294,20 @@ describe('the line', () => {
     assert.ok(await w.time.runUntil(() => whole(w), 1_000))
     assert.equal(w.client.report.resumptions, 0)
     assert.equal(w.server.size, 1)
+  })
+
+  it('refuses an attempt that claims bytes nobody has sent, and goes on waiting for its client', async () => {
+    const w = await world(1, true, 10_000)
+    w.dialling.hangs = true
+    w.connections[0].cut()
+    await w.time.run(100)
+    assert.equal(w.server.absent, 1)
+    const id = w.connections[0].up.seen[0].subarray(-16)
+    const body = resumeBody(w.key!, { id, counter: 1_000, received: 2 ** 40 })
+    assert.deepEqual(await attack(w, lineFrame(LineFrame.resume, body).subarray(PATH_HEADROOM)), [LineFrame.refused])
+    assert.equal(w.server.absent, 1)
+    await w.time.run(11_000)
+    assert.equal(w.server.size, 0)
   })
 
   it('refuses an attempt that was overheard, and takes the true one', async () => {
