@@ -4,10 +4,10 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Clock } from '../src/base/clock.ts'
 import { buildAnswer, buildQuery, questionWire } from '../src/dns/build.ts'
+import { createDnsServer } from '../src/dns/dns-server.ts'
+import type { DnsUpstream } from '../src/dns/interfaces.ts'
 import { localUpstream } from '../src/dns/local-upstream.ts'
 import { HEADER_LEN, nameWire, newQueryView, putU16, readQuery } from '../src/dns/message.ts'
-import type { DnsUpstream } from '../src/dns/port.ts'
-import { createDnsServer } from '../src/dns/server.ts'
 
 const clock: Clock = {
   now: () => performance.now(),

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
 import { type ConnectedTunnel, connectTunnel, openTcp } from '../src/tunnel/index.ts'
-import type { StreamHandler, TunnelStream } from '../src/tunnel/port.ts'
+import type { StreamHandler, TunnelStream } from '../src/tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../src/wire/address.ts'
 import { freePort } from '../test/tunnel/shadows.ts'
 

@@ -2,8 +2,8 @@
 import { type Agent, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
-import { Deadline, secure, trustSystem } from '../tunnel/dial.ts'
-import { throughProxy } from '../tunnel/proxy.ts'
+import { Deadline, secure, trustSystem } from '../tunnel/transport/dial.ts'
+import { throughProxy } from '../tunnel/transport/proxy.ts'
 import type { Credentials } from './credentials.ts'
 
 /** Without it each request would cost a TLS handshake. */

@@ -1,18 +1,6 @@
 // The ClusterClient of the rest of kt. It passes every call to a child process (worker-calls.ts), so that client-node's memory
 // does not stay.
-import type {
-  BackEvent,
-  BackHandle,
-  ExchangeRequest,
-  HeldLease,
-  Leftover,
-  MeshRequest,
-  OwnShadows,
-  Recovered,
-  Restored,
-  RunRequest,
-} from './back-port.ts'
-import type { Method } from './messages.ts'
+
 import type {
   ClusterClient,
   ClusterIdentity,
@@ -27,7 +15,20 @@ import type {
   ShadowHooks,
   ShadowOptions,
   TeamSeen,
-} from './port.ts'
+} from './calls.ts'
+import type {
+  ExchangeRequest,
+  HeldLease,
+  InboundEvent,
+  InboundHandle,
+  Leftover,
+  MeshRequest,
+  OwnShadows,
+  Recovered,
+  Restored,
+  RunRequest,
+} from './inbound-calls.ts'
+import type { Method } from './messages.ts'
 import { type ClusterClientOptions, type Listeners, WorkerCalls } from './worker-calls.ts'
 
 /** Nothing is started or read before the first call. */
@@ -91,7 +92,7 @@ class WorkerClient implements ClusterClient {
   }
 
   beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
-    return this.#call<BackHandle>(
+    return this.#call<InboundHandle>(
       'beginExchange',
       [request, options],
       { progress, dialable: hooks.dialable },
@@ -100,39 +101,49 @@ class WorkerClient implements ClusterClient {
   }
 
   beginMesh(request: MeshRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
-    return this.#call<BackHandle>('beginMesh', [request, options], { progress, dialable: hooks.dialable }, hooks.signal)
+    return this.#call<InboundHandle>(
+      'beginMesh',
+      [request, options],
+      { progress, dialable: hooks.dialable },
+      hooks.signal,
+    )
   }
 
   beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks: ShadowHooks = {}) {
-    return this.#call<BackHandle>('beginRun', [request, options], { progress, dialable: hooks.dialable }, hooks.signal)
+    return this.#call<InboundHandle>(
+      'beginRun',
+      [request, options],
+      { progress, dialable: hooks.dialable },
+      hooks.signal,
+    )
   }
 
-  switchExchange(handle: BackHandle, progress: Progress): Promise<void> {
+  switchExchange(handle: InboundHandle, progress: Progress): Promise<void> {
     return this.#call('switchExchange', handle, { progress })
   }
 
-  renewLease(handle: BackHandle): Promise<void> {
+  renewLease(handle: InboundHandle): Promise<void> {
     return this.#call('renewLease', handle)
   }
 
-  watchExchange(handle: BackHandle, onEvent: (event: BackEvent) => void, signal: AbortSignal): Promise<void> {
+  watchExchange(handle: InboundHandle, onEvent: (event: InboundEvent) => void, signal: AbortSignal): Promise<void> {
     return this.#call('watchExchange', handle, { event: onEvent }, signal)
   }
 
-  restoreExchange(handle: BackHandle, progress: Progress): Promise<Restored> {
+  restoreExchange(handle: InboundHandle, progress: Progress): Promise<Restored> {
     return this.#call('restoreExchange', handle, { progress })
   }
 
-  removeExchange(handle: BackHandle): Promise<void> {
+  removeExchange(handle: InboundHandle): Promise<void> {
     return this.#call('removeExchange', handle)
   }
 
-  addShadow(handle: BackHandle, progress: Progress, hooks: ShadowHooks = {}) {
+  addShadow(handle: InboundHandle, progress: Progress, hooks: ShadowHooks = {}) {
     return this.#call<ShadowHandle>('addShadow', handle, { progress, dialable: hooks.dialable }, hooks.signal)
   }
 
-  replaceShadow(handle: BackHandle, progress: Progress, hooks: ShadowHooks = {}) {
-    return this.#call<BackHandle>('replaceShadow', handle, { progress, dialable: hooks.dialable }, hooks.signal)
+  replaceShadow(handle: InboundHandle, progress: Progress, hooks: ShadowHooks = {}) {
+    return this.#call<InboundHandle>('replaceShadow', handle, { progress, dialable: hooks.dialable }, hooks.signal)
   }
 
   leases(): Promise<HeldLease[]> {

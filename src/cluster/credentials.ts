@@ -2,13 +2,13 @@
 // at each use; what a plugin answered is kept until it expires or is refused.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { tokenOfProvider } from './auth-provider.ts'
+import type { PortForwardEndpoint } from './calls.ts'
 import { NOT_FOUND, PluginError } from './command.ts'
 import { clusterError, withSudoHint } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
 import type { Impersonation, Material, User } from './kubeconfig-entry.ts'
 import { FileError, readNamedFile } from './named-file.ts'
 import { type PluginAnswer, type PluginSetting, runPlugin } from './plugin.ts'
-import type { PortForwardEndpoint } from './port.ts'
 
 /** For one request; tokens and certificates expire, so ask again for the next. */
 export type Credentials = Pick<PortForwardEndpoint, 'headers' | 'tls'>

@@ -1,7 +1,7 @@
 // From what the API server, TLS and the sockets say to the few errors a user can act on.
 import { ToldError } from '../base/told-error.ts'
+import { ClusterError, type ClusterErrorCode } from './calls.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
-import { ClusterError, type ClusterErrorCode } from './port.ts'
 
 /** A meta/v1 Status, the body of every refused request. */
 export interface Status {

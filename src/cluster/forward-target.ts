@@ -2,10 +2,10 @@
 // can dial. Asked again when a dial fails and when a pod may have been replaced, since a pod's address is only lent.
 import type { V1EndpointSlice, V1LabelSelector, V1Pod, V1Service } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
+import type { ForwardRequest, ForwardTarget } from './calls.ts'
 import { clusterError, fromStatus } from './errors.ts'
 import { missingIn } from './missing.ts'
 import { longLivedContainers } from './pods.ts'
-import type { ForwardRequest, ForwardTarget } from './port.ts'
 import { parseTarget, type TargetKind } from './target.ts'
 
 const paths: Record<TargetKind, string> = {

@@ -2,10 +2,10 @@
 // runs). In this process, and not in the worker: whoever asks ends soon after.
 import type { V1Job, V1Namespace, V1ResourceQuota } from '@kubernetes/client-node'
 import { Api } from './api.ts'
+import { ClusterError, type ClusterIdentity, type ClusterSelection, type Ranges, type ShadowOptions } from './calls.ts'
 import { fromStatus } from './errors.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type { PluginSetting } from './plugin.ts'
-import { ClusterError, type ClusterIdentity, type ClusterSelection, type Ranges, type ShadowOptions } from './port.ts'
 import { discoverRanges } from './ranges.ts'
 import { may, type Right } from './rights.ts'
 import { jobManifest } from './shadow-manifest.ts'

@@ -1,8 +1,8 @@
 // What the entries of a kubeconfig in use say: the fields of client-go's tools/clientcmd/api/v1, with their types
 // checked. `disable-compression` needs nothing: kt never asks for a compressed answer.
 import { dirname, isAbsolute, join } from 'node:path'
+import { ClusterError } from './calls.ts'
 import { isObject, type RawEntry, textOf } from './kubeconfig-file.ts'
-import { ClusterError } from './port.ts'
 
 /** PEM in the kubeconfig itself, or a file that is read at each use. */
 export type Material = { data: string } | { file: string }

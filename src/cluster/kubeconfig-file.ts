@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml'
+import { ClusterError, type ClusterSelection } from './calls.ts'
 import { FileError, readNamedFile } from './named-file.ts'
-import { ClusterError, type ClusterSelection } from './port.ts'
 
 export type Environment = Record<string, string | undefined>
 

@@ -1,9 +1,9 @@
 // Picks the context of a kubeconfig and reads the three entries it is about, as kubectl does: nothing else in the files
 // has to be good.
 
+import { ClusterError, type ClusterIdentity, type ClusterSelection } from './calls.ts'
 import { type Cluster, readCluster, readUser, type User } from './kubeconfig-entry.ts'
 import { type Environment, type RawEntry, type RawKubeconfig, readKubeconfig, textOf } from './kubeconfig-file.ts'
-import { ClusterError, type ClusterIdentity, type ClusterSelection } from './port.ts'
 import { checkedProxy, proxyFromEnvironment } from './proxy.ts'
 
 export type { Environment }

@@ -5,32 +5,6 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api, type ApiOptions } from './api.ts'
-import type { BackContext } from './back/context.ts'
-import { renewLease, watchExchange } from './back/hold.ts'
-import {
-  addShadow,
-  beginExchange,
-  beginMesh,
-  beginRun,
-  removeExchange,
-  replaceShadow,
-  restoreExchange,
-  switchExchange,
-} from './back/kinds.ts'
-import { listLeases } from './back/lease.ts'
-import { findLeftovers, recover, removeLeftovers } from './back/recover.ts'
-import type {
-  BackEvent,
-  BackHandle,
-  ExchangeRequest,
-  Leftover,
-  MeshRequest,
-  OwnShadows,
-  RunRequest,
-} from './back-port.ts'
-import { clusterError } from './errors.ts'
-import { resolveForward } from './forward-target.ts'
-import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type {
   ClusterClient,
   ClusterIdentity,
@@ -45,7 +19,33 @@ import type {
   ShadowHooks,
   ShadowOptions,
   TeamSeen,
-} from './port.ts'
+} from './calls.ts'
+import { clusterError } from './errors.ts'
+import { resolveForward } from './forward-target.ts'
+import type { InboundContext } from './inbound/context.ts'
+import { renewLease, watchExchange } from './inbound/hold.ts'
+import {
+  addShadow,
+  beginExchange,
+  beginMesh,
+  beginRun,
+  removeExchange,
+  replaceShadow,
+  restoreExchange,
+  switchExchange,
+} from './inbound/kinds.ts'
+import { listLeases } from './inbound/lease.ts'
+import { findLeftovers, recover, removeLeftovers } from './inbound/recover.ts'
+import type {
+  ExchangeRequest,
+  InboundEvent,
+  InboundHandle,
+  Leftover,
+  MeshRequest,
+  OwnShadows,
+  RunRequest,
+} from './inbound-calls.ts'
+import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import { discoverRanges } from './ranges.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
@@ -165,31 +165,35 @@ export class LocalClusterClient implements ClusterClient {
     return beginRun(this.#back(), request, options, progress, hooks)
   }
 
-  async switchExchange(handle: BackHandle, progress: Progress): Promise<void> {
+  async switchExchange(handle: InboundHandle, progress: Progress): Promise<void> {
     await switchExchange(this.#back(), handle, progress)
   }
 
-  async renewLease(handle: BackHandle): Promise<void> {
+  async renewLease(handle: InboundHandle): Promise<void> {
     await renewLease(this.#back(), handle)
   }
 
-  async watchExchange(handle: BackHandle, onEvent: (event: BackEvent) => void, signal: AbortSignal): Promise<void> {
+  async watchExchange(
+    handle: InboundHandle,
+    onEvent: (event: InboundEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     await watchExchange(this.#back(), handle, onEvent, signal)
   }
 
-  async restoreExchange(handle: BackHandle, progress: Progress) {
+  async restoreExchange(handle: InboundHandle, progress: Progress) {
     return restoreExchange(this.#back(), handle, progress)
   }
 
-  async removeExchange(handle: BackHandle): Promise<void> {
+  async removeExchange(handle: InboundHandle): Promise<void> {
     await removeExchange(this.#back(), handle)
   }
 
-  async addShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks) {
+  async addShadow(handle: InboundHandle, progress: Progress, hooks?: ShadowHooks) {
     return addShadow(this.#back(), handle, progress, hooks)
   }
 
-  async replaceShadow(handle: BackHandle, progress: Progress, hooks?: ShadowHooks) {
+  async replaceShadow(handle: InboundHandle, progress: Progress, hooks?: ShadowHooks) {
     return replaceShadow(this.#back(), handle, progress, hooks)
   }
 
@@ -216,7 +220,7 @@ export class LocalClusterClient implements ClusterClient {
     api?.close()
   }
 
-  #back(): BackContext {
+  #back(): InboundContext {
     const api = this.#connect()
     return {
       api,

@@ -1,7 +1,8 @@
 // What crosses the border between client.ts and worker.ts: JSON over Node's IPC channel.
-import type { BackEvent } from './back-port.ts'
+
+import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './calls.ts'
+import type { InboundEvent } from './inbound-calls.ts'
 import type { PluginAnswer } from './plugin.ts'
-import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './port.ts'
 
 export type Method = Exclude<keyof ClusterClient, 'close'>
 
@@ -44,7 +45,7 @@ export type Reply =
   | { type: 'progress'; id: number; step: string; detail: string }
   | { type: 'pong' }
   | { type: 'dialable'; id: number; shadow: ShadowHandle }
-  | { type: 'event'; id: number; event: BackEvent }
+  | { type: 'event'; id: number; event: InboundEvent }
   | { type: 'result'; id: number; value?: unknown }
   /** A line of a credential plugin's standard error. */
   | { type: 'said'; line: string }

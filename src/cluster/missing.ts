@@ -1,8 +1,8 @@
 // What is not there may be the namespace, and then that is what the user wants to hear.
 
+import type { ClusterError } from './calls.ts'
 import { fromStatus } from './errors.ts'
 import type { ApiPort } from './follow.ts'
-import type { ClusterError } from './port.ts'
 
 /** `error`, or `namespace-missing` where the API server knows no such namespace. Who may not ask gets `error`. */
 export async function missingIn(

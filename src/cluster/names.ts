@@ -1,7 +1,7 @@
 // Names of what there is, for completion: quick, in this process, and with nothing but what this user may list.
 import { Api } from './api.ts'
+import type { ClusterSelection } from './calls.ts'
 import { contextNames, type Environment, loadKubeconfig } from './kubeconfig.ts'
-import type { ClusterSelection } from './port.ts'
 
 export type NameKind = 'contexts' | 'namespaces' | 'services' | 'deployments' | 'statefulsets' | 'pods'
 

@@ -2,7 +2,7 @@
 // Go's net/http (golang.org/x/net/http/httpproxy).
 import { IpAddress } from '../wire/address.ts'
 import { contains, isCidr } from '../wire/cidr.ts'
-import { ClusterError } from './port.ts'
+import { ClusterError } from './calls.ts'
 
 const SCHEMES = ['http', 'https', 'socks5', 'socks5h', 'socks4', 'socks4a']
 

@@ -3,8 +3,8 @@
 import type { V1Node, V1Pod, V1Service } from '@kubernetes/client-node'
 import { around, contains, familyOf, isCidr, merge, normalize } from '../wire/cidr.ts'
 import type { Api } from './api.ts'
+import { ClusterError, type Range, type Ranges } from './calls.ts'
 import { fromStatus, type Status } from './errors.ts'
-import { ClusterError, type Range, type Ranges } from './port.ts'
 
 /** A kind's ranges and what to say of them. */
 interface Found {

@@ -1,10 +1,10 @@
 // Answers that are about who asks, or that no API server gives: the same for every request, whatever it was about.
 import { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { ClusterError } from './calls.ts'
 import type { Credentials } from './credentials.ts'
 import { clusterError, type Status, withSudoHint } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
-import type { ClusterError } from './port.ts'
 
 /** The error that an answer other than a success means, unless it is about what was asked for. */
 export function unfitAnswer(

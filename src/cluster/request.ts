@@ -3,9 +3,9 @@
 import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import type { ClusterError } from './calls.ts'
 import type { Credentials } from './credentials.ts'
 import { clusterError } from './errors.ts'
-import type { ClusterError } from './port.ts'
 
 export interface RequestExtras {
   query?: Record<string, string>

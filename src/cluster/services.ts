@@ -2,10 +2,10 @@
 // is who is connected, and what they hold. Everywhere where the rights allow it, else in the namespace.
 import type { V1EndpointSlice, V1Lease, V1Pod, V1Service } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
-import { heldLease } from './back/lease.ts'
-import { ID_LABEL, MANAGED_SELECTOR } from './back/record.ts'
+import type { ServiceSeen, Services, TeamSeen } from './calls.ts'
 import { fromStatus } from './errors.ts'
-import type { ServiceSeen, Services, TeamSeen } from './port.ts'
+import { heldLease } from './inbound/lease.ts'
+import { ID_LABEL, MANAGED_SELECTOR } from './inbound/record.ts'
 import { OWNER_ANNOTATION } from './shadow-manifest.ts'
 
 // client-go's page size for lists (tools/pager, defaultPageSize).

@@ -1,9 +1,9 @@
 // The Job and the Secret of a shadow, as objects for the API server. Pure: names and keys come in.
 import { createHash } from 'node:crypto'
 import type { V1Container, V1Job, V1PodSpec, V1Secret } from '@kubernetes/client-node'
-import { ID_LABEL, MANAGED_LABELS } from './back/record.ts'
-import type { Serving } from './back-port.ts'
-import type { ShadowKind, ShadowOptions } from './port.ts'
+import type { ShadowKind, ShadowOptions } from './calls.ts'
+import { ID_LABEL, MANAGED_LABELS } from './inbound/record.ts'
+import type { Serving } from './inbound-calls.ts'
 
 /** Port of the SSH server and the user to log in as. */
 export const shadowLogin: Record<ShadowKind, { port: number; username: string }> = {

@@ -1,9 +1,9 @@
 // The end of a shadow: its Job, and with it pod and Secret. Only what is known by its uid, or by a key that nobody else
 // has, is deleted: another object of the same name is somebody else's.
 import type { V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
+import type { ShadowHandle } from './calls.ts'
 import { clusterError } from './errors.ts'
 import type { ApiPort } from './follow.ts'
-import type { ShadowHandle } from './port.ts'
 import { CLIENT_KEY_ANNOTATION, REMOVAL_GRACE_S } from './shadow-manifest.ts'
 
 const GONE_MS = 5_000

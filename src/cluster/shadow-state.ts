@@ -1,7 +1,7 @@
 // What the cluster's words about the shadow's pod mean: still coming, running, or failed and why. Pure.
 import type { CoreV1Event, V1ContainerStatus, V1Pod } from '@kubernetes/client-node'
+import type { ClusterError } from './calls.ts'
 import { clusterError } from './errors.ts'
-import type { ClusterError } from './port.ts'
 import { CONTAINER } from './shadow-manifest.ts'
 
 export interface PodVerdict {

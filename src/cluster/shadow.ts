@@ -2,10 +2,10 @@
 // gives up or fails here leaves nothing behind in the cluster.
 import type { CoreV1Event, V1Job, V1Pod, V1Secret } from '@kubernetes/client-node'
 import { aborted } from './api.ts'
-import type { Serving } from './back-port.ts'
+import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './calls.ts'
 import { clusterError } from './errors.ts'
 import { type ApiPort, follow, MERGE } from './follow.ts'
-import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './port.ts'
+import type { Serving } from './inbound-calls.ts'
 import { checkPortForward } from './rights.ts'
 import {
   CLIENT_KEY_ANNOTATION,

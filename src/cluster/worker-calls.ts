@@ -1,11 +1,11 @@
 // Calls to the child process that speaks to the API server. It is started with the first call and ended when there was nothing to say
 // for a while. A process that does not answer is ended, its calls fail, and the next call starts another.
 import type { ChildProcess } from 'node:child_process'
-import type { BackEvent } from './back-port.ts'
+import { ClusterError, type ClusterSelection, type Progress, type ShadowHandle } from './calls.ts'
+import type { InboundEvent } from './inbound-calls.ts'
 import { Liveness, PATIENCE, type Patience } from './liveness.ts'
 import { type Method, making, type Reply, type Request } from './messages.ts'
 import type { PluginAnswer, PluginSetting } from './plugin.ts'
-import { ClusterError, type ClusterSelection, type Progress, type ShadowHandle } from './port.ts'
 import { builtAgent, startWorker } from './worker-process.ts'
 
 export interface ClusterClientOptions {
@@ -38,7 +38,7 @@ interface Call {
   reject: (error: Error) => void
   progress?: Progress
   dialable?: (shadow: ShadowHandle) => void
-  event?: (event: BackEvent) => void
+  event?: (event: InboundEvent) => void
   /** Resolves when the call is over, either way. */
   settled: Promise<void>
 }

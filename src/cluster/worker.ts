@@ -1,11 +1,6 @@
 // The child process that speaks to the API server; client.ts starts it. It ends when its channel closes, whatever became
 // of the parent, and takes a shadow that is not finished with it.
 
-import type { BackHandle, ExchangeRequest, Leftover, MeshRequest, OwnShadows, RunRequest } from './back-port.ts'
-import type { PluginMemory } from './credentials.ts'
-import { clusterError } from './errors.ts'
-import { LocalClusterClient } from './local.ts'
-import { ending, type Method, making, type Reply, type Request } from './messages.ts'
 import {
   ClusterError,
   type ForwardRequest,
@@ -13,7 +8,12 @@ import {
   type ShadowHandle,
   type ShadowHooks,
   type ShadowOptions,
-} from './port.ts'
+} from './calls.ts'
+import type { PluginMemory } from './credentials.ts'
+import { clusterError } from './errors.ts'
+import type { ExchangeRequest, InboundHandle, Leftover, MeshRequest, OwnShadows, RunRequest } from './inbound-calls.ts'
+import { LocalClusterClient } from './local.ts'
+import { ending, type Method, making, type Reply, type Request } from './messages.ts'
 
 // Time for the removal of a Job whose creation was cut short.
 const LAST_WORDS_MS = 8_000
@@ -32,7 +32,7 @@ async function run({ id, method, argument }: Request & { type: 'call' }, signal:
   try {
     if (!client) throw new Error('called before it was opened')
     const shadow = argument as ShadowHandle
-    const handle = argument as BackHandle
+    const handle = argument as InboundHandle
     const progress: Progress = (step, detail) => tell({ type: 'progress', id, step, detail })
     const hooks: ShadowHooks = { signal, dialable: (handle) => tell({ type: 'dialable', id, shadow: handle }) }
     const act = {

@@ -2,10 +2,10 @@
 // through the tunnel.
 import type { Clock } from '../base/clock.ts'
 import { datagramUpstream } from '../dns/datagram-upstream.ts'
+import type { DnsUpstream } from '../dns/interfaces.ts'
 import { parsePodResolvConf } from '../dns/pod-resolv-conf.ts'
-import type { DnsUpstream } from '../dns/port.ts'
 import { streamUpstream } from '../dns/stream-upstream.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel } from '../tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../wire/address.ts'
 
 const DNS_PORT = 53

@@ -1,8 +1,8 @@
 // Keeps one tunnel to one shadow: it sends a heartbeat, and reconnects with back-off when the tunnel is lost, to a new
 // shadow if the old one is gone. Effects are injected, so that tests steer loss and time.
 import { type Clock, delay } from '../base/clock.ts'
-import type { ShadowHandle } from '../cluster/port.ts'
-import type { Tunnel, TunnelLine } from '../tunnel/port.ts'
+import type { ShadowHandle } from '../cluster/calls.ts'
+import type { Tunnel, TunnelLine } from '../tunnel/tunnel.ts'
 
 // Design decision 7: a heartbeat through the data path every 5 s. A probe that takes three of them is lost.
 const HEARTBEAT_MS = 5_000

@@ -1,6 +1,6 @@
 // What the tunnel says of "the shadow" as a command that works as printed: which pod it is, is known here.
 import { ToldError } from '../base/told-error.ts'
-import type { ShadowHandle } from '../cluster/port.ts'
+import type { ShadowHandle } from '../cluster/calls.ts'
 
 /** Names the pod in the hint of `error`, which it returns. */
 export function withPod<T>(error: T, { namespace, pod, port }: ShadowHandle): T {

@@ -3,8 +3,8 @@
 // connection, and each leg of an exchange, mesh or run.
 import { type Clock, delay } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
-import type { ClusterClient, ShadowHandle } from '../cluster/port.ts'
-import type { Tunnel, TunnelLine } from '../tunnel/port.ts'
+import type { ClusterClient, ShadowHandle } from '../cluster/calls.ts'
+import type { Tunnel, TunnelLine } from '../tunnel/tunnel.ts'
 import { Link, type LinkEffects } from './link.ts'
 import type { OpenTunnel } from './shadow-tunnel.ts'
 

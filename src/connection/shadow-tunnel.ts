@@ -1,8 +1,8 @@
 // Opens one tunnel to a shadow that is there: a port-forward, a line over it where the agent knows lines, and SSH.
 import type { Clock } from '../base/clock.ts'
-import type { ClusterClient, PortForwardEndpoint, ShadowHandle } from '../cluster/port.ts'
+import type { ClusterClient, PortForwardEndpoint, ShadowHandle } from '../cluster/calls.ts'
 import { connectTunnel, LineClient, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel } from '../tunnel/tunnel.ts'
 import { withPod } from './pod-hints.ts'
 
 /** Opens a tunnel. Rejects when `signal` is aborted; nothing is left open then. */

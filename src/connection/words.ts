@@ -1,5 +1,5 @@
 // Words for people about what a connection found.
-import type { Ranges } from '../cluster/port.ts'
+import type { Ranges } from '../cluster/calls.ts'
 
 export function describeRanges({ ranges }: Ranges): string {
   const of = (kind: string) => ranges.filter((range) => range.kind === kind)

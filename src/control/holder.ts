@@ -19,7 +19,7 @@ export interface ForwardPort {
 }
 
 /** `kt exchange`, `kt mesh`, `kt run`. */
-export interface BackConfig extends ShadowConfig {
+export interface InboundConfig extends ShadowConfig {
   kind: 'exchange' | 'mesh' | 'run'
   /** `[KIND/]NAME`; of `run` the new Service's name. */
   target: string
@@ -87,7 +87,7 @@ type ClusterConfig = Pick<
   'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env' | 'terminal' | 'connected'
 >
 
-export type HoldConfig = ForwardConfig | BackConfig
+export type HoldConfig = ForwardConfig | InboundConfig
 export type TaskConfig = RecoverConfig | CleanConfig | IdentifyConfig
 export type HolderConfig = HoldConfig | TaskConfig
 

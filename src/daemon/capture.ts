@@ -1,6 +1,6 @@
 // Packets of this machine's programs for whoever captures them: pcapng blocks with the names of services and programs.
 // Held back for a moment, so that a name that has to be asked for is there; bounded, and what does not fit is counted.
-import type { ControlCaller } from '../control/server.ts'
+import type { ControlCaller } from '../control/control-server.ts'
 import type { CaptureEvent } from '../control/views.ts'
 import { fileHeader, namesBlock, packetBlock } from '../tun/pcapng.ts'
 import type { TappedDevice } from '../tun/tap.ts'

@@ -2,7 +2,7 @@
 // Everything that wants to send calls `wake`; one flush at the end of the current turn lets segments and ACKs coalesce.
 import type { Stack, StackOptions } from '../stack/api.ts'
 import { createStack } from '../stack/index.ts'
-import type { TunDevice } from '../tun/port.ts'
+import type { TunDevice } from '../tun/device.ts'
 
 export interface DataPath {
   readonly stack: Stack

@@ -1,7 +1,7 @@
 // The way to a shadow as this process has it: with this machine's clock, random numbers and port-forwards.
 import { randomBytes } from 'node:crypto'
 import { systemClock } from '../base/clock.ts'
-import type { ClusterClient } from '../cluster/port.ts'
+import type { ClusterClient } from '../cluster/calls.ts'
 import { ShadowDialer } from '../connection/shadow-dialer.ts'
 import { ShadowTunnels } from '../connection/shadow-tunnel.ts'
 import type { ShadowConfig } from '../control/protocol.ts'

@@ -5,7 +5,7 @@
 import { createClusterClient } from '../cluster/client.ts'
 import type { HolderCommand, HolderConfig, HolderLine } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
-import type { HolderInput } from './back/holding.ts'
+import type { HolderInput } from './inbound/holding.ts'
 import { pluginSetting } from './login.ts'
 
 process.stdout.on('error', () => {}) // the command may be gone
@@ -27,7 +27,7 @@ const plugin = pluginSetting(
 const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
 const identity = cluster.identify()
 identity.catch(() => {}) // whoever awaits it tells of it
-const { hold, runTaskAndTell } = await import('./back/hold.ts')
+const { hold, runTaskAndTell } = await import('./inbound/hold.ts')
 if (config.kind === 'recover' || config.kind === 'clean' || config.kind === 'identify') {
   await runTaskAndTell(config, cluster)
   process.stdin.destroy()

@@ -1,7 +1,8 @@
 // Prints names, one a line, for completion: `list KIND SELECTION`, the selection as JSON. A program of its own, since the
 // command line itself does not know the cluster; whoever starts it sets the time limit.
+
+import type { ClusterSelection } from '../cluster/calls.ts'
 import { listNames, type NameKind } from '../cluster/names.ts'
-import type { ClusterSelection } from '../cluster/port.ts'
 
 const [kind, selection] = process.argv.slice(2)
 try {

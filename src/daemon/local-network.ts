@@ -8,7 +8,7 @@ import { type Connected, LEAVE_MS, type Step } from '../connection/connection.ts
 import type { UpConfig } from '../control/protocol.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TappedDevice } from '../tun/tap.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel } from '../tunnel/tunnel.ts'
 import { IpAddress } from '../wire/address.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
 import type { HostClient } from './host-client.ts'

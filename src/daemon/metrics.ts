@@ -1,7 +1,7 @@
 // The engine's counters in Prometheus' text format, version 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/
 // Names after https://prometheus.io/docs/practices/naming/: base units, `_total` for what only grows.
 import type { Status } from '../control/protocol.ts'
-import type { DnsCounters } from '../dns/port.ts'
+import type { DnsCounters } from '../dns/interfaces.ts'
 import type { StackCounters } from '../stack/api.ts'
 
 export interface MetricSources {

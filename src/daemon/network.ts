@@ -5,7 +5,7 @@ import { hostname, networkInterfaces } from 'node:os'
 import { nameserversInUse, parseResolvConf } from '../base/resolv-conf.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import { ToldError } from '../base/told-error.ts'
-import type { Range } from '../cluster/port.ts'
+import type { Range } from '../cluster/calls.ts'
 import { IpAddress } from '../wire/address.ts'
 import { applyIncludeExclude, contains, familyOf, normalize, overlaps, subtract } from '../wire/cidr.ts'
 

@@ -1,6 +1,6 @@
 // Datagrams and pings of this machine's programs, relayed through the tunnel where the shadow can.
 import type { EchoRequest, UdpFlow, UdpFlowHandler } from '../stack/api.ts'
-import type { TunnelDatagrams } from '../tunnel/port.ts'
+import type { TunnelDatagrams } from '../tunnel/tunnel.ts'
 import type { RelayContext } from './relay.ts'
 
 /** The kernel's default for ping is to wait 10 s for late answers; nothing older is worth an answer. */

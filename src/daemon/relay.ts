@@ -2,7 +2,7 @@
 // each way as they came. Back pressure is each side's own: the stack's window closes while the tunnel takes nothing,
 // and the tunnel gets credit only for what the program's kernel has acknowledged.
 import type { Rejection, TcpFlow, TcpFlowHandler } from '../stack/api.ts'
-import type { DialFailure, StreamHandler, Tunnel, TunnelStream } from '../tunnel/port.ts'
+import type { DialFailure, StreamHandler, Tunnel, TunnelStream } from '../tunnel/tunnel.ts'
 
 const rejections: Record<DialFailure, Rejection> = {
   refused: 'refused',

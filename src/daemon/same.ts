@@ -1,7 +1,7 @@
 // Whether what a second `kt up` asks for is what this one is connected to.
 import { ToldError } from '../base/told-error.ts'
+import type { ClusterIdentity } from '../cluster/calls.ts'
 import { createClusterClient } from '../cluster/client.ts'
-import type { ClusterIdentity } from '../cluster/port.ts'
 import type { UpConfig } from '../control/protocol.ts'
 
 export interface SameAnswer {

@@ -1,5 +1,5 @@
 // What a configuration says of the shadow, as the cluster's client takes it.
-import type { ShadowOptions } from '../cluster/port.ts'
+import type { ShadowOptions } from '../cluster/calls.ts'
 import type { ShadowConfig } from '../control/protocol.ts'
 
 const DEFAULT_AGENT_IMAGE = 'node:24-alpine'

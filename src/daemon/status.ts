@@ -2,7 +2,7 @@
 import type { ClusterConnection } from '../connection/connection.ts'
 import type { LineStatus, Status, UpConfig } from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel } from '../tunnel/tunnel.ts'
 import { type LocalNetwork, MTU } from './local-network.ts'
 import { shadowImage } from './shadow-options.ts'
 

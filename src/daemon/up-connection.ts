@@ -1,11 +1,11 @@
 // `kt up`: the connection to a cluster and the network on this machine, joined. It says how it stands, and what of both is
 // taken back in the end.
 import { systemClock } from '../base/clock.ts'
-import type { ClusterClient } from '../cluster/port.ts'
+import type { ClusterClient } from '../cluster/calls.ts'
 import { ClusterConnection, type Step } from '../connection/connection.ts'
 import type { Progress, Status, UpConfig } from '../control/protocol.ts'
 import type { TappedDevice } from '../tun/tap.ts'
-import type { Tunnel } from '../tunnel/port.ts'
+import type { Tunnel } from '../tunnel/tunnel.ts'
 import { createDialer } from './dialer.ts'
 import type { HostClient } from './host-client.ts'
 import { LocalNetwork } from './local-network.ts'

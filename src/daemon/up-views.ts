@@ -1,9 +1,9 @@
 // What `kt up` answers to those who look at it: names, flows, packets, metrics, and what is seen of the cluster.
 import { systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
-import type { ClusterClient } from '../cluster/port.ts'
+import type { ClusterClient } from '../cluster/calls.ts'
+import type { ControlCaller } from '../control/control-server.ts'
 import type { DnsAnswer, DnsStatus, ServiceReports, Team } from '../control/protocol.ts'
-import type { ControlCaller } from '../control/server.ts'
 import { VERSION } from '../control/version.ts'
 import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows } from '../control/views.ts'
 import type { TappedDevice } from '../tun/tap.ts'

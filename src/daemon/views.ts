@@ -1,8 +1,8 @@
 // What views show of the cluster: its services and whether connections from this machine get there, and who else is
 // connected. Asked for by `kt dashboard` every few seconds, so a question that is under way is shared.
 import { BlockList, isIPv6 } from 'node:net'
-import type { HeldLease } from '../cluster/back-port.ts'
-import type { ClusterClient, ServiceSeen } from '../cluster/port.ts'
+import type { ClusterClient, ServiceSeen } from '../cluster/calls.ts'
+import type { HeldLease } from '../cluster/inbound-calls.ts'
 import type { ServiceReport, ServiceReports, Team } from '../control/protocol.ts'
 
 // With what is left of a line for the rest (MAX_LINE): a service takes some 300 bytes.
@@ -59,7 +59,7 @@ export class ClusterViews {
   }
 }
 
-// A holder renews every 5 s (src/cluster/back/lease.ts): three missed ones are no delay.
+// A holder renews every 5 s (src/cluster/inbound/lease.ts): three missed ones are no delay.
 const SILENT_MS = 15_000
 const MOST_LEASES = 1000
 

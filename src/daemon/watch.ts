@@ -1,7 +1,8 @@
 // How kt does, told each second to whoever watches. A caller that does not read is not told more: what it missed is in
 // the totals of the next event it takes, and questions to the DNS server it finds in the log.
+
+import type { ControlCaller } from '../control/control-server.ts'
 import type { Status } from '../control/protocol.ts'
-import type { ControlCaller } from '../control/server.ts'
 import type { DnsLogEntry, WatchEvent } from '../control/views.ts'
 
 const EVERY_MS = 1000

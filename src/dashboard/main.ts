@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Opener } from './opener.ts'
-import { serveDashboard } from './server.ts'
+import { serveDashboard } from './page-server.ts'
 
 const { port, socket, open } = JSON.parse(process.argv[2]) as { port: number; socket: string; open: boolean }
 const here = dirname(fileURLToPath(import.meta.url))

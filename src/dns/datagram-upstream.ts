@@ -2,8 +2,8 @@
 // since both the tunnel's queue and the cluster's network may drop, TCP for what does not fit. When many queries are under way
 // they are sent several at a time, which the tunnel carries as one message.
 import type { Clock } from '../base/clock.ts'
+import type { DnsUpstream } from './interfaces.ts'
 import { putU16, u16 } from './message.ts'
-import type { DnsUpstream } from './port.ts'
 import { isTruncated, type Outstanding, OutstandingQueries, UpstreamError } from './upstream.ts'
 
 /** A datagram flow to the resolver; TunnelDatagrams of src/tunnel is one. */

@@ -1,7 +1,8 @@
 // What kt tells systemd-resolved: which names it shall send to kt (routing domains), and what it may append to a name of one
 // label (search domains). For `kt dns query` this module also says whether systemd-resolved would send a name to kt.
+
+import type { ClusterNames } from './interfaces.ts'
 import { isWithin } from './names.ts'
-import type { ClusterNames } from './port.ts'
 import { fewerZones, type Prefix, reverseZones } from './reverse.ts'
 
 /**

@@ -3,8 +3,8 @@
 import type { Clock } from '../base/clock.ts'
 import { EDE, type ExtendedError, OPT_LEN, truncate, writeOpt } from './build.ts'
 import { type CacheEntry, writeAnswer } from './cache.ts'
+import type { DnsCounters } from './interfaces.ts'
 import { FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, HEADER_LEN, putU16, type QueryView, RCODE, u16 } from './message.ts'
-import type { DnsCounters } from './port.ts'
 
 /** Largest answer over UDP: the line is this machine's own, but what is longer than some fragments is better off in TCP. */
 const MOST_UDP = 4096

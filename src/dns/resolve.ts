@@ -3,10 +3,10 @@
 
 import type { Clock } from '../base/clock.ts'
 import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
+import type { DnsCounters, DnsDecision, DnsUpstream } from './interfaces.ts'
 import type { Labels } from './labels.ts'
 import { HEADER_LEN, nameText, nameWire, RCODE, sameQuestion, scanAnswer, TYPE, u16 } from './message.ts'
 import { decide, HOST_LABEL, type Knowledge, type LabelKind, type Plan } from './names.ts'
-import type { DnsCounters, DnsDecision, DnsUpstream } from './port.ts'
 import { rcodeName } from './records.ts'
 import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
 import { UpstreamError } from './upstream.ts'

@@ -1,8 +1,8 @@
 // The cluster's resolver over TCP streams through the tunnel: all there is with an sshd shadow. A pool of connections,
 // since CoreDNS answers the queries of one connection one after the other (measured), each used for many queries.
 import type { Clock } from '../base/clock.ts'
+import type { DnsUpstream } from './interfaces.ts'
 import { u16 } from './message.ts'
-import type { DnsUpstream } from './port.ts'
 import { frame, TcpFramer } from './tcp.ts'
 import { type Outstanding, OutstandingQueries, type Settle, UpstreamError, withId } from './upstream.ts'
 

@@ -1,6 +1,6 @@
 // DNS over TCP (RFC 1035 4.2.2, RFC 7766): each message behind two octets of length. Reading a stream apart into
 // messages, framing one, and a client's connection to our server with queries answered in whatever order they are ready.
-import type { DnsServer } from './port.ts'
+import type { DnsServer } from './interfaces.ts'
 
 type OnMessage = (buffer: Uint8Array, start: number, end: number) => void
 

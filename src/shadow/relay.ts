@@ -1,10 +1,10 @@
 // One TCP connection of the agent: it copies bytes between a socket and a channel, both ways and with back pressure. The
 // end or reset of either side is passed on to the other.
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
-import { readInto } from '../tunnel/read-into.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
+import { readInto } from '../tunnel/ssh/read-into.ts'
 
 /** All sockets are read into this one buffer, because what was read is sent before the next read. It holds two channel messages. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(2 * MAX_OWN_DATA)

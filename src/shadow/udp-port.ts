@@ -1,7 +1,7 @@
 // A UDP port of the agent: each caller's datagrams go to the claimant if it takes them, else to the original through a socket of
 // their own, so that answers find the way back.
 import type { BoundDatagrams } from '../base/datagram-socket.ts'
-import { encodeAddress, FrameType } from '../tunnel/control.ts'
+import { encodeAddress, FrameType } from '../tunnel/agent-protocol/control-frames.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { ANSWER_MS, type Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'

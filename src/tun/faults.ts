@@ -1,6 +1,6 @@
 // A bad line in front of a device, for tests: frames are dropped, doubled or swapped in both directions, as a seeded
 // source says, so a failing run can be repeated.
-import type { FrameSink, TunDevice } from './port.ts'
+import type { FrameSink, TunDevice } from './device.ts'
 
 /** Probabilities, 0 to 1. */
 export interface Faults {

@@ -1,6 +1,6 @@
 // Two devices that are connected without loss: the other one receives what is written to one, synchronously or when the test
 // says so. It is for tests of code that uses a TUN.
-import type { FrameSink, TunDevice } from './port.ts'
+import type { FrameSink, TunDevice } from './device.ts'
 
 export interface MemoryTunPair {
   a: TunDevice

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import { nativeFile } from './binary.ts'
-import type { FrameSink, TunDevice } from './port.ts'
+import type { FrameSink, TunDevice } from './device.ts'
 
 /** What the kernel may leave undone on packets it sends, and takes undone from us. */
 export interface Offload {

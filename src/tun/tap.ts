@@ -1,5 +1,5 @@
 // A look at what passes a device, switched on and off while it runs. Switched off it costs a comparison a batch.
-import type { FrameSink, TunDevice } from './port.ts'
+import type { FrameSink, TunDevice } from './device.ts'
 
 /** Sees a batch before it goes on; its arrays are valid during the call only. `in` is to this machine's programs. */
 export type Tap = (direction: 'in' | 'out', ...batch: Parameters<FrameSink>) => void

@@ -1,20 +1,19 @@
 // The tunnel's surface: how to reach a shadow, and tunnels over it. The daemon makes a new tunnel when one is lost.
-import { AgentTunnel } from './agent-tunnel.ts'
+import { AgentTunnel } from './client/agent-tunnel.ts'
+import { SshdTunnel } from './client/sshd-tunnel.ts'
 import type { LineClient } from './line/client.ts'
-import type { Tunnel } from './port.ts'
-import { openSession } from './ssh/session.ts'
-import { SshdTunnel } from './sshd-tunnel.ts'
-import type { Transport } from './transport.ts'
+import { openSession } from './ssh/ssh-session.ts'
+import type { Transport } from './transport/transport.ts'
+import type { Tunnel } from './tunnel.ts'
 
 export { TunnelError } from './errors.ts'
-export { RefusedError } from './http-upgrade.ts'
 export { LineClient } from './line/client.ts'
-export { createLoopbackTunnel } from './loopback.ts'
-export { type Path, pathTransport } from './path.ts'
-export { openPortForward } from './portforward.ts'
 export { hasNativeCiphers } from './ssh/internals.ts'
-export { openTcp } from './tcp.ts'
-export type { Transport } from './transport.ts'
+export { RefusedError } from './transport/http-upgrade.ts'
+export { type Path, pathTransport } from './transport/path.ts'
+export { openPortForward } from './transport/portforward.ts'
+export { openTcp } from './transport/tcp.ts'
+export type { Transport } from './transport/transport.ts'
 
 export interface TunnelOptions {
   /** Open and not started; the tunnel closes it. */

@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { LocalTarget } from '../../src/daemon/back/local.ts'
-import { Complaints } from '../../src/daemon/back/once.ts'
+import { LocalTarget } from '../../src/daemon/inbound/local.ts'
+import { Complaints } from '../../src/daemon/inbound/once.ts'
 import { buildQuery, questionWire } from '../../src/dns/build.ts'
 import { localUpstream } from '../../src/dns/local-upstream.ts'
 import { nameWire, TYPE } from '../../src/dns/message.ts'
 import { UdpFlows } from '../../src/shadow/udp.ts'
-import { createLoopbackTunnel } from '../../src/tunnel/index.ts'
-import type { TunnelDatagrams } from '../../src/tunnel/port.ts'
+import type { TunnelDatagrams } from '../../src/tunnel/tunnel.ts'
 import { IpAddress } from '../../src/wire/address.ts'
+import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
 
 const unreachable = ['127.255.255.255', '198.51.100.53', '2001:db8::1', 'fe80::1', '::1']
 const clock = {

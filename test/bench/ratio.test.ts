@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { test } from 'node:test'
 import { pureAcks, type Work, writes } from '../../bench/stack-works.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
-import type { Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
+import type { Tunnel, TunnelStream } from '../../src/tunnel/tunnel.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { startAgent } from '../tunnel/shadows.ts'
 

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { ClusterClient, ClusterSelection, ShadowOptions } from '../../src/cluster/calls.ts'
 import { createClusterClient } from '../../src/cluster/client.ts'
-import type { ClusterClient, ClusterSelection, ShadowOptions } from '../../src/cluster/port.ts'
 import type { ClusterClientOptions } from '../../src/cluster/worker-calls.ts'
 
 export const program = process.env['KT_TEST_CLUSTER']

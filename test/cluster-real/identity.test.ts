@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { ClusterError, type ClusterErrorCode, type ClusterSelection } from '../../src/cluster/port.ts'
+import { ClusterError, type ClusterErrorCode, type ClusterSelection } from '../../src/cluster/calls.ts'
 import { contains } from '../../src/wire/cidr.ts'
 import {
   apply,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { ClusterError, type ClusterErrorCode, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
+import { ClusterError, type ClusterErrorCode, type ShadowHandle, type ShadowOptions } from '../../src/cluster/calls.ts'
 import { until } from '../support/until.ts'
 import { apply, client, jobsIn, kubeconfigFor, kubeconfigs, kubectl, shadowOptions, skip, skipOwn } from './cluster.ts'
 

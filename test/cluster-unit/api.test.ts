@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, createServer as createNetServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ClusterError, type ClusterErrorCode } from '../../src/cluster/port.ts'
+import { ClusterError, type ClusterErrorCode } from '../../src/cluster/calls.ts'
 import { ApiDouble } from './api-double.ts'
 
 async function refused(

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/calls.ts'
 import { createClusterClient } from '../../src/cluster/client.ts'
 import { Liveness } from '../../src/cluster/liveness.ts'
-import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/port.ts'
 import { ApiDouble } from './api-double.ts'
 
 const shadow: ShadowHandle = {

@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { ClusterError } from '../../src/cluster/calls.ts'
 import { CredentialSource } from '../../src/cluster/credentials.ts'
 import { loadKubeconfig } from '../../src/cluster/kubeconfig.ts'
-import { ClusterError } from '../../src/cluster/port.ts'
 import { createAuthority } from '../lab/certificate.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kt-credentials-'))

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
+import { leaseName, secondName } from '../../src/cluster/inbound/derived.ts'
 
 const DNS_LABEL = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/
 const version = (value: string, header = 'kt-version', prefix = false) => ({ header, value, prefix })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ClusterErrorCode } from '../../src/cluster/calls.ts'
 import { fromStatus, fromTransport } from '../../src/cluster/errors.ts'
-import type { ClusterErrorCode } from '../../src/cluster/port.ts'
 
 // What API servers answer, and what it becomes.
 const statuses: [string, number, object | string, ClusterErrorCode, RegExp][] = [

@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { leaseName, secondName } from '../../src/cluster/back/derived.ts'
-import { renewLease } from '../../src/cluster/back/hold.ts'
+import { leaseName, secondName } from '../../src/cluster/inbound/derived.ts'
+import { renewLease } from '../../src/cluster/inbound/hold.ts'
 import {
   beginExchange,
   beginMesh,
@@ -12,8 +12,8 @@ import {
   removeExchange,
   restoreExchange,
   switchExchange,
-} from '../../src/cluster/back/kinds.ts'
-import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/back/recover.ts'
+} from '../../src/cluster/inbound/kinds.ts'
+import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
 import {
   clientOf,
   contents,

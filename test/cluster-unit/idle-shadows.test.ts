@@ -1,7 +1,7 @@
 // `kt clean` finds the shadow of a kt that was killed, by what its agent says of sessions; never one that has a client.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
+import { findLeftovers, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
 import { createShadow } from '../../src/cluster/shadow.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { clientOf, core, jobs, namespaceWith, options, silent } from './namespace.ts'

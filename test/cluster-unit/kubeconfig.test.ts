@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { ClusterError, type ClusterErrorCode } from '../../src/cluster/calls.ts'
 import { loadKubeconfig } from '../../src/cluster/kubeconfig.ts'
-import { ClusterError, type ClusterErrorCode } from '../../src/cluster/port.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kt-kubeconfig-'))
 after(() => rmSync(folder, { recursive: true }))

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type BackContext, change, deleteOwn } from '../../src/cluster/back/context.ts'
-import { leaseName } from '../../src/cluster/back/derived.ts'
-import { renewLease } from '../../src/cluster/back/hold.ts'
-import { beginExchange, restoreExchange, switchExchange } from '../../src/cluster/back/kinds.ts'
-import { deleteLease, renew, takeLease } from '../../src/cluster/back/lease.ts'
-import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
+import { change, deleteOwn, type InboundContext } from '../../src/cluster/inbound/context.ts'
+import { leaseName } from '../../src/cluster/inbound/derived.ts'
+import { renewLease } from '../../src/cluster/inbound/hold.ts'
+import { beginExchange, restoreExchange, switchExchange } from '../../src/cluster/inbound/kinds.ts'
+import { deleteLease, renew, takeLease } from '../../src/cluster/inbound/lease.ts'
+import { findLeftovers, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { clientOf, contents, core, exchangeOf, leases, NOBODY, namespaceWith, options, silent } from './namespace.ts'
 
@@ -53,7 +53,7 @@ test('a lease that was renewed between reading and taking is read anew, and is t
 })
 
 test('whoever is disturbed at each attempt pauses longer and longer, and gives up', async () => {
-  const waits = async (act: (here: BackContext, cluster: MemoryCluster) => Promise<unknown>, path = LEASE) => {
+  const waits = async (act: (here: InboundContext, cluster: MemoryCluster) => Promise<unknown>, path = LEASE) => {
     const cluster = namespaceWith('web')
     await takeLease(clientOf(cluster.client()), record('ann@laptop/1'), false)
     cluster.put(`${core}/services/own`, {

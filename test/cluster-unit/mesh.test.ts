@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BackContext } from '../../src/cluster/back/context.ts'
+import type { ShadowOptions } from '../../src/cluster/calls.ts'
+import type { ApiPort } from '../../src/cluster/follow.ts'
+import type { InboundContext } from '../../src/cluster/inbound/context.ts'
 import {
   addShadow,
   beginMesh,
@@ -10,10 +12,8 @@ import {
   replaceShadow,
   restoreExchange,
   switchExchange,
-} from '../../src/cluster/back/kinds.ts'
-import type { MeshRequest } from '../../src/cluster/back-port.ts'
-import type { ApiPort } from '../../src/cluster/follow.ts'
-import type { ShadowOptions } from '../../src/cluster/port.ts'
+} from '../../src/cluster/inbound/kinds.ts'
+import type { MeshRequest } from '../../src/cluster/inbound-calls.ts'
 import { retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { MemoryCluster } from './memory-cluster.ts'
 
@@ -42,7 +42,7 @@ function clusterWithWeb(): MemoryCluster {
 }
 
 let ids = 0
-function context(api: ApiPort): BackContext {
+function context(api: ApiPort): InboundContext {
   let now = 0
   return {
     api,

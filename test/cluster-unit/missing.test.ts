@@ -1,8 +1,8 @@
 // Something that is not there: is it the target, or its whole namespace?
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { resolveTarget } from '../../src/cluster/back/resolve.ts'
 import { resolveForward } from '../../src/cluster/forward-target.ts'
+import { resolveTarget } from '../../src/cluster/inbound/resolve.ts'
 import { ApiDouble, forbidden } from './api-double.ts'
 
 const notFound = (kind: string, name: string): [number, unknown] => [

@@ -1,8 +1,9 @@
 // A namespace in memory with a Service and its workload, and clients in it whose time passes when they wait.
-import type { BackContext } from '../../src/cluster/back/context.ts'
-import type { ExchangeRequest, MeshRequest } from '../../src/cluster/back-port.ts'
+
+import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
-import type { ShadowOptions } from '../../src/cluster/port.ts'
+import type { InboundContext } from '../../src/cluster/inbound/context.ts'
+import type { ExchangeRequest, MeshRequest } from '../../src/cluster/inbound-calls.ts'
 import { MemoryCluster, type Stored } from './memory-cluster.ts'
 
 export const options: ShadowOptions = {
@@ -41,7 +42,7 @@ export function namespaceWith(...names: string[]): MemoryCluster {
 
 let ids = 0
 /** `elapse` is called whenever this client waits. */
-export function clientOf(api: ApiPort, elapse: (ms: number) => unknown = silent): BackContext {
+export function clientOf(api: ApiPort, elapse: (ms: number) => unknown = silent): InboundContext {
   let now = 0
   return {
     api,

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { beginExchange } from '../../src/cluster/back/kinds.ts'
-import type { ExchangeRequest } from '../../src/cluster/back-port.ts'
+import { beginExchange } from '../../src/cluster/inbound/kinds.ts'
+import type { ExchangeRequest } from '../../src/cluster/inbound-calls.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import { clientOf, contents, core, exchangeOf, namespaceWith, options, silent } from './namespace.ts'
 

@@ -5,18 +5,18 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import fc, { type Scheduler } from 'fast-check'
 import type { RequestExtras } from '../../src/cluster/api.ts'
-import type { BackContext } from '../../src/cluster/back/context.ts'
-import { renewLease } from '../../src/cluster/back/hold.ts'
+import type { ApiPort } from '../../src/cluster/follow.ts'
+import type { InboundContext } from '../../src/cluster/inbound/context.ts'
+import { renewLease } from '../../src/cluster/inbound/hold.ts'
 import {
   beginExchange,
   beginMesh,
   removeExchange,
   restoreExchange,
   switchExchange,
-} from '../../src/cluster/back/kinds.ts'
-import { findLeftovers, removeLeftovers } from '../../src/cluster/back/recover.ts'
-import type { BackHandle } from '../../src/cluster/back-port.ts'
-import type { ApiPort } from '../../src/cluster/follow.ts'
+} from '../../src/cluster/inbound/kinds.ts'
+import { findLeftovers, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
+import type { InboundHandle } from '../../src/cluster/inbound-calls.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import {
   clientOf,
@@ -49,7 +49,7 @@ function racing(cluster: MemoryCluster, scheduler: Scheduler) {
 }
 
 /** Lets others have this many turns first. */
-async function ahead({ sleep }: BackContext, turns: number): Promise<void> {
+async function ahead({ sleep }: InboundContext, turns: number): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await sleep(0)
 }
 
@@ -78,7 +78,7 @@ async function race(t: TestContext, body: (scheduler: Scheduler, through: Throug
   await fc.assert(property, { seed: SEED, numRuns: RUNS })
 }
 
-const begun = (one: PromiseSettledResult<BackHandle>) => (one.status === 'fulfilled' ? one.value : undefined)
+const begun = (one: PromiseSettledResult<InboundHandle>) => (one.status === 'fulfilled' ? one.value : undefined)
 
 test('of two who exchange a Service at the same moment one gets it, and the other leaves nothing', async (t) => {
   await race(t, async (scheduler, through) => {
@@ -134,7 +134,7 @@ test('a take-over at any moment of an exchange succeeds, the first hears of it, 
     // Ann may have come second, and then it is as if ben were alone; or hears that ben has it, or that her shadow is gone.
     const { code } = (one as PromiseRejectedResult).reason
     assert.match(code, /^(held|taken-over|gone)$/)
-    const { value: handle } = other as PromiseFulfilledResult<BackHandle>
+    const { value: handle } = other as PromiseFulfilledResult<InboundHandle>
     assert.deepEqual(cluster.objects.get(`${core}/services/web`)!['spec'].selector, handle.written)
     await through(restoreExchange(ben, handle, silent).then(() => removeExchange(ben, handle)))
     assert.deepEqual(contents(cluster), before)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ClusterError, type Ranges } from '../../src/cluster/port.ts'
+import { ClusterError, type Ranges } from '../../src/cluster/calls.ts'
 import { discoverRanges } from '../../src/cluster/ranges.ts'
 import { ApiDouble, type Asked, forbidden } from './api-double.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { ShadowOptions } from '../../src/cluster/port.ts'
+import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import { jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
 
 const options: ShadowOptions = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { V1ContainerState, V1Pod, V1PodStatus } from '@kubernetes/client-node'
-import type { ClusterErrorCode } from '../../src/cluster/port.ts'
+import type { ClusterErrorCode } from '../../src/cluster/calls.ts'
 import { isHopeless, judgeEvent, judgePod } from '../../src/cluster/shadow-state.ts'
 
 function pod(status: V1PodStatus, nodeName?: string): V1Pod {

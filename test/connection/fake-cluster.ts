@@ -1,5 +1,5 @@
 // A cluster that answers in virtual time, and counts what a client leaves in it.
-import type { ClusterClient, ForwardTarget, ShadowHandle } from '../../src/cluster/port.ts'
+import type { ClusterClient, ForwardTarget, ShadowHandle } from '../../src/cluster/calls.ts'
 import { ClusterConnection, type ConnectionEvents, type Step } from '../../src/connection/connection.ts'
 import { ShadowDialer } from '../../src/connection/shadow-dialer.ts'
 import { FakeTunnel } from '../support/fake-tunnel.ts'

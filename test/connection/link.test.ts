@@ -1,7 +1,7 @@
 // The link between a client and its shadow, in virtual time: what is done when the tunnel is lost, stalls or is interrupted.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ShadowHandle } from '../../src/cluster/port.ts'
+import type { ShadowHandle } from '../../src/cluster/calls.ts'
 import { Link, type LinkEffects } from '../../src/connection/link.ts'
 import { FakeTunnel } from '../support/fake-tunnel.ts'
 import { VirtualTime } from '../support/virtual-time.ts'

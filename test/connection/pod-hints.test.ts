@@ -1,7 +1,7 @@
 // A hint of the tunnel's names the pod.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ShadowHandle } from '../../src/cluster/port.ts'
+import type { ShadowHandle } from '../../src/cluster/calls.ts'
 import { withPod } from '../../src/connection/pod-hints.ts'
 import { TunnelError } from '../../src/tunnel/errors.ts'
 

@@ -4,9 +4,9 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { serveControl } from '../../src/control/control-server.ts'
 import { askHolders, heldHere, newHolderSocket, removeStale } from '../../src/control/holders.ts'
 import type { Held } from '../../src/control/protocol.ts'
-import { serveControl } from '../../src/control/server.ts'
 
 const uid = process.getuid!()
 let runtime: string

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, mock, test } from 'node:test'
 import { type ControlClient, connectControl } from '../../src/control/client.ts'
-import { serveControl } from '../../src/control/server.ts'
+import { serveControl } from '../../src/control/control-server.ts'
 import { until } from '../support/until.ts'
 
 let folder: string

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Answer, checkWay, Verdict } from '../../src/daemon/back/check-way.ts'
-import type { StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
+import { type Answer, checkWay, Verdict } from '../../src/daemon/inbound/check-way.ts'
+import type { StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/tunnel.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 /** What the verdict is after each answer; each takes 100 ms. */

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
-import type { BackHandle, BackPort } from '../../src/cluster/back-port.ts'
-import type { ShadowHandle } from '../../src/cluster/port.ts'
+import type { ShadowHandle } from '../../src/cluster/calls.ts'
+import type { InboundHandle, InboundPort } from '../../src/cluster/inbound-calls.ts'
 import { Link } from '../../src/connection/link.ts'
-import { Crew } from '../../src/daemon/back/crew.ts'
-import type { Tunnel, TunnelClosed } from '../../src/tunnel/port.ts'
+import { Crew } from '../../src/daemon/inbound/crew.ts'
+import type { Tunnel, TunnelClosed } from '../../src/tunnel/tunnel.ts'
 import { until } from '../support/until.ts'
 
 const shadow = (pod: string): ShadowHandle => ({ pod, job: `job-${pod}` }) as ShadowHandle
-const ports = [80, 81].map((port): BackPort => ({ port, protocol: 'TCP', listen: port, exposed: true }))
+const ports = [80, 81].map((port): InboundPort => ({ port, protocol: 'TCP', listen: port, exposed: true }))
 
 class FakeTunnel {
   readonly info = { version: 'fake' }
@@ -49,7 +49,7 @@ class FakeTunnel {
   }
 }
 
-function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => FakeTunnel; dialable?: boolean } = {}) {
+function bench(more: { mesh?: InboundHandle['mesh']; redial?: (pod: string) => FakeTunnel; dialable?: boolean } = {}) {
   const said: string[] = []
   const tunnels = new Map<string, FakeTunnel>()
   const closing = new AbortController()
@@ -93,7 +93,7 @@ function bench(more: { mesh?: BackHandle['mesh']; redial?: (pod: string) => Fake
     },
     closing: closing.signal,
     log: () => {},
-    handle: () => ({ mode: 'selector', shadow: shadow('first'), mesh: more.mesh }) as BackHandle,
+    handle: () => ({ mode: 'selector', shadow: shadow('first'), mesh: more.mesh }) as InboundHandle,
     wanted: () => ports.map((port) => ({ port, handler: {} as never, options: {} })),
     onNone: () => said.push('none'),
     onServing: () => {},

@@ -1,10 +1,11 @@
 // An exchange, mesh or run without cluster, shadow or network, in virtual time: each answer is the test's to give.
-import type { BackEvent, BackHandle } from '../../src/cluster/back-port.ts'
-import type { ClusterClient, ClusterIdentity, ShadowHandle } from '../../src/cluster/port.ts'
-import type { BackConfig } from '../../src/control/holder.ts'
-import type { CrewEffects } from '../../src/daemon/back/crew.ts'
-import { Exchange } from '../../src/daemon/back/exchange.ts'
-import type { Tunnel } from '../../src/tunnel/port.ts'
+
+import type { ClusterClient, ClusterIdentity, ShadowHandle } from '../../src/cluster/calls.ts'
+import type { InboundEvent, InboundHandle } from '../../src/cluster/inbound-calls.ts'
+import type { InboundConfig } from '../../src/control/holder.ts'
+import type { CrewEffects } from '../../src/daemon/inbound/crew.ts'
+import { Exchange } from '../../src/daemon/inbound/exchange.ts'
+import type { Tunnel } from '../../src/tunnel/tunnel.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 
 export const unreachable = Object.assign(new Error('connect ETIMEDOUT'), { code: 'unreachable' })
@@ -22,13 +23,13 @@ const handle = {
   lease: { name: 'kt-exchange-web', uid: '1' },
   warnings: [],
   shadow: { pod: 'shadow-1', job: 'job-1', node: 'node1' },
-} as unknown as BackHandle
+} as unknown as InboundHandle
 
 type Asked = 'beginExchange' | 'beginMesh' | 'switchExchange' | 'renewLease' | 'restoreExchange' | 'removeExchange'
 
 export interface BenchOptions {
-  config?: Partial<BackConfig>
-  handle?: Partial<BackHandle>
+  config?: Partial<InboundConfig>
+  handle?: Partial<InboundHandle>
 }
 
 export class ExchangeBench {
@@ -42,7 +43,7 @@ export class ExchangeBench {
   readonly answers: Partial<Record<Asked | 'identify' | 'claim' | 'dial' | 'check', () => Promise<unknown>>> = {}
   readonly exchange: Exchange
   /** As if the Service was seen to change. */
-  others!: (event: BackEvent) => void
+  others!: (event: InboundEvent) => void
   /** As if the shadows' links said so. */
   crew!: CrewEffects
   readonly tunnels: Tunnel[] = []
@@ -51,7 +52,7 @@ export class ExchangeBench {
   #workerPatience: number | undefined
 
   constructor({ config = {}, handle: more = {} }: BenchOptions = {}) {
-    const held = { ...handle, ...more } as BackHandle
+    const held = { ...handle, ...more } as InboundHandle
     const ask = async (what: Asked, value?: unknown): Promise<never> => {
       if (what !== 'renewLease') this.asked.push(what)
       return ((await this.answers[what]?.()) ?? value) as never
@@ -91,7 +92,7 @@ export class ExchangeBench {
       shadow: 'agent',
       readyTimeoutS: 60,
       ...config,
-    } as BackConfig
+    } as InboundConfig
     this.exchange = new Exchange(all, deps, {
       clock: this.time,
       wall: () => this.time.now(),
@@ -172,7 +173,7 @@ export class ExchangeBench {
     }
   }
 
-  #crew(effects: CrewEffects, held: BackHandle) {
+  #crew(effects: CrewEffects, held: InboundHandle) {
     this.crew = effects
     const said = (what: string) => void this.asked.push(what)
     return {

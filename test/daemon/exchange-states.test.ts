@@ -9,7 +9,7 @@ import {
   publicState,
   type State,
   type StateName,
-} from '../../src/daemon/back/states.ts'
+} from '../../src/daemon/inbound/states.ts'
 
 const states: StateName[] = [
   ...(['free', 'starting', 'ready', 'held', 'away', 'aside', 'returning'] as const),

@@ -2,7 +2,7 @@
 // to end, nothing is left that was not told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Tunnel } from '../../src/tunnel/port.ts'
+import type { Tunnel } from '../../src/tunnel/tunnel.ts'
 import { ExchangeBench, takenOver, unreachable } from './exchange-bench.ts'
 
 const END = ['release', 'disconnect', 'removeExchange', 'close']

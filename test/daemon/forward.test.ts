@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import type { ForwardConfig } from '../../src/control/holder.ts'
-import { Forward } from '../../src/daemon/back/forward.ts'
+import { Forward } from '../../src/daemon/inbound/forward.ts'
 import { FakeCluster } from '../connection/fake-cluster.ts'
 import type { FakeTunnel } from '../support/fake-tunnel.ts'
 

@@ -1,7 +1,7 @@
 // The end of an exchange's connections, in virtual time.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Lingering, linger } from '../../src/daemon/back/linger.ts'
+import { type Lingering, linger } from '../../src/daemon/inbound/linger.ts'
 
 /** A connection that has rested for so long (never, when a request is under way), and ends when it is told to. */
 function connection(restsMs: number, open: Set<Lingering>): Lingering {

@@ -4,10 +4,10 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import net from 'node:net'
 import { after, before, test } from 'node:test'
-import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/back/local.ts'
-import { Complaints } from '../../src/daemon/back/once.ts'
-import { createLoopbackTunnel } from '../../src/tunnel/index.ts'
+import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/inbound/local.ts'
+import { Complaints } from '../../src/daemon/inbound/once.ts'
 import { IpAddress } from '../../src/wire/address.ts'
+import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
 import { until } from '../support/until.ts'
 
 const tunnel = createLoopbackTunnel()

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { withEnding } from '../../src/cli/holder.ts'
-import { autoWords, manualWords } from '../../src/daemon/back/mesh.ts'
+import { autoWords, manualWords } from '../../src/daemon/inbound/mesh.ts'
 
 const port = { port: 8080, protocol: 'TCP' as const, listen: 80, exposed: true }
 const handle = {

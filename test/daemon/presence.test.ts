@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Presence } from '../../src/daemon/back/presence.ts'
+import { Presence } from '../../src/daemon/inbound/presence.ts'
 
 test('a program that went away is waited for three seconds, all callers together, and again after it has answered', () => {
   const presence = new Presence()

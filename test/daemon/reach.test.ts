@@ -1,7 +1,7 @@
 // Putting back waits as long as the cluster takes, and not for one that does not answer; in a time of the test's own.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Reach } from '../../src/daemon/back/reach.ts'
+import { Reach } from '../../src/daemon/inbound/reach.ts'
 
 const PATIENCE_MS = 8_000
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { relayTcp } from '../../src/daemon/relay.ts'
-import type { StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
+import type { StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/tunnel.ts'
 import { Peer, pattern } from '../stack/peer.ts'
 
 /** What was asked of the tunnel, and the handler of its last stream. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ServiceSeen, Services, TeamSeen } from '../../src/cluster/port.ts'
+import type { ServiceSeen, Services, TeamSeen } from '../../src/cluster/calls.ts'
 import { ClusterViews, reachability } from '../../src/daemon/views.ts'
 
 const seen = (changes: Partial<ServiceSeen>): ServiceSeen => ({

@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type ControlHandlers, type ControlServer, serveControl } from '../../src/control/control-server.ts'
 import { newHolderSocket } from '../../src/control/holders.ts'
 import type { Held, ServiceReport, ServiceReports, Status, Team } from '../../src/control/protocol.ts'
-import { type ControlHandlers, type ControlServer, serveControl } from '../../src/control/server.ts'
 import type { DnsLogEntry, DnsTrace, FlowReport } from '../../src/control/views.ts'
 
 export class EngineDouble implements AsyncDisposable {

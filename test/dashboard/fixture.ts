@@ -1,7 +1,7 @@
 // A dashboard before an engine's stand-in.
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Dashboard, serveDashboard } from '../../src/dashboard/server.ts'
+import { type Dashboard, serveDashboard } from '../../src/dashboard/page-server.ts'
 import { EngineDouble } from './double.ts'
 
 /** Made by the build, which the tests' runner does first. */

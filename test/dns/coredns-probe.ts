@@ -2,10 +2,10 @@
 // of TCP connections, and prints what came as JSON. Arguments: CoreDNS's address, and a public name to be asked for.
 import { createConnection } from 'node:net'
 import type { Clock } from '../../src/base/clock.ts'
+import { createDnsServer } from '../../src/dns/dns-server.ts'
+import type { DnsUpstream } from '../../src/dns/interfaces.ts'
 import { localUpstream } from '../../src/dns/local-upstream.ts'
-import type { DnsUpstream } from '../../src/dns/port.ts'
 import { describeAnswer } from '../../src/dns/records.ts'
-import { createDnsServer } from '../../src/dns/server.ts'
 import { type DnsStreamHandler, streamUpstream } from '../../src/dns/stream-upstream.ts'
 import { seeded, TableUpstream } from './support.ts'
 

@@ -4,9 +4,9 @@ import { test } from 'node:test'
 import DNS from 'dns2'
 import fc from 'fast-check'
 import { buildQuery, questionWire, truncate, withCname, withoutOpt } from '../../src/dns/build.ts'
+import { createDnsServer } from '../../src/dns/dns-server.ts'
 import { HEADER_LEN, nameText, nameWire, newQueryView, readQuery, scanAnswer, u16 } from '../../src/dns/message.ts'
 import { describeAnswer } from '../../src/dns/records.ts'
-import { createDnsServer } from '../../src/dns/server.ts'
 import { clusterTable, parse, seeded, settle, TableUpstream, VirtualClock } from './support.ts'
 
 const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?$/)

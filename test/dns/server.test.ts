@@ -1,8 +1,8 @@
 // The server from end to end, between a client's bytes and resolvers made of tables; time is the test's.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createDnsServer, type DnsServerOptions } from '../../src/dns/dns-server.ts'
 import { LOWER } from '../../src/dns/message.ts'
-import { createDnsServer, type DnsServerOptions } from '../../src/dns/server.ts'
 import { UpstreamError } from '../../src/dns/upstream.ts'
 import { clusterTable, localTable, parse, query, seeded, settle, TableUpstream, VirtualClock } from './support.ts'
 

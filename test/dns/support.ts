@@ -3,8 +3,8 @@
 import DNS from 'dns2'
 import type { Clock } from '../../src/base/clock.ts'
 import { buildAnswer, buildQuery, questionWire } from '../../src/dns/build.ts'
+import type { DnsUpstream } from '../../src/dns/interfaces.ts'
 import { HEADER_LEN, nameText, nameWire, newQueryView, putU16, RCODE, readQuery, u16 } from '../../src/dns/message.ts'
-import type { DnsUpstream } from '../../src/dns/port.ts'
 import { typeCode, typeName } from '../../src/dns/records.ts'
 
 export class VirtualClock implements Clock {

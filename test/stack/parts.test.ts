@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { Core } from '../../src/stack/core.ts'
 import { FlowTable } from '../../src/stack/flows.ts'
 import { FlowKey } from '../../src/stack/key.ts'
-import { Hold } from '../../src/stack/tcp/hold.ts'
 import { SendQueue } from '../../src/stack/tcp/queue.ts'
+import { ReceiveQueue } from '../../src/stack/tcp/receive-queue.ts'
 import { Scoreboard } from '../../src/stack/tcp/scoreboard.ts'
 import { type Timed, Timers } from '../../src/stack/timers.ts'
 import { IpAddress } from '../../src/wire/address.ts'
@@ -88,11 +88,11 @@ test('Scoreboard: says of every byte what a set of bytes says', () => {
   )
 })
 
-test('Hold: segments in any order come out once and in order, and cost nothing when gone', () => {
+test('ReceiveQueue: segments in any order come out once and in order, and cost nothing when gone', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(400), fc.integer({ min: 1, max: 60 })), { maxLength: 60 }), (segments) => {
       const core = new Core({ mtu: 1500, gso: true, random: () => 0, output() {} })
-      const hold = new Hold(core)
+      const hold = new ReceiveQueue(core)
       const has = new Set<number>()
       for (const [at, size] of segments) {
         hold.insert((BASE + at + 1) | 0, pattern(size, at + 1), 0, size)
@@ -123,12 +123,12 @@ test('Hold: segments in any order come out once and in order, and cost nothing w
   )
 })
 
-test('Hold: bytes in order come out as they went in, however much is taken at a time, and cost nothing when gone', () => {
+test('ReceiveQueue: bytes in order come out as they went in, however much is taken at a time, and cost nothing when gone', () => {
   const size = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 30_000, max: 66_000 }))
   fc.assert(
     fc.property(fc.array(fc.tuple(size, fc.nat(80_000)), { maxLength: 25 }), (steps) => {
       const core = new Core({ mtu: 1500, gso: true, random: () => 0, output() {} })
-      const hold = new Hold(core)
+      const hold = new ReceiveQueue(core)
       let [into, out] = [0, 0]
       const drain = (most: number) =>
         hold.drain((buffer, start, end) => {
@@ -152,8 +152,8 @@ test('Hold: bytes in order come out as they went in, however much is taken at a 
   )
 })
 
-test('Hold: an upload that waits for its owner does so in the same memory', () => {
-  const hold = new Hold(new Core({ mtu: 1500, gso: true, random: () => 0, output() {} }))
+test('ReceiveQueue: an upload that waits for its owner does so in the same memory', () => {
+  const hold = new ReceiveQueue(new Core({ mtu: 1500, gso: true, random: () => 0, output() {} }))
   const frame = pattern(44 * 1460, 0)
   const memory = new Set<ArrayBufferLike>()
   for (let i = 0; i < 1000; i++) {

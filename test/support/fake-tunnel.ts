@@ -1,6 +1,6 @@
 // A tunnel that a test loses, stalls and interrupts. Its streams are the test's to answer.
 
-import type { LineReport, StreamHandler, Tunnel, TunnelClosed, TunnelLine } from '../../src/tunnel/port.ts'
+import type { LineReport, StreamHandler, Tunnel, TunnelClosed, TunnelLine } from '../../src/tunnel/tunnel.ts'
 import type { Endpoint } from '../../src/wire/address.ts'
 
 export class FakeTunnel {

@@ -1,6 +1,6 @@
 // A clock that a test moves.
 import type { Clock } from '../../src/base/clock.ts'
-import type { Turns } from '../../src/tunnel/gatherer.ts'
+import type { Turns } from '../../src/tunnel/transport/gatherer.ts'
 
 /** Nothing waits: time goes on when everything that is due has happened. */
 export class VirtualTime implements Clock {

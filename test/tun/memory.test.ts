@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { TunDevice } from '../../src/tun/device.ts'
 import { withFaults } from '../../src/tun/faults.ts'
 import { memoryTunPair } from '../../src/tun/memory.ts'
-import type { TunDevice } from '../../src/tun/port.ts'
 
 function send(tun: TunDevice, ...values: number[]): number {
   const offsets = Uint32Array.from(values, (_, i) => i)

@@ -2,10 +2,16 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { decodeAddress, encodeAddress, encodeFrame, FrameReader, MAX_FRAME } from '../../src/tunnel/control.ts'
-import { failureOfOpen } from '../../src/tunnel/failure.ts'
-import { type Departure, Gatherer, type Sink } from '../../src/tunnel/gatherer.ts'
+import {
+  decodeAddress,
+  encodeAddress,
+  encodeFrame,
+  FrameReader,
+  MAX_FRAME,
+} from '../../src/tunnel/agent-protocol/control-frames.ts'
+import { failureOfOpen } from '../../src/tunnel/agent-protocol/failure.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, ReceiveWindow, WindowBudget } from '../../src/tunnel/ssh/window.ts'
+import { type Departure, Gatherer, type Sink } from '../../src/tunnel/transport/gatherer.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 
 describe('control frames', () => {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import type { DialFailure, IncomingStream, StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/port.ts'
+import type { DialFailure, IncomingStream, StreamHandler, Tunnel, TunnelStream } from '../../src/tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../../src/wire/address.ts'
 import { until } from '../support/until.ts'
 

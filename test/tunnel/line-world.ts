@@ -1,8 +1,8 @@
 // A line in virtual time: both ends, and a network between them that delays, stalls in either direction, and cuts at any
 // byte. Nothing waits: time goes on when everything that is due has happened.
 import { GREETING } from '../../src/tunnel/line/frames.ts'
-import type { Path } from '../../src/tunnel/path.ts'
-import { plainFraming } from '../../src/tunnel/transport.ts'
+import type { Path } from '../../src/tunnel/transport/path.ts'
+import { plainFraming } from '../../src/tunnel/transport/transport.ts'
 import type { VirtualTime } from '../support/virtual-time.ts'
 
 /** One direction of a connection. */

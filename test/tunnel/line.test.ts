@@ -7,7 +7,7 @@ import { LineClient } from '../../src/tunnel/line/client.ts'
 import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
 import { resumeBody } from '../../src/tunnel/line/proof.ts'
-import type { Transport } from '../../src/tunnel/transport.ts'
+import type { Transport } from '../../src/tunnel/transport/transport.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 import { behindGreeting, Connection } from './line-world.ts'
 

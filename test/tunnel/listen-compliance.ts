@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { connect, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import type { IncomingStream, ListenHandler, Tunnel, TunnelListener } from '../../src/tunnel/port.ts'
+import type { IncomingStream, ListenHandler, Tunnel, TunnelListener } from '../../src/tunnel/tunnel.ts'
 import { until } from '../support/until.ts'
 import { Probe, pattern, sha } from './compliance.ts'
 

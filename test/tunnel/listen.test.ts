@@ -5,15 +5,10 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { connect, createServer, type Socket } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import type { AgentPort } from '../../src/shadow/ports.ts'
-import {
-  type ConnectedTunnel,
-  connectTunnel,
-  createLoopbackTunnel,
-  openTcp,
-  TunnelError,
-} from '../../src/tunnel/index.ts'
-import type { IncomingStream, Tunnel } from '../../src/tunnel/port.ts'
+import { type ConnectedTunnel, connectTunnel, openTcp, TunnelError } from '../../src/tunnel/index.ts'
+import type { IncomingStream, Tunnel } from '../../src/tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../../src/wire/address.ts'
+import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
 import { until } from '../support/until.ts'
 import { pattern, serve, sha, udpServer } from './compliance.ts'
 import { Caller, echo, handler, listenCompliance } from './listen-compliance.ts'

@@ -5,7 +5,7 @@ import { type Channel, type ChannelHandler, deaf } from '../../src/tunnel/ssh/ch
 import { ChannelMux, RESET_REQUEST } from '../../src/tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
 import { INITIAL_WINDOW, WindowBudget } from '../../src/tunnel/ssh/window.ts'
-import type { Transport } from '../../src/tunnel/transport.ts'
+import type { Transport } from '../../src/tunnel/transport/transport.ts'
 
 const messages = ['OPEN', 'OPEN_CONFIRMATION', 'OPEN_FAILURE', 'DATA', 'WINDOW_ADJUST', 'EOF', 'CLOSE', 'REQUEST']
 /** What ssh2 has inside, as it is once the connection is gone: nothing is sent. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
-import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from '../../src/tunnel/spdy/frame.ts'
+import { SPDY_HEADER, SpdyDecoder, StreamOpener, sealData } from '../../src/tunnel/transport/spdy/frame.ts'
 
 /** What a decoder makes of bytes that come in pieces cut at `cuts`. */
 function decode(bytes: Buffer, cuts: number[]) {

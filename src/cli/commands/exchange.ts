@@ -1,6 +1,6 @@
 // `kt exchange` and `kt run`: requests of the cluster come to programs of this machine, until Ctrl-C or `kt leave`.
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { BackConfig, ExposedPort } from '../../control/holder.ts'
+import type { ExposedPort, InboundConfig } from '../../control/holder.ts'
 import { whoCalls } from '../caller.ts'
 import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
@@ -9,20 +9,20 @@ import { oneOf } from './common.ts'
 import { exposedPorts, portNumber } from './expose.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
 
-export interface BackFlags extends ShadowFlags {
+export interface InboundFlags extends ShadowFlags {
   expose?: ExposedPort[]
   background?: boolean
-  proxyProtocol?: BackConfig['proxyProtocol']
+  proxyProtocol?: InboundConfig['proxyProtocol']
   check: boolean
   fallback: boolean
 }
 
-interface ExchangeFlags extends BackFlags {
-  mode: BackConfig['mode']
+interface ExchangeFlags extends InboundFlags {
+  mode: InboundConfig['mode']
   force?: boolean
 }
 
-interface RunFlags extends BackFlags {
+interface RunFlags extends InboundFlags {
   port?: number
 }
 
@@ -92,11 +92,11 @@ export function withBackOptions(command: Command): Command {
 }
 
 export async function start(
-  kind: BackConfig['kind'],
+  kind: InboundConfig['kind'],
   target: string,
   ports: ExposedPort[],
-  how: Pick<BackConfig, 'mode' | 'force' | 'mesh'>,
-  options: BackFlags,
+  how: Pick<InboundConfig, 'mode' | 'force' | 'mesh'>,
+  options: InboundFlags,
 ): Promise<void> {
   if (ports.length === 0)
     throw new CliError(

@@ -4,10 +4,10 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { unfitHeader } from '../../base/version-header.ts'
 import type { MeshConfig } from '../../control/holder.ts'
 import { oneOf } from './common.ts'
-import { type BackFlags, start, withBackOptions } from './exchange.ts'
+import { type InboundFlags, start, withBackOptions } from './exchange.ts'
 import { withShadowOptions } from './shadow-options.ts'
 
-interface MeshFlags extends BackFlags {
+interface MeshFlags extends InboundFlags {
   mode: MeshConfig['mode']
   versionMark?: VersionMark
   force?: boolean

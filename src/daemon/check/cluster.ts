@@ -1,6 +1,7 @@
 // From facts about the cluster to lines: what was found, whether that will do, what to do. Pure.
+
+import type { Ranges, ShadowKind } from '../../cluster/calls.ts'
 import type { NamespaceFacts, ServerFacts, Trial, Trials } from '../../cluster/inspect.ts'
-import type { Ranges, ShadowKind } from '../../cluster/port.ts'
 import { DEFAULT_RESOURCES } from '../../cluster/shadow-manifest.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 

@@ -69,14 +69,14 @@ export function judgeRight(needed: Needed, allowed: boolean | undefined): CheckL
 }
 
 /** Rights on one kind of object that the cluster's requests to this machine need. */
-interface BackRights {
+interface InboundRights {
   group: string
   resource: string
   verbs: string[]
   without: string
 }
 
-const backRights: BackRights[] = [
+const backRights: InboundRights[] = [
   {
     ...{ group: '', resource: 'services', verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
     without: '`kt exchange`, `kt mesh` and `kt run` do not work',

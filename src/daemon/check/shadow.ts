@@ -1,12 +1,13 @@
 // What only a shadow that runs can tell: can its image be pulled, does a port-forward work, do network policies let it
 // reach the cluster. Made like that of `kt up`, and removed.
+
+import type { ServiceSeen, ShadowHandle } from '../../cluster/calls.ts'
 import { createClusterClient } from '../../cluster/client.ts'
 import type { PluginSetting } from '../../cluster/plugin.ts'
-import type { ServiceSeen, ShadowHandle } from '../../cluster/port.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { ShadowConfig, Status } from '../../control/protocol.ts'
 import { parsePodResolvConf } from '../../dns/pod-resolv-conf.ts'
-import type { DialFailure, Tunnel } from '../../tunnel/port.ts'
+import type { DialFailure, Tunnel } from '../../tunnel/tunnel.ts'
 import { type Endpoint, formatEndpoint, IpAddress } from '../../wire/address.ts'
 import { createDialer } from '../dialer.ts'
 import { shadowImage, shadowOptions } from '../shadow-options.ts'

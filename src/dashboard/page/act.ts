@@ -1,6 +1,6 @@
 // The buttons' way to the server.
 import type { Action, Actions, Outcome } from '../model.ts'
-import { authorization } from './session.ts'
+import { authorization } from './page-session.ts'
 
 /** Never rejects: a server that does not answer is an outcome too. */
 export async function act<A extends Action>(action: A, args: Actions[A][0]): Promise<Outcome<A>> {

@@ -1,5 +1,5 @@
 // Server-sent events over fetch: EventSource cannot send the session's header.
-import { authorization } from './session.ts'
+import { authorization } from './page-session.ts'
 
 /** Between two attempts to reach a server that does not answer, ms. */
 const AGAIN_MS = 1_000

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { DnsLogEntry } from '../../control/views.ts'
 import type { Connection, FlowRow, Messages, Sample, Topic } from '../model.ts'
 import { followEvents } from './events.ts'
-import { enter } from './session.ts'
+import { enter } from './page-session.ts'
 
 /** A page nobody looks at lets its stream go after this long. */
 const HIDDEN_MS = 30_000

@@ -70,10 +70,11 @@ export function emitSegment(tcb: Tcb, sequence: number, length: number, flags: n
 
 /** An ACK without data, with SACK blocks where something is missing, the one that holds `latest` first. */
 export function emitAck(tcb: Tcb, latest = tcb.rcvNxt): void {
-  const { core, hold } = tcb
+  const { core, receiveQueue } = tcb
   // A byte sent to probe lies outside the window, and an ACK behind it would not be acceptable.
   const sequence = tcb.persisting ? tcb.sndNxt : tcb.sndMax
-  const blocks = hold !== null && tcb.sackPermitted ? hold.sackBlocks(edges, MAX_SACK_BLOCKS, latest) : 0
+  const blocks =
+    receiveQueue !== null && tcb.sackPermitted ? receiveQueue.sackBlocks(edges, MAX_SACK_BLOCKS, latest) : 0
   if (blocks === 0) {
     emitSegment(tcb, sequence, 0, ACK)
     return
@@ -121,7 +122,7 @@ export function emitReset(core: Core, key: FlowKey, sequence: number, acknowledg
 /** How much the window could be opened, beyond the edge already offered. */
 export function windowGain(tcb: Tcb): number {
   const { core } = tcb
-  let room = tcb.rcvCapacity - (tcb.hold === null ? 0 : tcb.hold.readyBytes)
+  let room = tcb.rcvCapacity - (tcb.receiveQueue === null ? 0 : tcb.receiveQueue.readyBytes)
   const left = core.limits.receiveBytes - core.receiveHeld
   if (room > left) room = left
   const largest = 65535 << tcb.rcvScale

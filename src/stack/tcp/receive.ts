@@ -2,7 +2,7 @@
 // budgets of the flow and of the stack, and reaches the peer's FIN when all before it is there.
 import { FIN } from '../../wire/tcp.ts'
 import { emitAck, windowGain } from './emit.ts'
-import { Hold } from './hold.ts'
+import { ReceiveQueue } from './receive-queue.ts'
 import type { Segment } from './segment.ts'
 import { CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT } from './states.ts'
 import { arm, conclude, type Tcb } from './tcb.ts'
@@ -38,12 +38,12 @@ export function receiveData(tcb: Tcb, segment: Segment, now: number): void {
   }
   if (seq === tcb.rcvNxt) {
     if (end > start) deliver(tcb, segment.buffer, start, end, false)
-    while (tcb.hold !== null && tcb.hold.pieceCount > 0) {
-      const piece = tcb.hold.pull(tcb.rcvNxt)
+    while (tcb.receiveQueue !== null && tcb.receiveQueue.pieceCount > 0) {
+      const piece = tcb.receiveQueue.pull(tcb.rcvNxt)
       if (piece === undefined) break
       deliver(tcb, piece, 0, piece.length, true)
     }
-    if (tcb.hold?.isEmpty) tcb.hold = null
+    if (tcb.receiveQueue?.isEmpty) tcb.receiveQueue = null
   } else if (end > start) {
     keepForLater(tcb, segment.buffer, seq, start, end)
     // RFC 5681 4.2: at once, so that the peer counts them.
@@ -57,7 +57,7 @@ function deliver(tcb: Tcb, buffer: Uint8Array, start: number, end: number, must:
   const { core } = tcb
   const length = end - start
   let taken = 0
-  if (tcb.hold === null || tcb.hold.readyBytes === 0) {
+  if (tcb.receiveQueue === null || tcb.receiveQueue.readyBytes === 0) {
     tcb.delivering = true
     taken = Math.max(0, Math.min(length, tcb.handler.onData(buffer, start, end)))
     tcb.delivering = false
@@ -69,8 +69,8 @@ function deliver(tcb: Tcb, buffer: Uint8Array, start: number, end: number, must:
   } else {
     tcb.takenInARow = 0
     if (must || core.receiveHeld + length - taken <= core.limits.receiveBytes) {
-      tcb.hold ??= new Hold(core)
-      tcb.hold.append(buffer, start + taken, end)
+      tcb.receiveQueue ??= new ReceiveQueue(core)
+      tcb.receiveQueue.append(buffer, start + taken, end)
       taken = length
     }
   }
@@ -94,8 +94,8 @@ function keepForLater(tcb: Tcb, buffer: Uint8Array, sequence: number, start: num
     core.counters.dropped++
     return
   }
-  tcb.hold ??= new Hold(core)
-  if (!tcb.hold.insert(sequence, buffer, start, end)) core.counters.dropped++
+  tcb.receiveQueue ??= new ReceiveQueue(core)
+  if (!tcb.receiveQueue.insert(sequence, buffer, start, end)) core.counters.dropped++
 }
 
 function takeFin(tcb: Tcb, now: number): void {
@@ -119,7 +119,7 @@ export function enterTimeWait(tcb: Tcb, now: number): void {
 
 /** Tells the owner of the FIN once it has taken all before it, and that the flow is over if nothing else is open. */
 export function tellEnd(tcb: Tcb): void {
-  if (!tcb.finTaken || (tcb.hold !== null && tcb.hold.readyBytes > 0)) return
+  if (!tcb.finTaken || (tcb.receiveQueue !== null && tcb.receiveQueue.readyBytes > 0)) return
   if (!tcb.endTold) {
     tcb.endTold = true
     tcb.handler.onEnd()
@@ -130,13 +130,13 @@ export function tellEnd(tcb: Tcb): void {
 /** The owner wants more: offers it the queued bytes, and opens the window again if that is worth a segment. */
 export function resumeDelivery(tcb: Tcb): void {
   if (tcb.delivering || tcb.over) return
-  const { hold } = tcb
-  if (hold !== null && hold.readyBytes > 0) {
+  const { receiveQueue } = tcb
+  if (receiveQueue !== null && receiveQueue.readyBytes > 0) {
     tcb.delivering = true
-    hold.drain((buffer, start, end) => tcb.handler.onData(buffer, start, end))
+    receiveQueue.drain((buffer, start, end) => tcb.handler.onData(buffer, start, end))
     tcb.delivering = false
     if (tcb.over) return
-    if (hold.isEmpty) tcb.hold = null
+    if (receiveQueue.isEmpty) tcb.receiveQueue = null
     tellEnd(tcb)
     if (tcb.over) return
   }

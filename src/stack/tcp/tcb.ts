@@ -4,8 +4,8 @@
 import type { TcpFlowHandler } from '../api.ts'
 import type { Core } from '../core.ts'
 import { FlowKey } from '../key.ts'
-import type { Hold } from './hold.ts'
 import { SendQueue } from './queue.ts'
+import type { ReceiveQueue } from './receive-queue.ts'
 import type { Scoreboard } from './scoreboard.ts'
 import { CLOSED } from './states.ts'
 
@@ -126,7 +126,7 @@ export abstract class Tcb extends FlowKey {
   /** Bytes taken by the owner since it last left some, or since the capacity grew. */
   takenInARow = 0
   sackPermitted = false
-  hold: Hold | null = null
+  receiveQueue: ReceiveQueue | null = null
   finSeen = false
   finSequence = 0
   /** The peer's FIN has been reached. */
@@ -185,17 +185,17 @@ export function release(tcb: Tcb): void {
   tcb.board = null
 }
 
-function dropHold(tcb: Tcb): void {
-  if (tcb.hold === null) return
-  tcb.hold.clear()
-  tcb.hold = null
+function dropReceiveQueue(tcb: Tcb): void {
+  if (tcb.receiveQueue === null) return
+  tcb.receiveQueue.clear()
+  tcb.receiveQueue = null
 }
 
 /** Tells the owner, once, that the flow is over. */
 export function conclude(tcb: Tcb, reason: CloseReason): void {
   if (tcb.over) return
   tcb.over = true
-  dropHold(tcb)
+  dropReceiveQueue(tcb)
   tcb.host.ended(tcb)
   tcb.handler.onClose(reason)
 }

@@ -1,8 +1,8 @@
 // The agent's lines: takes paths that begin with the line's greeting, starts a line for each OPEN and brings RESUME to the
 // line it belongs to. A line whose client is absent is kept for a while.
 import type { Clock } from '../../base/clock.ts'
-import type { Departure, Turns } from '../gatherer.ts'
-import type { Path } from '../path.ts'
+import type { Departure, Turns } from '../transport/gatherer.ts'
+import type { Path } from '../transport/path.ts'
 import { LineFrame, lineFrame, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'

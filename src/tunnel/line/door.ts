@@ -1,6 +1,6 @@
 // The agent's door: the first bytes of a connection say whether it is a path of a line or a plain SSH session.
 import type { Clock } from '../../base/clock.ts'
-import type { Path } from '../path.ts'
+import type { Path } from '../transport/path.ts'
 import { GREETING } from './frames.ts'
 
 /** RFC 4253 4.2: what a plain client begins with. */

@@ -1,5 +1,5 @@
 // A path as the line uses it: frames out, and whether it is still open.
-import type { Path } from '../path.ts'
+import type { Path } from '../transport/path.ts'
 import { PATH_HEADROOM } from './frames.ts'
 
 export class LinePath {

@@ -2,8 +2,8 @@
 // until the other end has it; what arrives is put in order by its number. It does not dial: whoever owns it gives it one
 // path after another (src/tunnel/line/client.ts, src/tunnel/line/agent.ts). docs/understand/line.md is the protocol.
 import type { Clock } from '../../base/clock.ts'
-import { type Departure, Gatherer, type Slab, type Turns } from '../gatherer.ts'
-import type { Transport } from '../transport.ts'
+import { type Departure, Gatherer, type Slab, type Turns } from '../transport/gatherer.ts'
+import type { Transport } from '../transport/transport.ts'
 import { DATA_HEADER, LineFrame, lineFrame, offsetBytes, PATH_HEADROOM, sealLineData } from './frames.ts'
 import type { LinePath } from './line-path.ts'
 

@@ -1,7 +1,7 @@
 // The channels of one SSH connection as light objects with callbacks: ssh2's own are Node streams with a fixed window of
 // 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
 
-import type { Transport } from '../transport.ts'
+import type { Transport } from '../transport/transport.ts'
 import { Channel, type ChannelHandler, type ChannelOwner, deaf } from './channel.ts'
 import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
 import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'

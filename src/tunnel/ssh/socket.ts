@@ -1,6 +1,6 @@
 // What ssh2 takes for a socket: only the parts it uses, over a Transport. A real Duplex would queue once more.
 import { EventEmitter } from 'node:events'
-import type { Transport } from '../transport.ts'
+import type { Transport } from '../transport/transport.ts'
 
 /** ssh2 refuses longer lines. */
 const MAX_HEADING = 8192

@@ -1,5 +1,5 @@
-import { readAgentHello, readClientHello, readListen } from '../../../src/tunnel/bodies.ts'
-import { decodeAddress, encodeFrame, FrameReader } from '../../../src/tunnel/control.ts'
+import { readAgentHello, readClientHello, readListen } from '../../../src/tunnel/agent-protocol/bodies.ts'
+import { decodeAddress, encodeFrame, FrameReader } from '../../../src/tunnel/agent-protocol/control-frames.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 import { readAll, sameHoweverCut } from '../streams.ts'

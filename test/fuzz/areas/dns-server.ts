@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { datagramUpstream } from '../../../src/dns/datagram-upstream.ts'
+import { createDnsServer } from '../../../src/dns/dns-server.ts'
 import { newQueryView, readQuery, scanAnswer, u16 } from '../../../src/dns/message.ts'
-import { createDnsServer } from '../../../src/dns/server.ts'
 import { streamUpstream } from '../../../src/dns/stream-upstream.ts'
 import { frame } from '../../../src/dns/tcp.ts'
 import { seeded } from '../../dns/support.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { receive } from '../../../src/tunnel/line/door.ts'
 import { GREETING } from '../../../src/tunnel/line/frames.ts'
-import type { Path } from '../../../src/tunnel/path.ts'
+import type { Path } from '../../../src/tunnel/transport/path.ts'
 import { VirtualTime } from '../../support/virtual-time.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'

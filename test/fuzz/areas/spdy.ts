@@ -1,4 +1,4 @@
-import { SpdyDecoder } from '../../../src/tunnel/spdy/frame.ts'
+import { SpdyDecoder } from '../../../src/tunnel/transport/spdy/frame.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 import { readAll, sameHoweverCut } from '../streams.ts'

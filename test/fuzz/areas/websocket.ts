@@ -1,4 +1,4 @@
-import { FrameDecoder } from '../../../src/tunnel/websocket/frame.ts'
+import { FrameDecoder } from '../../../src/tunnel/transport/websocket/frame.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 import { readAll, sameHoweverCut } from '../streams.ts'

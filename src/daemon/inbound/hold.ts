@@ -1,0 +1,154 @@
+// Holds what a command began until its end, whoever brings that about, with everything put back.
+import { homedir } from 'node:os'
+import { systemClock } from '../../base/clock.ts'
+import type { ClusterClient, ClusterIdentity } from '../../cluster/calls.ts'
+import { type ControlServer, serveControl, toControlError } from '../../control/control-server.ts'
+import type { ForwardConfig, HoldConfig, HolderConfig, HolderLine, TaskConfig } from '../../control/holder.ts'
+import { newHolderSocket } from '../../control/holders.ts'
+import { logFile } from '../../control/paths.ts'
+import type { Progress } from '../../control/protocol.ts'
+import { createDialer } from '../dialer.ts'
+import { type Log, openLog } from '../log.ts'
+import { watchOwnNetwork } from '../own-network.ts'
+import { Exchange } from './exchange.ts'
+import { Forward, type ForwardDeps } from './forward.ts'
+import type { HolderDeps, HolderInput, Holding } from './holding.ts'
+import { machineParts } from './parts.ts'
+import { runTask } from './task.ts'
+
+const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+
+/** `kt recover`, `kt clean`: a result or an error. */
+export async function runTaskAndTell(config: TaskConfig, cluster: ClusterClient): Promise<void> {
+  const log = openHolderLog(config)
+  const running = (step: string, detail: string) => {
+    log(`${step}: ${detail}`)
+    // What takes so long that a person would wonder is said to all; the rest is for KT_LOG=debug.
+    if (step === 'watch') tell({ type: 'notice', message: detail })
+    else tell({ type: 'progress', step: config.kind, state: 'running', detail, ms: 0 })
+  }
+  try {
+    tell(await runTask(config, cluster, running))
+  } catch (error) {
+    tell({ type: 'failed', ...toControlError(error, log) })
+    process.exitCode = 1
+  }
+}
+
+/**
+ * Holds until it is told to end (a second time: at once), the command is gone and it is not to go on in the background,
+ * a signal comes, or it fails; then ends this process.
+ */
+export async function hold(
+  config: HoldConfig,
+  cluster: ClusterClient,
+  identity: Promise<ClusterIdentity>,
+  input: HolderInput,
+): Promise<void> {
+  const log = openHolderLog(config)
+  let ending: Promise<string[]> | undefined
+  let control: ControlServer | undefined
+  /** Of who called `kt leave`. */
+  let leaver: ((p: Progress) => void) | undefined
+  const fail = (error: unknown) => {
+    tell({ type: 'failed', ...toControlError(error, log) })
+    end(`failed: ${(error as Error).message}`, 1)
+  }
+  const deps: HolderDeps = {
+    cluster,
+    identity,
+    log,
+    progress: (p) => {
+      tell({ type: 'progress', ...p })
+      leaver?.(p)
+    },
+    notice: (message) => {
+      log(message)
+      tell({ type: 'notice', message })
+    },
+    fail,
+  }
+  const holding: Holding =
+    config.kind === 'forward'
+      ? new Forward(config, forwardDeps(config, deps))
+      : new Exchange(config, deps, machineParts(config, deps))
+
+  /** Puts everything back, once; later callers wait for the same. */
+  const leave = (why: string): Promise<string[]> => {
+    if (!ending) {
+      log(`ending: ${why}`)
+      ending = holding.close().catch((error: Error) => {
+        log(`ending: ${error.stack}`)
+        return [error.message]
+      })
+      void ending.then((notes) => {
+        for (const note of notes) log(`left: ${note}`)
+      })
+    }
+    return ending
+  }
+  function end(why: string, code = 0): void {
+    if (ending) holding.hurry()
+    void leave(why).then((notes) => {
+      if (notes.length > 0)
+        tell({ type: 'failed', code: 'not-put-back', message: notes.join('; '), hint: '`kt logs` may say more' })
+      else tell({ type: 'ended', message: `ended (${why}); everything is put back` })
+      control?.close()
+      // The answer to `kt leave` and the log's last line are on their way.
+      setTimeout(() => process.exit(notes.length > 0 ? 1 : code), 20)
+    })
+  }
+
+  let ready = false
+  input.onEnd((gone) => {
+    if (gone && ready && config.kind !== 'forward' && config.background) return
+    end(gone ? 'the command is gone' : 'told to end')
+  })
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail)
+
+  try {
+    if (config.kind !== 'forward')
+      control = await serveControl(
+        newHolderSocket(process.env),
+        {
+          held: () => holding.status()!,
+          leave: async (_, progress) => {
+            leaver = progress
+            const notes = await leave('kt leave')
+            setImmediate(() => end('kt leave'))
+            return { notes }
+          },
+        },
+        log,
+      )
+    const message = await holding.start()
+    if (ending) return
+    log(message)
+    ready = true
+    tell({ type: 'ready', message, target: holding.status()?.target })
+  } catch (error) {
+    if (!ending) fail(error)
+  }
+}
+
+function openHolderLog(config: HolderConfig): Log {
+  const base = openLog(logFile(homedir(), process.env), process.env['KT_LOG'] === 'debug')
+  const name = 'target' in config ? `${config.kind} ${config.target}` : config.kind
+  const log = Object.assign((line: string) => base(`${name}: ${line}`), {
+    trouble: base.trouble,
+    debug: (line: string) => base.debug(`${name}: ${line}`),
+  })
+  log(`holder ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
+  return log
+}
+
+function forwardDeps(config: ForwardConfig, deps: HolderDeps): ForwardDeps {
+  const { cluster, log } = deps
+  const dialer = (closing: AbortSignal) => {
+    const made = createDialer(cluster, config, log, closing)
+    watchOwnNetwork(made, closing)
+    return made
+  }
+  return { ...deps, clock: systemClock, dialer }
+}

@@ -1,0 +1,171 @@
+// Joins one socket of this machine with one stream of the tunnel: bytes, FIN and RST each way as they came. Back
+// pressure is each side's own: the socket is not read while the tunnel takes nothing, and the tunnel gets credit only
+// for what the kernel has taken from us.
+import type { Socket } from 'node:net'
+import type { StreamHandler, TunnelStream } from '../../tunnel/tunnel.ts'
+
+export interface SpliceCounters {
+  /** From the cluster to this machine. */
+  bytesIn: number
+  bytesOut: number
+}
+
+export interface SpliceEvents {
+  /** The stream's far side has accepted. */
+  onOpen?(): void
+  onFail?: StreamHandler['onFail']
+  /** Both are over, once; not after `onFail`. */
+  onClose?(reason: 'closed' | 'reset' | 'lost'): void
+}
+
+/**
+ * The stream's handler. `attach` must follow at once, with the stream that was opened with it. The socket must allow
+ * half-open connections and be paused; it is read from `onOpen` on, or from `attach` if `open` is true.
+ */
+export class Splice implements StreamHandler {
+  readonly returnsChunks = true
+  readonly #socket: Socket
+  readonly #counters: SpliceCounters
+  readonly #events: SpliceEvents
+  #stream: TunnelStream | undefined
+  /** What the tunnel has not taken yet of the chunk read last. */
+  #rest: Uint8Array | undefined
+  #ended = false
+  #socketOver = false
+  #streamOver = false
+  #sentEnd = false
+  #lastMove = performance.now()
+  // A connection on which nothing was said yet rests too.
+  #lastFromHere = true
+
+  constructor(socket: Socket, counters: SpliceCounters, events: SpliceEvents = {}) {
+    this.#socket = socket
+    this.#counters = counters
+    this.#events = events
+    socket.on('data', (chunk: Buffer) => this.fromSocket(chunk))
+    socket.on('end', () => {
+      this.#ended = true
+      if (!this.#rest) this.#finish()
+    })
+    socket.on('error', () => {}) // `close` follows
+    socket.on('close', (failed) => {
+      this.#socketOver = true
+      if (this.#streamOver) return
+      // A close without an error follows the FIN of both sides; anything else is a reset.
+      if (failed || !this.#ended || !socket.writableFinished) {
+        this.#streamOver = true
+        this.#stream?.reset()
+        this.#events.onClose?.('reset')
+      }
+    })
+    socket.pause()
+  }
+
+  attach(stream: TunnelStream, open: boolean): void {
+    this.#stream = stream
+    if (this.#socketOver) {
+      this.#streamOver = true
+      stream.reset()
+      this.#events.onClose?.('reset')
+    } else if (open) this.#socket.resume()
+  }
+
+  /** Lets go of a socket that was never read, after `onFail`: another may have it. */
+  detach(): void {
+    this.#socketOver = true
+    for (const event of ['data', 'end', 'close']) this.#socket.removeAllListeners(event)
+    this.#socket.pause()
+  }
+
+  /** This machine spoke last, that long ago, and nothing of it is on its way. */
+  restsFor(ms: number): boolean {
+    const under = this.#rest !== undefined || this.#socket.writableLength > 0
+    return !under && this.#lastFromHere && performance.now() - this.#lastMove >= ms
+  }
+
+  /** FIN to the far side, which then ends its own; what this machine still sends is dropped. */
+  endStream(): void {
+    this.#finish()
+  }
+
+  /** Ends both with a reset. */
+  reset(): void {
+    if (!this.#streamOver) {
+      this.#streamOver = true
+      this.#stream?.reset()
+      this.#events.onClose?.('reset')
+    }
+    if (!this.#socketOver) this.#socket.resetAndDestroy()
+  }
+
+  onOpen(): void {
+    if (this.#socketOver) return
+    this.#events.onOpen?.()
+    this.#socket.resume()
+  }
+
+  onFail(reason: Parameters<StreamHandler['onFail']>[0], message: string): void {
+    this.#streamOver = true
+    this.#events.onFail?.(reason, message)
+  }
+
+  onData(chunk: Uint8Array): void {
+    const { length } = chunk
+    this.#counters.bytesIn += length
+    this.#moved(false)
+    if (this.#socketOver || this.#socket.destroyed) return
+    this.#socket.write(chunk, () => {
+      if (!this.#streamOver) this.#stream!.consumed(length)
+    })
+  }
+
+  onEnd(): void {
+    this.#moved(false)
+    this.#socket.end()
+  }
+
+  onDrain(): void {
+    const rest = this.#rest
+    if (rest) {
+      this.#rest = undefined
+      if (!this.#send(rest)) return
+    }
+    if (this.#ended) this.#finish()
+    else this.#socket.resume()
+  }
+
+  onClose(reason: 'closed' | 'reset' | 'lost'): void {
+    if (this.#streamOver) return
+    this.#streamOver = true
+    if (reason !== 'closed' && !this.#socketOver) this.#socket.resetAndDestroy()
+    this.#events.onClose?.(reason)
+  }
+
+  /** What was read of a socket that is read into memory of its owner's; it is not looked at after the call. */
+  fromSocket(chunk: Uint8Array): void {
+    if (this.#streamOver || this.#sentEnd) return
+    this.#counters.bytesOut += chunk.length
+    this.#moved(true)
+    if (!this.#send(chunk)) this.#socket.pause()
+  }
+
+  /** False when some of it must wait for `onDrain`. */
+  #send(chunk: Uint8Array): boolean {
+    const taken = this.#stream!.write(chunk, 0, chunk.length)
+    if (taken === chunk.length) return true
+    // A copy: the chunk's memory may be read into again.
+    this.#rest = Uint8Array.from(chunk.subarray(taken))
+    return false
+  }
+
+  #finish(): void {
+    if (this.#streamOver || this.#sentEnd) return
+    this.#sentEnd = true
+    this.#stream?.end()
+  }
+
+  #moved(fromHere: boolean): void {
+    this.#lastMove = performance.now()
+    this.#lastFromHere = fromHere
+  }
+}

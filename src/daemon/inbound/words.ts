@@ -1,0 +1,57 @@
+// What exchange and run say of what they do. Pure.
+import type { InboundEvent, InboundHandle } from '../../cluster/inbound-calls.ts'
+import type { StatusFault } from '../../control/protocol.ts'
+
+type Said = Pick<InboundHandle, 'namespace' | 'ports' | 'mesh' | 'owner'>
+
+/** The step that leads requests here. */
+export function leadsWords(handle: Said, name: string): string {
+  return `${name} leads to the shadow${portsWords(handle)}`
+}
+
+/** Which ports do not come here, as the end of a sentence. */
+export function portsWords(handle: Pick<Said, 'ports'>): string {
+  const others = handle.ports
+    .filter((port) => !port.exposed)
+    .map(({ port, protocol }) => (protocol === 'TCP' ? `${port}` : `${port}/${protocol}`))
+  if (others.length === 0) return ''
+  if (others.length === 1) return `; port ${others[0]} stays with the original pods`
+  return `; ports ${others.slice(0, -1).join(', ')} and ${others.at(-1)} stay with the original pods`
+}
+
+export function awayWords(hasOriginal: boolean): string {
+  // Nobody here knows whether the shadows live. Where they do not, requests fail until the nodes know it too.
+  const what = hasOriginal
+    ? 'requests go to the original pods until it is back; if the shadows are gone too, some fail at first'
+    : 'requests are refused until it is back'
+  return `the way to the cluster is away; ${what}`
+}
+
+/** What happens to callers of the original pods that were there before, and what to do about it. */
+export function keptConnectionsWords(handle: Said): string {
+  const how = handle.owner
+    ? `; \`kubectl -n ${handle.namespace} rollout restart ${handle.owner}\` makes them`
+    : ', for which you may restart them, or the original pods'
+  return `callers that keep connections open stay with the original pods until they connect again${how}`
+}
+
+/** When no request has come for some time after the beginning. */
+export function silenceWords(handle: Said, seconds: number): string {
+  const kept = keptConnectionsWords(handle)
+  const what = handle.mesh ? `no request with ${handle.mesh.header}: ${handle.mesh.value}` : 'no request'
+  return `${what} has come in ${seconds} s: ${kept}`
+}
+
+/** What `event` says that somebody else did to the Service, at `at` (ms since 1970); undefined when it leads here again. */
+export function takenAway(
+  event: InboundEvent,
+  { namespace }: Said,
+  target: string,
+  at: number,
+): StatusFault | undefined {
+  const { type, message } = event
+  if (type === 'returned') return undefined
+  const again = type === 'deleted' ? 'when the Service is there again, begin anew' : 'begin anew to take it back'
+  const hint = `\`kt leave ${target} -n ${namespace}\` ends this; ${again}`
+  return { code: 'taken-away', message, hint, since: new Date(at).toISOString() }
+}

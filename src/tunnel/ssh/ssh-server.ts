@@ -1,0 +1,171 @@
+// The SSH server of the agent: one host key, one client key, sockets wrapped as transports; what a session does with its mux is the
+// agent's business.
+import { timingSafeEqual } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 'ssh2'
+import keyParser from 'ssh2/lib/protocol/keyParser.js'
+import Server from 'ssh2/lib/server.js'
+import type { Clock } from '../../base/clock.ts'
+import { AGENT_IDENT } from '../agent-protocol/control-frames.ts'
+import { LineServer, type OpenedLine } from '../line/agent.ts'
+import { receive } from '../line/door.ts'
+import { pathTransport } from '../transport/path.ts'
+import { socketPath } from '../transport/tcp.ts'
+import { Inlet, type Transport } from '../transport/transport.ts'
+import { ChannelMux } from './mux.ts'
+import { MAX_OWN_DATA } from './packet-shape.ts'
+import { readInto } from './read-into.ts'
+import { SshSocket } from './socket.ts'
+import { OWN_SLACK_MS, WindowBudget } from './window.ts'
+
+/** What a session does once it is authenticated. */
+export interface ServerSession {
+  /** The connection is gone; `mux.lose` was called. */
+  lost(): void
+}
+
+/** Makes the line below a session outlive its paths; undefined for a session that has no line. */
+export type SecureLine = OpenedLine['secure']
+
+export interface SshServerOptions {
+  /** Private host key, OpenSSH PEM. */
+  hostKey: string
+  /** The public key that may connect, as in an authorized_keys file. Undefined: any key that the client proves to have. */
+  authorized: string | undefined
+  now: () => number
+  log: (line: string) => void
+  onSession: (mux: ChannelMux, budget: WindowBudget, secure: SecureLine | undefined) => ServerSession
+  clock: Clock
+  /** How long a line waits for its client, ms. */
+  lineWaitMs: number
+  /** A client has gone without a word, or has come back; its session goes on. */
+  onPresence: (event: 'absent' | 'back') => void
+}
+
+export interface SshServer {
+  /** Serves a connection. */
+  serve(socket: Socket): void
+  /** Sessions whose client is absent. */
+  readonly absent: number
+  /** Cuts all connections. */
+  close(): void
+}
+
+/** Connections at a time; port-forward brings one a client. */
+const MAX_CONNECTIONS = 64
+/** For the key exchange and the proof of the key: who takes longer leaves the place to others. */
+const LOGIN_MS = 60_000
+
+/** Throws Error when a key cannot be read. */
+export function createSshServer(options: SshServerOptions): SshServer {
+  const authorized = options.authorized === undefined ? undefined : readKey(options.authorized)
+  const transports = new Map<SshSocket, Transport>()
+  const secures = new WeakMap<SshSocket, SecureLine>()
+  /** Connections that have not said yet what they are. */
+  let strangers = 0
+  const { clock } = options
+  const lines = new LineServer({
+    clock,
+    departure: 'turn',
+    waitMs: options.lineWaitMs,
+    log: options.log,
+    onPresence: options.onPresence,
+  })
+
+  const server = new Server({ hostKeys: [options.hostKey], ident: AGENT_IDENT, keepaliveInterval: 0 } as never)
+  server.on('connection', (connection: Connection) => {
+    const socket = (connection as unknown as { _sock: SshSocket })._sock
+    let mux: ChannelMux | undefined
+    let session: ServerSession | undefined
+    const improve = () => {
+      if (mux) socket.copyInput = !mux.improveCiphers()
+    }
+    const login = setTimeout(() => transports.get(socket)?.destroy(), LOGIN_MS).unref()
+    connection.on('authentication', (context) => authenticate(context, authorized))
+    connection.on('ready', () => {
+      clearTimeout(login)
+      const budget = new WindowBudget(options.now)
+      budget.slackMs = OWN_SLACK_MS
+      mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
+      improve()
+      session = options.onSession(mux, budget, secures.get(socket))
+    })
+    connection.on('rekey', () => improve())
+    connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
+    connection.on('close', () => {
+      clearTimeout(login)
+      mux?.lose()
+      session?.lost()
+      session = undefined
+    })
+  })
+
+  function admit(transport: Transport, remoteAddress: string | undefined, secure?: SecureLine): void {
+    const wrapped = new SshSocket(transport, remoteAddress)
+    transports.set(wrapped, transport)
+    if (secure) secures.set(wrapped, secure)
+    wrapped.once('close', () => transports.delete(wrapped))
+    server.injectSocket(wrapped as never)
+  }
+
+  return {
+    serve(socket) {
+      if (transports.size + strangers >= MAX_CONNECTIONS) {
+        socket.destroy()
+        return
+      }
+      const { remoteAddress } = socket
+      const inlet = new Inlet()
+      const reading = readInto(socket, inlet.onread)
+      const path = socketPath(reading ?? socket, reading && inlet)
+      let known = false
+      const knows = () => {
+        if (!known) strangers--
+        known = true
+      }
+      strangers++
+      receive(path, clock, {
+        ssh: (plain) => {
+          knows()
+          admit(pathTransport(plain, 'turn'), remoteAddress)
+        },
+        line: (greeted) => {
+          knows()
+          lines.serve(greeted, ({ line, secure }) => admit(line, remoteAddress, secure))
+        },
+        gone: knows,
+      })
+    },
+    get absent() {
+      return lines.absent
+    },
+    close() {
+      for (const transport of transports.values()) transport.destroy()
+    },
+  }
+}
+
+function readKey(text: string): ParsedKey {
+  const parsed = keyParser.parseKey(text)
+  const key = Array.isArray(parsed) ? parsed[0] : parsed
+  if (key instanceof Error) throw new Error(`authorized: ${key.message}`)
+  return key
+}
+
+function authenticate(context: AuthContext, authorized: ParsedKey | undefined): void {
+  if (context.method === 'publickey' && mayEnter(context, authorized)) context.accept()
+  else context.reject(['publickey'])
+}
+
+function mayEnter(
+  { key, signature, blob, hashAlgo }: PublicKeyAuthContext,
+  authorized: ParsedKey | undefined,
+): boolean {
+  const shown = authorized ?? keyParser.parseKey(key.data)
+  if (Array.isArray(shown) || shown instanceof Error) return false
+  const expected = shown.getPublicSSH()
+  const same = key.algo === shown.type && key.data.length === expected.length && timingSafeEqual(key.data, expected)
+  if (!same) return false
+  // Without a signature the client only asks whether the key would do.
+  return signature === undefined || shown.verify(blob!, signature, hashAlgo) === true
+}
