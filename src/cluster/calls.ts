@@ -1,181 +1,189 @@
-// What the rest of kt gets from the API server. @kubernetes/client-node costs 460 ms and 84 MB to load, so all of this
-// runs in a child process (src/cluster/worker.ts) that lives only while there is something to say to the API server;
-// src/cluster/client.ts starts it and speaks to it. Everything here crosses a process border: plain data only.
-import { ToldError } from '../base/told-error.ts'
-import type { HeldLease, InboundClient } from './inbound-calls.ts'
-import type { Progress, ShadowHandle, ShadowHooks, ShadowOptions } from './shadow-calls.ts'
+// The table of all calls to the API server: what each takes, what it gives, and what it tells while it runs. Client and worker
+// are both made from it (client.ts, worker.ts), and what each does is in local.ts. So a new call is a line here and one there.
+//
+// client-node costs 460 ms and 84 MB to load. That is why the calls run in a child process, the worker, which lives only
+// while there is something to say to the API server. All that they pass crosses a process border as JSON.
+import * as z from 'zod/mini'
+import {
+  ClusterIdentity,
+  ForwardRequest,
+  ForwardTarget,
+  PortForwardEndpoint,
+  Ranges,
+  Services,
+  ShadowState,
+  TeamSeen,
+} from './cluster-calls.ts'
+import {
+  ExchangeRequest,
+  HeldLease,
+  type InboundEvent,
+  InboundHandle,
+  Leftover,
+  MeshRequest,
+  OwnShadows,
+  Recovered,
+  Restored,
+  RunRequest,
+} from './inbound-calls.ts'
+import { type Progress, ShadowHandle, type ShadowHooks, ShadowOptions } from './shadow-calls.ts'
 
+export {
+  ClusterError,
+  type ClusterErrorCode,
+  type ClusterIdentity,
+  type ClusterSelection,
+  type ForwardRequest,
+  type ForwardTarget,
+  type PortForwardEndpoint,
+  type Range,
+  type Ranges,
+  type ServiceSeen,
+  type Services,
+  type ShadowState,
+  type TeamSeen,
+} from './cluster-calls.ts'
 export type { Progress, ShadowHandle, ShadowHooks, ShadowKind, ShadowOptions } from './shadow-calls.ts'
 
-/** Which cluster, as whom. All optional: kubectl's defaults apply. */
-export interface ClusterSelection {
-  kubeconfig?: string
-  context?: string
-  namespace?: string
-  /** What a running `kt up` is connected to: in the same context its namespace comes before the context's own. */
-  connected?: { context: string; server: string; namespace: string }
+/** What a call tells while it runs, as the arguments that follow its data. */
+interface Told {
+  nothing: []
+  progress: [progress: Progress]
+  shadow: [progress: Progress, hooks?: ShadowHooks]
+  /** Until the signal aborts. */
+  events: [onEvent: (event: InboundEvent) => void, signal: AbortSignal]
 }
 
-/** The selection after the kubeconfig has been read. */
-export interface ClusterIdentity {
-  context: string
-  cluster: string
-  user: string
-  namespace: string
-  server: string
-  /** Addresses the API server's name resolves to (and the proxy's, if one lies between): never captured. */
-  serverAddresses: string[]
+interface Call {
+  readonly takes: readonly z.ZodMiniType[]
+  readonly gives: z.ZodMiniType
+  /** Default: nothing. */
+  readonly tells?: keyof Told
+  /** `undone`: an abort undoes it, and it says so only then. `finished`: it goes on when its caller has died. */
+  readonly whenLeft?: 'undone' | 'finished'
 }
 
-export interface Range {
-  cidr: string
-  kind: 'pods' | 'services'
-  /** Where it is from, for people: `ServiceCIDR kubernetes`, `nodes' podCIDRs`, `seen on 3 pods`. */
-  source: string
-  /** True when it was concluded from a sample and may miss some addresses. */
-  guessed: boolean
-}
+const nothing = z.void()
+const makesShadow = { tells: 'shadow', whenLeft: 'undone' } as const
 
-export interface Ranges {
-  ranges: Range[]
-  /** Sentences for the user: what was guessed and why (which right is missing). */
-  notes: string[]
-}
-
-/** All that a WebSocket to the API server needs; fresh for every connection (tokens expire). */
-export interface PortForwardEndpoint {
-  url: string
-  /** A list stands for as many headers of that name. */
-  headers: Record<string, string | string[]>
-  tls: { ca?: string; cert?: string; key?: string; servername?: string; rejectUnauthorized: boolean }
-  /** http(s):// or socks5:// URL, from the kubeconfig's proxy-url or the environment. */
-  proxy?: string
-}
-
-export interface ServiceSeen {
-  namespace: string
-  name: string
-  /** `ClusterIP`, `NodePort`, `LoadBalancer`, `ExternalName` (spec.type), or `Headless`. */
-  type: string
-  /** Its own addresses; none of a headless service. */
-  addresses: string[]
-  /** Addresses that connections to it go to: its own, or some of its endpoints'. */
-  targets: string[]
-  ports: { port: number; protocol: string; name: string }[]
-  /** Endpoints that are ready, and all; null where they cannot be seen. */
-  ready: number | null
-  total: number | null
-}
-
-export interface Services {
-  scope: 'cluster' | 'namespace'
-  services: ServiceSeen[]
-  /** Sentences for the user: what could not be seen. */
-  notes: string[]
-}
-
-/** Who uses kt in this cluster, as far as it can be seen: empty lists without the rights. */
-export interface TeamSeen {
-  /** Oldest first. */
-  connected: ConnectedPerson[]
-  held: HeldLease[]
-}
-
-/** One shadow that runs: somebody is connected. */
-export interface ConnectedPerson {
-  /** `user@machine`; empty where the shadow does not say. */
-  owner: string
-  namespace: string
-  pod: string
-  node: string
-  /** ISO 8601. */
-  since: string
-}
-
-/** What `kt forward` asks for. */
-export interface ForwardRequest {
-  /** `[KIND/]NAME`, see target.ts. */
-  target: string
-  local: number
-  /** Number or name of the port there; by default as `local`, or the Service's only one. */
-  remote?: string
-  /** Taken again while it is ready. */
-  preferPod?: string
-}
-
-/** One address to dial. */
-export interface ForwardTarget {
-  /** As `service/web`. */
-  name: string
-  namespace: string
-  address: string
-  port: number
-  /** Whose address it is; undefined for a Service's own, which stays while pods come and go. */
-  pod: string | undefined
-}
-
-/** What the worker can do. Errors are ClusterError with a stable `code`. */
-export interface ClusterClient extends InboundClient {
-  identify(): Promise<ClusterIdentity>
+export const METHODS = {
+  identify: { takes: [], gives: ClusterIdentity },
   /** Where no pod can be seen, it waits for the shadow that is being made, whose own addresses are then the sample. */
-  discoverRanges(): Promise<Ranges>
+  discoverRanges: { takes: [], gives: Ranges },
   /**
    * Namespaces by name: all, where they may be listed; else those that contexts of the kubeconfig name for this cluster.
    * At most 1,000. Never rejects for a missing right.
    */
-  namespaces(): Promise<string[]>
+  namespaces: { takes: [], gives: z.array(z.string()) },
   /** All services that can be seen. */
-  services(): Promise<Services>
+  services: { takes: [], gives: Services },
   /** Whose shadows run, and what is exchanged, meshed or run. */
-  team(): Promise<TeamSeen>
+  team: { takes: [], gives: TeamSeen },
+
   /**
    * Creates Job (suspended), Secret, releases it, and resolves when the cluster says that the container runs; see
    * `hooks.dialable` for the earlier moment. When it rejects, nothing is left in the cluster; so does `close` while it is
    * under way, even when the shadow has been dialled already.
    */
-  createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle>
-  /** Where a forward leads now. Rejects with `target-unknown`, `target-unfit` or `not-ready`. */
-  resolveForward(request: ForwardRequest): Promise<ForwardTarget>
+  createShadow: { takes: [ShadowOptions], gives: ShadowHandle, ...makesShadow },
   /** How to reach the shadow's port over a WebSocket port-forward (v4.channel.k8s.io). */
-  portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint>
-  /** 'running', 'starting', or 'gone'; with what the cluster says of it. */
-  shadowState(shadow: ShadowHandle): Promise<{ state: 'running' | 'starting' | 'gone'; detail: string }>
+  portForward: { takes: [ShadowHandle], gives: PortForwardEndpoint },
+  shadowState: { takes: [ShadowHandle], gives: ShadowState },
   /** Moves activeDeadlineSeconds ahead (sshd only). */
-  prolongShadow(shadow: ShadowHandle): Promise<void>
+  prolongShadow: { takes: [ShadowHandle], gives: nothing },
   /** Deletes Job, pod and Secret of this shadow, nobody else's; resolves when they are gone (5 s at most). Idempotent. */
-  removeShadow(shadow: ShadowHandle): Promise<void>
+  removeShadow: { takes: [ShadowHandle], gives: nothing },
   /** Takes this shadow out of the Services that lead to it; it serves on until it is not needed. Idempotent. */
-  retireShadow(shadow: ShadowHandle): Promise<void>
+  retireShadow: { takes: [ShadowHandle], gives: nothing, whenLeft: 'finished' },
+
+  /** Where a forward leads now. Rejects with `target-unknown`, `target-unfit` or `not-ready`. */
+  resolveForward: { takes: [ForwardRequest], gives: ForwardTarget },
+
+  /**
+   * Takes the lease, makes the second Service and the shadow that listens on the Service's target ports, and resolves
+   * when it runs. Nothing leads to it yet (scale mode: it gets its share of the requests and passes on what it can).
+   * When it rejects or is aborted, nothing is left in the cluster. `hooks.dialable` as for createShadow.
+   * Codes: target-unknown, target-unfit (no such port, no selector, ExternalName, exposed twice), held, name-taken, and
+   * those of createShadow.
+   */
+  beginExchange: { takes: [ExchangeRequest, ShadowOptions], gives: InboundHandle, ...makesShadow },
+  /**
+   * auto: joins the Service's router, or makes it; manual: a shadow among its pods. As beginExchange otherwise, and so are
+   * all calls that take the handle. `held` when the version is somebody else's who is there.
+   */
+  beginMesh: { takes: [MeshRequest, ShadowOptions], gives: InboundHandle, ...makesShadow },
+  /** A new Service that leads to a new shadow; resolves when the shadow runs. Code name-taken where the Service exists. */
+  beginRun: { takes: [RunRequest, ShadowOptions], gives: InboundHandle, ...makesShadow },
+  /**
+   * Leads the Service here; resolves when its endpoints have moved. For run it waits for the endpoints only. Idempotent;
+   * may be called again after a `reverted`.
+   */
+  switchExchange: { takes: [InboundHandle], gives: nothing, tells: 'progress' },
+  /** To be called every 5 s. Throws `taken-over` when somebody else holds it now, or has put it back. */
+  renewLease: { takes: [InboundHandle], gives: nothing },
+  /**
+   * Tells what others do to the Service, until the signal aborts; then resolves. Begins anew by itself where the
+   * API server ends a watch.
+   */
+  watchExchange: { takes: [InboundHandle], gives: nothing, tells: 'events' },
+  /**
+   * Puts back what kt wrote and nobody has changed since, and waits until endpoints have moved back. The shadow goes on
+   * serving open connections. Idempotent. For run: deletes the Service.
+   */
+  restoreExchange: { takes: [InboundHandle], gives: Restored, tells: 'progress', whenLeft: 'finished' },
+  /** Deletes shadow, second Service and lease; restores first where that was not done. Idempotent. */
+  removeExchange: { takes: [InboundHandle], gives: nothing, whenLeft: 'finished' },
+  /** A second shadow beside `handle.shadow`, with the same labels. Rejects as createShadow does. */
+  addShadow: { takes: [InboundHandle], gives: ShadowHandle, ...makesShadow },
+  /**
+   * `handle.shadow` after its pod went away or was retired: the one that its Job has made since, or a new one with the same
+   * labels, so that the Service needs no change. Gives the handle to use from now on.
+   */
+  replaceShadow: { takes: [InboundHandle], gives: InboundHandle, ...makesShadow },
+
+  /** The team's exchanges, meshes and runs in the namespace. */
+  leases: { takes: [], gives: z.array(HeldLease) },
+  /**
+   * Puts back what an exchange or mesh of a target changed, whoever left it so, and removes the rest of it. Watches the
+   * lease for 12 s first and throws `held` when it is renewed, unless `force`.
+   */
+  recover: {
+    takes: [z.string(), z.object({ force: z.boolean(), holder: z.string() })],
+    gives: Recovered,
+    tells: 'progress',
+    whenLeft: 'finished',
+  },
+  /**
+   * What dead clients left in the namespace; takes 12 s where there is something to watch. Changes nothing. Of shadows only
+   * those of the owner count, without those that live.
+   */
+  findLeftovers: { takes: [OwnShadows], gives: z.array(Leftover), tells: 'progress' },
+  /** Skips what has come alive since. The second argument says who removes them. */
+  removeLeftovers: {
+    takes: [z.array(Leftover), z.string()],
+    gives: z.array(Recovered),
+    tells: 'progress',
+    whenLeft: 'finished',
+  },
+} as const satisfies Record<string, Call>
+
+export type Method = keyof typeof METHODS
+
+/** How the call behaves, without its types. */
+export const callOf = (method: Method): Call => METHODS[method]
+
+type Data<T extends readonly z.ZodMiniType[]> = { -readonly [I in keyof T]: z.infer<T[I]> }
+type Tells<C extends Call> = Told[C extends { readonly tells: infer T extends keyof Told } ? T : 'nothing']
+export type Arguments<M extends Method> = [...Data<(typeof METHODS)[M]['takes']>, ...Tells<(typeof METHODS)[M]>]
+export type Result<M extends Method> = Promise<z.infer<(typeof METHODS)[M]['gives']>>
+
+/** The calls as functions. All reject with a ClusterError with a stable `code`. */
+export type ClusterCalls = { [M in Method]: (...args: Arguments<M>) => Result<M> }
+
+export interface ClusterClient extends ClusterCalls {
   /**
    * Gives up what is under way (a shadow being made is removed) and ends the worker, after `patienceMs` by force; the next
    * call starts it again.
    */
   close(patienceMs?: number): Promise<void>
-}
-
-export type ClusterErrorCode =
-  | 'kubeconfig-missing' // no file, or it is empty
-  | 'kubeconfig-invalid'
-  | 'context-unknown'
-  | 'credentials' // 401, expired certificate, exec plugin failed
-  | 'unreachable' // the API server does not answer
-  | 'tls'
-  | 'forbidden' // 403: which verb on what, where
-  | 'admission' // refused by policy, quota, webhook
-  | 'image-pull'
-  | 'unschedulable'
-  | 'crashed' // the shadow's container ended
-  | 'timeout'
-  | 'namespace-missing'
-  | 'gone'
-  | 'target-unknown' // there is no such Service, Deployment, ...
-  | 'target-unfit' // it is there, and cannot serve for what was asked
-  | 'not-ready' // it has no ready pod now
-  | 'held' // exchanged by somebody else
-  | 'taken-over' // it is not ours any more
-  | 'name-taken' // an object of the name that is needed is there, and not kt's
-  | 'internal'
-
-export class ClusterError extends ToldError<ClusterErrorCode> {
-  override readonly name = 'ClusterError'
 }

@@ -7,8 +7,9 @@ import { NOT_FOUND, PluginError } from './command.ts'
 import { clusterError, withSudoHint } from './errors.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
 import type { Impersonation, Material, User } from './kubeconfig-entry.ts'
+import type { PluginAnswer } from './messages.ts'
 import { FileError, readNamedFile } from './named-file.ts'
-import { type PluginAnswer, type PluginSetting, runPlugin } from './plugin.ts'
+import { type PluginSetting, runPlugin } from './plugin.ts'
 
 /** For one request; tokens and certificates expire, so ask again for the next. */
 export type Credentials = Pick<PortForwardEndpoint, 'headers' | 'tls'>

@@ -1,25 +1,12 @@
-// The ClusterClient itself: what the worker runs. Joins kubeconfig, requests, ranges and shadow.
+// What each call of the table (calls.ts) does, in this process: the worker's.
 import { randomInt } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
 import { Api, type ApiOptions } from './api.ts'
-import type {
-  ClusterClient,
-  ClusterIdentity,
-  ClusterSelection,
-  ForwardRequest,
-  ForwardTarget,
-  PortForwardEndpoint,
-  Progress,
-  Ranges,
-  Services,
-  ShadowHandle,
-  ShadowHooks,
-  ShadowOptions,
-  TeamSeen,
-} from './calls.ts'
+import type { ClusterIdentity, ClusterSelection, PortForwardEndpoint, ShadowHandle } from './calls.ts'
+import { type Arguments, type ClusterCalls, METHODS, type Method, type Result } from './calls.ts'
 import { clusterError } from './errors.ts'
 import { resolveForward } from './forward-target.ts'
 import type { InboundContext } from './inbound/context.ts'
@@ -36,15 +23,6 @@ import {
 } from './inbound/kinds.ts'
 import { listLeases } from './inbound/lease.ts'
 import { findLeftovers, recover, removeLeftovers } from './inbound/recover.ts'
-import type {
-  ExchangeRequest,
-  InboundEvent,
-  InboundHandle,
-  Leftover,
-  MeshRequest,
-  OwnShadows,
-  RunRequest,
-} from './inbound-calls.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import { discoverRanges } from './ranges.ts'
 import { listServices, listTeam } from './services.ts'
@@ -64,180 +42,108 @@ export interface LocalOptions {
   api?: ApiOptions
 }
 
-/** Everything in this process. Nothing is read before the first call. */
-export class LocalClusterClient implements ClusterClient {
-  readonly #selection: ClusterSelection
-  readonly #options: LocalOptions
-  #api: Api | undefined
+/** What the calls of one cluster share. */
+interface Cluster extends InboundContext {
+  readonly api: Api
   /** The pod of the shadow made last, while this process lives. */
-  #ownPod: Promise<V1Pod | undefined> = Promise.resolve(undefined)
+  ownPod: Promise<V1Pod | undefined>
+}
 
-  constructor(selection: ClusterSelection, options: LocalOptions) {
-    this.#selection = selection
-    this.#options = options
-  }
+type Implementations = { readonly [M in Method]: (cluster: Cluster, ...args: Arguments<M>) => Result<M> }
 
-  async identify(): Promise<ClusterIdentity> {
-    const api = this.#connect()
-    const { identity, proxy } = api.kubeconfig
-    await api.introduce()
-    const hosts = [identity.server, ...(proxy ? [proxy] : [])].map((url) => new URL(url).hostname)
-    const resolved = await Promise.all(hosts.map(addressesOf))
-    return { ...identity, serverAddresses: [...new Set(resolved.flat())] }
-  }
+const implementations: Implementations = {
+  identify,
+  discoverRanges: async ({ api, namespace, ownPod }) => {
+    const servers = await addressesOf(new URL(api.kubeconfig.identity.server).hostname)
+    return discoverRanges(api, namespace, servers, () => ownPod)
+  },
+  namespaces: ({ api }) => namespaces(api),
+  services: ({ api, namespace }) => listServices(api, namespace),
+  team: ({ api, namespace }) => listTeam(api, namespace),
 
-  async discoverRanges(): Promise<Ranges> {
-    const api = this.#connect()
-    const { identity } = api.kubeconfig
-    const servers = await addressesOf(new URL(identity.server).hostname)
-    return discoverRanges(api, identity.namespace, servers, () => this.#ownPod)
-  }
-
-  async namespaces(): Promise<string[]> {
-    const api = this.#connect()
-    const { status, body } = await api.ask('GET', '/api/v1/namespaces', { query: { limit: String(MOST_NAMESPACES) } })
-    if (status >= 400) return api.kubeconfig.namespaces
-    return (body as unknown as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name)
-  }
-
-  async services(): Promise<Services> {
-    const api = this.#connect()
-    return listServices(api, api.kubeconfig.identity.namespace)
-  }
-
-  async team(): Promise<TeamSeen> {
-    const api = this.#connect()
-    return listTeam(api, api.kubeconfig.identity.namespace)
-  }
-
-  async createShadow(options: ShadowOptions, progress: Progress, hooks?: ShadowHooks): Promise<ShadowHandle> {
+  createShadow: async (cluster, options, progress, hooks) => {
     const own = Promise.withResolvers<V1Pod | undefined>()
-    this.#ownPod = own.promise
+    cluster.ownPod = own.promise
     try {
-      const dependencies = { ...this.#back(), onRunning: own.resolve }
-      return await createShadow(dependencies, options, progress, hooks)
+      return await createShadow({ ...cluster, onRunning: own.resolve }, options, progress, hooks)
     } finally {
       own.resolve(undefined) // where it never ran
     }
-  }
+  },
+  portForward: ({ api }, shadow) => portForward(api, shadow),
+  shadowState: ({ api }, shadow) => shadowState(api, shadow),
+  prolongShadow: ({ api }, shadow) => prolongShadow(api, shadow),
+  removeShadow: async ({ api }, shadow) => void (await removeShadow(api, shadow)),
+  retireShadow: ({ api }, shadow) => retireShadow(api, shadow),
 
-  async resolveForward(request: ForwardRequest): Promise<ForwardTarget> {
-    const api = this.#connect()
-    return resolveForward(api, api.kubeconfig.identity.namespace, request)
-  }
+  resolveForward: ({ api, namespace }, request) => resolveForward(api, namespace, request),
 
-  async portForward(shadow: ShadowHandle): Promise<PortForwardEndpoint> {
-    const api = this.#connect()
-    const { identity, proxy } = api.kubeconfig
-    const { headers, tls } = await api.credentials()
-    const url = new URL(identity.server)
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/api/v1/namespaces/${shadow.namespace}/pods/${shadow.pod}/portforward`
-    url.searchParams.set('ports', String(shadow.port))
-    return { url: url.href, headers, tls, ...(proxy && { proxy }) }
-  }
+  beginExchange,
+  beginMesh,
+  beginRun,
+  switchExchange,
+  renewLease,
+  watchExchange,
+  restoreExchange,
+  removeExchange,
+  addShadow,
+  replaceShadow,
 
-  async shadowState(shadow: ShadowHandle) {
-    return shadowState(this.#connect(), shadow)
-  }
+  leases: ({ api, namespace }) => listLeases(api, namespace),
+  recover,
+  findLeftovers,
+  removeLeftovers,
+}
 
-  async prolongShadow(shadow: ShadowHandle): Promise<void> {
-    await prolongShadow(this.#connect(), shadow)
-  }
-
-  async removeShadow(shadow: ShadowHandle): Promise<void> {
-    await removeShadow(this.#connect(), shadow)
-  }
-
-  async retireShadow(shadow: ShadowHandle): Promise<void> {
-    await retireShadow(this.#connect(), shadow)
-  }
-
-  async beginExchange(request: ExchangeRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
-    return beginExchange(this.#back(), request, options, progress, hooks)
-  }
-
-  async beginMesh(request: MeshRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
-    return beginMesh(this.#back(), request, options, progress, hooks)
-  }
-
-  async beginRun(request: RunRequest, options: ShadowOptions, progress: Progress, hooks?: ShadowHooks) {
-    return beginRun(this.#back(), request, options, progress, hooks)
-  }
-
-  async switchExchange(handle: InboundHandle, progress: Progress): Promise<void> {
-    await switchExchange(this.#back(), handle, progress)
-  }
-
-  async renewLease(handle: InboundHandle): Promise<void> {
-    await renewLease(this.#back(), handle)
-  }
-
-  async watchExchange(
-    handle: InboundHandle,
-    onEvent: (event: InboundEvent) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await watchExchange(this.#back(), handle, onEvent, signal)
-  }
-
-  async restoreExchange(handle: InboundHandle, progress: Progress) {
-    return restoreExchange(this.#back(), handle, progress)
-  }
-
-  async removeExchange(handle: InboundHandle): Promise<void> {
-    await removeExchange(this.#back(), handle)
-  }
-
-  async addShadow(handle: InboundHandle, progress: Progress, hooks?: ShadowHooks) {
-    return addShadow(this.#back(), handle, progress, hooks)
-  }
-
-  async replaceShadow(handle: InboundHandle, progress: Progress, hooks?: ShadowHooks) {
-    return replaceShadow(this.#back(), handle, progress, hooks)
-  }
-
-  async leases() {
-    const { api, namespace } = this.#back()
-    return listLeases(api, namespace)
-  }
-
-  async recover(target: string, options: { force: boolean; holder: string }, progress: Progress) {
-    return recover(this.#back(), target, options, progress)
-  }
-
-  async findLeftovers(shadows: OwnShadows, progress: Progress) {
-    return findLeftovers(this.#back(), shadows, progress)
-  }
-
-  async removeLeftovers(leftovers: Leftover[], holder: string, progress: Progress) {
-    return removeLeftovers(this.#back(), leftovers, holder, progress)
-  }
-
-  async close(): Promise<void> {
-    const api = this.#api
-    this.#api = undefined
-    api?.close()
-  }
-
-  #back(): InboundContext {
-    const api = this.#connect()
+/** Nothing is read before the first call. */
+export function localCalls(selection: ClusterSelection, options: LocalOptions): ClusterCalls {
+  let cluster: Cluster | undefined
+  const open = (): Cluster => {
+    const api = new Api(() => loadKubeconfig(selection, options.env), options.api)
     return {
       api,
-      namespace: api.kubeconfig.identity.namespace,
+      get namespace() {
+        return api.kubeconfig.identity.namespace
+      },
+      ownPod: Promise.resolve(undefined),
       suffix,
-      agentBundle: () => readBundle(this.#options.agentBundle),
-      agentCipher: () => readFile(join(dirname(this.#options.agentBundle), 'kt_gcm.node')).catch(() => undefined),
-      patienceMs: this.#options.patienceMs,
+      agentBundle: () => readBundle(options.agentBundle),
+      agentCipher: () => readFile(join(dirname(options.agentBundle), 'kt_gcm.node')).catch(() => undefined),
+      patienceMs: options.patienceMs,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       now: () => performance.now(),
     }
   }
+  const calls = (Object.keys(METHODS) as Method[]).map((method) => {
+    const act = implementations[method] as (cluster: Cluster, ...args: unknown[]) => Promise<unknown>
+    // Async, so that a kubeconfig that cannot be read rejects.
+    return [method, async (...args: unknown[]) => act((cluster ??= open()), ...args)]
+  })
+  return Object.fromEntries(calls)
+}
 
-  #connect(): Api {
-    this.#api ??= new Api(() => loadKubeconfig(this.#selection, this.#options.env), this.#options.api)
-    return this.#api
-  }
+async function identify({ api }: Cluster): Promise<ClusterIdentity> {
+  const { identity, proxy } = api.kubeconfig
+  await api.introduce()
+  const hosts = [identity.server, ...(proxy ? [proxy] : [])].map((url) => new URL(url).hostname)
+  const resolved = await Promise.all(hosts.map(addressesOf))
+  return { ...identity, serverAddresses: [...new Set(resolved.flat())] }
+}
+
+async function namespaces(api: Api): Promise<string[]> {
+  const { status, body } = await api.ask('GET', '/api/v1/namespaces', { query: { limit: String(MOST_NAMESPACES) } })
+  if (status >= 400) return api.kubeconfig.namespaces
+  return (body as unknown as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name)
+}
+
+async function portForward(api: Api, shadow: ShadowHandle): Promise<PortForwardEndpoint> {
+  const { identity, proxy } = api.kubeconfig
+  const { headers, tls } = await api.credentials()
+  const url = new URL(identity.server)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/api/v1/namespaces/${shadow.namespace}/pods/${shadow.pod}/portforward`
+  url.searchParams.set('ports', String(shadow.port))
+  return { url: url.href, headers, tls, ...(proxy && { proxy }) }
 }
 
 // By the machine's own resolver, which is not ours yet.

@@ -1,54 +1,64 @@
-// What crosses the border between client.ts and worker.ts: JSON over Node's IPC channel.
+// What client and worker say to each other: JSON over Node's IPC channel. The types of both ends come from these schemas.
+import * as z from 'zod/mini'
+import { METHODS, type Method } from './calls.ts'
+import { ClusterErrorCode, ClusterSelection } from './cluster-calls.ts'
+import { InboundEvent } from './inbound-calls.ts'
+import { ShadowHandle } from './shadow-calls.ts'
 
-import type { ClusterClient, ClusterErrorCode, ClusterSelection, ShadowHandle } from './calls.ts'
-import type { InboundEvent } from './inbound-calls.ts'
-import type { PluginAnswer } from './plugin.ts'
+const id = z.number()
+const method = z.enum(Object.keys(METHODS) as Method[])
 
-export type Method = Exclude<keyof ClusterClient, 'close'>
+/** What a credential plugin answered. */
+const PluginAnswer = z.object({
+  token: z.optional(z.string()),
+  cert: z.optional(z.string()),
+  key: z.optional(z.string()),
+  /** ms since 1970; undefined: for as long as the process lives. */
+  expires: z.optional(z.number()),
+})
+export type PluginAnswer = z.infer<typeof PluginAnswer>
 
-/** What undoes itself when it is aborted, and says so only then. */
-export const making: ReadonlySet<Method> = new Set<Method>([
-  'createShadow',
-  'beginExchange',
-  'beginMesh',
-  'beginRun',
-  'addShadow',
-  'replaceShadow',
-])
-
-/** What goes on when its caller has died. */
-export const ending: ReadonlySet<Method> = new Set<Method>([
-  'restoreExchange',
-  'removeExchange',
-  'retireShadow',
-  'recover',
-  'removeLeftovers',
-])
-
-/** To the worker. `open` comes first, once; `nodeOptions` are for credential plugins, not for the worker. */
-export type Request =
-  | {
-      type: 'open'
-      selection: ClusterSelection
-      agentBundle: string
-      kept: [string, PluginAnswer][]
-      nodeOptions?: string
-    }
-  /** `terminal`: of the person who waits for it, if there is one. */
-  | { type: 'call'; id: number; method: Method; argument?: unknown; terminal?: string }
-  | { type: 'abort'; id: number }
+/** To the worker. `open` comes first, once. */
+const Request = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('open'),
+    selection: ClusterSelection,
+    agentBundle: z.string(),
+    kept: z.array(z.tuple([z.string(), PluginAnswer])),
+    /** For credential plugins, not for the worker. */
+    nodeOptions: z.optional(z.string()),
+  }),
+  z.object({
+    type: z.literal('call'),
+    id,
+    method,
+    args: z.array(z.unknown()),
+    /** Of the person who waits for it, if there is one. */
+    terminal: z.optional(z.string()),
+  }),
+  z.object({ type: z.literal('abort'), id }),
   /** To be answered at once, whatever else it does. */
-  | { type: 'ping' }
+  z.object({ type: z.literal('ping') }),
+])
+export type Request = z.infer<typeof Request>
 
 /** To the client. Each call ends with one `result` or `error`. */
-export type Reply =
-  | { type: 'progress'; id: number; step: string; detail: string }
-  | { type: 'pong' }
-  | { type: 'dialable'; id: number; shadow: ShadowHandle }
-  | { type: 'event'; id: number; event: InboundEvent }
-  | { type: 'result'; id: number; value?: unknown }
+const Reply = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('progress'), id, step: z.string(), detail: z.string() }),
+  z.object({ type: z.literal('pong') }),
+  z.object({ type: z.literal('dialable'), id, shadow: ShadowHandle }),
+  z.object({ type: z.literal('event'), id, event: InboundEvent }),
+  z.object({ type: z.literal('result'), id, value: z.optional(z.unknown()) }),
   /** A line of a credential plugin's standard error. */
-  | { type: 'said'; line: string }
+  z.object({ type: z.literal('said'), line: z.string() }),
   /** A plugin's answer for the next worker, too; without one it is forgotten. */
-  | { type: 'kept'; id: string; answer?: PluginAnswer }
-  | { type: 'error'; id: number; code: ClusterErrorCode; message: string; hint: string }
+  z.object({ type: z.literal('kept'), id: z.string(), answer: z.optional(PluginAnswer) }),
+  z.object({ type: z.literal('error'), id, code: ClusterErrorCode, message: z.string(), hint: z.string() }),
+])
+export type Reply = z.infer<typeof Reply>
+
+/** Undefined for what is no request. */
+export const readRequest = (message: unknown): Request | undefined => Request.safeParse(message).data
+
+/** Undefined for what is no reply. */
+export const readReply = (message: unknown): Reply | undefined => Reply.safeParse(message).data

@@ -1,11 +1,11 @@
-// Runs a credential plugin of a kubeconfig (client.authentication.k8s.io, kubernetes.io/docs: client-go credential plugins):
-// as client-go
-// starts it.
+// Runs a credential plugin of a kubeconfig as client-go does (client.authentication.k8s.io; kubernetes.io/docs: client-go
+// credential plugins).
 import { closeSync, constants, openSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { PluginError, runCommand } from './command.ts'
 import type { Cluster, Plugin } from './kubeconfig-entry.ts'
 import type { Environment } from './kubeconfig-file.ts'
+import type { PluginAnswer } from './messages.ts'
 
 /** How a person takes part in what a plugin does. */
 export interface PluginSetting {
@@ -13,14 +13,6 @@ export interface PluginSetting {
   terminal(): string | undefined
   /** A line of what the plugin writes to standard error. */
   said(line: string): void
-}
-
-export interface PluginAnswer {
-  token: string | undefined
-  cert: string | undefined
-  key: string | undefined
-  /** ms since 1970; undefined: for as long as the process lives. */
-  expires: number | undefined
 }
 
 /** Rejects with PluginError. */

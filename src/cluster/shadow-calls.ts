@@ -1,52 +1,58 @@
-// What the rest of kt says and gets to know of a shadow. Plain data, as in port.ts, which passes these on.
+// What the rest of kt says of a shadow, and is told of it. Plain data: it crosses the border to the worker (calls.ts).
+import * as z from 'zod/mini'
 
-export type ShadowKind = 'agent' | 'sshd'
+const texts = z.record(z.string(), z.string())
+
+export const ShadowKind = z.enum(['agent', 'sshd'])
+export type ShadowKind = z.infer<typeof ShadowKind>
 
 /** core/v1 Toleration, as far as a command line says it. */
-export interface Toleration {
-  key: string
-  operator: 'Exists' | 'Equal'
-  value?: string
-  effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
-}
+const Toleration = z.object({
+  key: z.string(),
+  operator: z.enum(['Exists', 'Equal']),
+  value: z.optional(z.string()),
+  effect: z.optional(z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])),
+})
 
-export interface ShadowOptions {
-  kind: ShadowKind
-  image: string
-  nodeSelector: Record<string, string>
-  tolerations: Toleration[]
-  serviceAccount?: string
-  imagePullSecrets: string[]
-  labels: Record<string, string>
-  annotations: Record<string, string>
+export const ShadowOptions = z.object({
+  kind: ShadowKind,
+  image: z.string(),
+  nodeSelector: texts,
+  tolerations: z.array(Toleration),
+  serviceAccount: z.optional(z.string()),
+  imagePullSecrets: z.array(z.string()),
+  labels: texts,
+  annotations: texts,
   /** Requests and limits, `cpu=100m,memory=64Mi` parsed: applied as both. */
-  resources: Record<string, string>
+  resources: texts,
   /** Who is connected: `user@machine`, goes to an annotation. */
-  owner: string
-  readyTimeoutMs: number
-}
+  owner: z.string(),
+  readyTimeoutMs: z.number(),
+})
+export type ShadowOptions = z.infer<typeof ShadowOptions>
 
 /** A shadow and how to reach its SSH server. */
-export interface ShadowHandle {
-  namespace: string
-  job: string
+export const ShadowHandle = z.object({
+  namespace: z.string(),
+  job: z.string(),
   /** The Job's, so that a later one of the same name is never taken for this. */
-  jobUid: string
+  jobUid: z.string(),
   /** Its Secret's name, where this client made it. */
-  secret?: string
+  secret: z.optional(z.string()),
   /** The Secret's, where this client made it. */
-  secretUid?: string
-  pod: string
-  node: string
-  kind: ShadowKind
+  secretUid: z.optional(z.string()),
+  pod: z.string(),
+  node: z.string(),
+  kind: ShadowKind,
   /** Port of the SSH server inside the pod. */
-  port: number
-  username: string
+  port: z.number(),
+  username: z.string(),
   /** ed25519, OpenSSH PEM. In memory only. */
-  clientKey: string
+  clientKey: z.string(),
   /** The host key's public half in SSH wire format, base64: pinned. Undefined where the image makes its own (see hostKeyPolicy). */
-  hostKey: string | undefined
-}
+  hostKey: z.optional(z.string()),
+})
+export type ShadowHandle = z.infer<typeof ShadowHandle>
 
 /** Progress of a step, as it happens: `shadow: image is being pulled`. */
 export type Progress = (step: string, detail: string) => void

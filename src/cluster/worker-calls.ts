@@ -1,11 +1,12 @@
-// Calls to the child process that speaks to the API server. It is started with the first call and ended when there was nothing to say
-// for a while. A process that does not answer is ended, its calls fail, and the next call starts another.
+// Calls to the worker, the child process that speaks to the API server. It is started with the first call, and ended when
+// there was nothing to say for a while. A worker that does not answer is ended: its calls fail, and the next call starts
+// another.
 import type { ChildProcess } from 'node:child_process'
-import { ClusterError, type ClusterSelection, type Progress, type ShadowHandle } from './calls.ts'
+import { ClusterError, type ClusterSelection, callOf, type Method, type Progress, type ShadowHandle } from './calls.ts'
 import type { InboundEvent } from './inbound-calls.ts'
 import { Liveness, PATIENCE, type Patience } from './liveness.ts'
-import { type Method, making, type Reply, type Request } from './messages.ts'
-import type { PluginAnswer, PluginSetting } from './plugin.ts'
+import type { PluginAnswer, Reply, Request } from './messages.ts'
+import type { PluginSetting } from './plugin.ts'
 import { builtAgent, startWorker } from './worker-process.ts'
 
 export interface ClusterClientOptions {
@@ -68,7 +69,7 @@ export class WorkerCalls {
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
     // A shadow in the making says itself when it is undone; the rest has nothing to undo.
     const undone = [...this.#calls].map(async ([id, call]) => {
-      if (!making.has(call.method)) return this.#take(id)?.reject(givenUp())
+      if (callOf(call.method).whenLeft !== 'undone') return this.#take(id)?.reject(givenUp())
       this.#send({ type: 'abort', id })
       await call.settled
     })
@@ -78,10 +79,10 @@ export class WorkerCalls {
     clearTimeout(timer)
   }
 
-  /** What passes is told to `listeners`. Rejects with ClusterError. */
-  call<T>(method: Method, argument?: unknown, listeners: Listeners = {}, signal?: AbortSignal): Promise<T> {
+  /** What the call tells while it runs goes to `listeners`. Rejects with ClusterError. */
+  call(method: Method, args: unknown[], listeners: Listeners = {}, signal?: AbortSignal): Promise<unknown> {
     const id = ++this.#lastId
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     if (signal?.aborted) {
       reject(givenUp())
       return promise
@@ -91,14 +92,14 @@ export class WorkerCalls {
       () => {},
       () => {},
     )
-    this.#calls.set(id, { method, resolve: (value) => resolve(value as T), reject, settled, ...listeners })
+    this.#calls.set(id, { method, resolve, reject, settled, ...listeners })
     this.#worker ??= this.#start()
     this.#worker.ref()
     this.#worker.channel?.ref()
     this.#liveness!.watch()
     const abort = () => this.#send({ type: 'abort', id })
     signal?.addEventListener('abort', abort)
-    this.#send({ type: 'call', id, method, argument, terminal: this.#options.plugin?.terminal() })
+    this.#send({ type: 'call', id, method, args, terminal: this.#options.plugin?.terminal() })
     return promise.finally(() => signal?.removeEventListener('abort', abort))
   }
 
@@ -107,19 +108,21 @@ export class WorkerCalls {
     const { worker, nodeOptions } = startWorker(this.#options, {
       reply: (reply) => {
         liveness.heard()
-        this.#receive(reply)
+        if (reply) this.#receive(reply)
+        else end('said what kt does not understand')
       },
       over: (how) => this.#over(worker, `ended (${how})`),
     })
+    const end = (why: string) => {
+      this.#over(worker, `${why} and was ended`)
+      worker.kill('SIGTERM')
+      killLater(worker, TERM_MS)
+      endWith(worker)
+    }
     const liveness = new Liveness(
       this.#options.patience ?? PATIENCE,
       () => this.#send({ type: 'ping' }),
-      () => {
-        this.#over(worker, 'did not answer and was ended')
-        worker.kill('SIGTERM')
-        killLater(worker, TERM_MS)
-        endWith(worker)
-      },
+      () => end('did not answer'),
     )
     this.#worker = worker
     this.#liveness = liveness
@@ -132,9 +135,7 @@ export class WorkerCalls {
     if (this.#worker !== worker) return // let go of on purpose, or over already
     this.#worker = undefined
     this.#liveness?.rest()
-    const words = `the process that speaks to the API server ${how}`
-    const hint = 'try again; if it happens again, please report it'
-    for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(new ClusterError('internal', words, hint))
+    for (const id of [...this.#calls.keys()]) this.#take(id)?.reject(internal(how))
   }
 
   #send(request: Request): void {
@@ -160,9 +161,13 @@ export class WorkerCalls {
         if (reply.answer) this.#kept.set(reply.id, reply.answer)
         else this.#kept.delete(reply.id)
         break
-      case 'result':
-        this.#take(reply.id)?.resolve(reply.value)
+      case 'result': {
+        const call = this.#take(reply.id)
+        if (!call) break
+        if (callOf(call.method).gives.safeParse(reply.value).success) call.resolve(reply.value)
+        else call.reject(internal(`gave to ${call.method} what kt does not understand`))
         break
+      }
       case 'error':
         this.#take(reply.id)?.reject(new ClusterError(reply.code, reply.message, reply.hint))
     }
@@ -208,6 +213,11 @@ function endWith(worker: ChildProcess): void {
   const kill = () => worker.kill('SIGKILL')
   process.once('exit', kill)
   worker.once('exit', () => process.off('exit', kill))
+}
+
+function internal(what: string): ClusterError {
+  const hint = 'try again; if it happens again, please report it'
+  return new ClusterError('internal', `the process that speaks to the API server ${what}`, hint)
 }
 
 function givenUp(): ClusterError {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { quietPipes } from '../base/children.ts'
-import type { Reply } from './messages.ts'
+import { type Reply, readReply } from './messages.ts'
 
 interface WorkerOptions {
   env?: NodeJS.ProcessEnv
@@ -11,7 +11,8 @@ interface WorkerOptions {
 }
 
 interface WorkerEvents {
-  reply(reply: Reply): void
+  /** Undefined: something that is no reply. */
+  reply(reply: Reply | undefined): void
   /** It has ended, or could not be started; may come twice. */
   over(how: string): void
 }
@@ -38,7 +39,7 @@ export function startWorker(
   worker.stderr!.setEncoding('utf8').on('data', (text) => {
     complaint = (complaint + text).slice(-2000)
   })
-  worker.on('message', (reply: Reply) => events.reply(reply))
+  worker.on('message', (message) => events.reply(readReply(message)))
   worker.on('error', (error) => events.over(error.message))
   // `close` and not `exit`: what it said on stderr is read by then.
   worker.once('close', (code, signal) => {

@@ -259,3 +259,26 @@ test('a port-forward has all that a WebSocket needs, credentials included', asyn
   })
   await client.close()
 })
+
+/** A program in the worker's place. */
+const instead = (program: string) => ({ prefix: [process.execPath, '-e', program] })
+
+test('a worker that says what is no reply is ended, and its calls fail with a reason', async () => {
+  const client = createClusterClient({}, instead(`process.send({ type: 'nonsense' }); setInterval(() => {}, 1000)`))
+  await assert.rejects(client.identify(), (error: ClusterError) => {
+    assert.equal(error.code, 'internal')
+    assert.equal(
+      error.message,
+      'the process that speaks to the API server said what kt does not understand and was ended',
+    )
+    return true
+  })
+  await client.close()
+})
+
+test('a result that is not what the call gives fails the call', async () => {
+  const program = `process.on('message', ({ type, id }) => type === 'call' && process.send({ type: 'result', id, value: 42 }))`
+  const client = createClusterClient({}, instead(program))
+  await assert.rejects(client.identify(), /gave to identify what kt does not understand/)
+  await client.close()
+})
