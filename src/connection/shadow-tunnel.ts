@@ -1,4 +1,5 @@
 // Opens one tunnel to a shadow that is there: a port-forward, a line over it where the agent knows lines, and SSH.
+import { unlessAborted } from '../base/aborted.ts'
 import type { Clock } from '../base/clock.ts'
 import type { ClusterClient, PortForwardEndpoint, ShadowHandle } from '../cluster/calls.ts'
 import { connectTunnel, LineClient, type Path, pathTransport, RefusedError } from '../tunnel/index.ts'
@@ -10,8 +11,8 @@ export type OpenTunnel = (shadow: ShadowHandle, signal: AbortSignal) => Promise<
 
 export interface ShadowTunnelOptions {
   cluster: Pick<ClusterClient, 'portForward' | 'shadowState'>
-  /** Opens one port-forward. */
-  openPath(endpoint: PortForwardEndpoint): Promise<Path>
+  /** Opens one port-forward. Rejects at once when `signal` is aborted; nothing is left open then. */
+  openPath(endpoint: PortForwardEndpoint, signal: AbortSignal): Promise<Path>
   clock: Clock
   /** The time of day in ms. A jump of it shows that this machine slept. */
   wall(): number
@@ -48,7 +49,7 @@ export class ShadowTunnels {
         this.#withoutLine.add(shadow.pod)
       }
     }
-    return await this.#connect(shadow, await this.#dial(shadow), signal)
+    return await this.#connect(shadow, await this.#dial(shadow, signal), signal)
   }
 
   async #connect(shadow: ShadowHandle, below: LineClient | Path, signal: AbortSignal): Promise<Tunnel> {
@@ -72,26 +73,26 @@ export class ShadowTunnels {
     const { cluster, clock, wall, random, log } = this.#options
     const options = {
       ...{ clock, wall, random, log },
-      dial: () => this.#dial(shadow),
+      dial: (attempt: AbortSignal) => this.#dial(shadow, attempt),
       isAlive: async () => (await cluster.shadowState(shadow)).state !== 'gone',
     }
     return LineClient.open(options, signal)
   }
 
   /** One port-forward. How the API server is spoken to is remembered, so that a lost one is replaced within round trips. */
-  async #dial(shadow: ShadowHandle): Promise<Path> {
+  async #dial(shadow: ShadowHandle, signal: AbortSignal): Promise<Path> {
     const { cluster, openPath } = this.#options
-    const known = this.#endpoints.get(shadow.pod) ?? (await cluster.portForward(shadow))
+    const known = this.#endpoints.get(shadow.pod) ?? (await unlessAborted(cluster.portForward(shadow), signal))
     this.#endpoints.set(shadow.pod, known)
     try {
-      return await openPath(known)
+      return await openPath(known, signal)
     } catch (error) {
       if (!(error instanceof RefusedError) || (error.status !== 401 && error.status !== 403)) throw error
       this.#endpoints.delete(shadow.pod)
       if (error.status === 403) throw error
       // The token was revoked. A question to the API server makes new credentials, or says what is wrong with them.
-      await cluster.shadowState(shadow)
-      return await openPath(await cluster.portForward(shadow))
+      await unlessAborted(cluster.shadowState(shadow), signal)
+      return await openPath(await unlessAborted(cluster.portForward(shadow), signal), signal)
     }
   }
 }

@@ -51,6 +51,38 @@ test('a question to the API server gets new credentials, and the port-forward is
   assert.match(message, /answered 500/)
 })
 
+test('a tunnel that is given up ends its dial at once, also while the cluster is asked how to dial', async () => {
+  const dials: AbortSignal[] = []
+  const never = new Promise<never>(() => {})
+  const tunnels = (cluster: Partial<ClusterClient>) =>
+    new ShadowTunnels({
+      cluster: cluster as ClusterClient,
+      openPath: (_endpoint, signal) => {
+        dials.push(signal)
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      },
+      clock: new VirtualTime(),
+      wall: () => 0,
+      random: (bytes) => Buffer.alloc(bytes),
+      log: () => {},
+    })
+  const endpoint = { url: 'ws://127.0.0.1:1/', headers: {}, tls: { rejectUnauthorized: true } }
+  for (const kind of ['agent', 'sshd'] as const) {
+    for (const cluster of [{ portForward: () => never }, { portForward: async () => endpoint }]) {
+      const controller = new AbortController()
+      const opening = tunnels(cluster).open({ kind, pod: 'p' } as ShadowHandle, controller.signal)
+      opening.catch(() => {})
+      await new Promise(setImmediate)
+      controller.abort(new Error('given up'))
+      await assert.rejects(opening, /given up/)
+    }
+  }
+  assert.deepEqual(
+    dials.map(({ aborted }) => aborted),
+    [true, true],
+  )
+})
+
 test('only once, and only for a 401', async () => {
   const refused = await open(['old', 'old', 'new'])
   assert.deepEqual(refused.calls, ['portForward', 'shadowState', 'portForward'])

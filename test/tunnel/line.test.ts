@@ -4,9 +4,17 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { LineServer, type OpenedLine } from '../../src/tunnel/line/agent.ts'
 import { LineClient } from '../../src/tunnel/line/client.ts'
-import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
+import {
+  GREETING,
+  LineDecoder,
+  LineFrame,
+  lineFrame,
+  offsetBytes,
+  PATH_HEADROOM,
+} from '../../src/tunnel/line/frames.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
 import { resumeBody } from '../../src/tunnel/line/proof.ts'
+import type { Path } from '../../src/tunnel/transport/path.ts'
 import type { Transport } from '../../src/tunnel/transport/transport.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 import { behindGreeting, Connection } from './line-world.ts'
@@ -60,17 +68,30 @@ interface World {
   server: LineServer
   connections: Connection[]
   /** What a dial does now. */
-  dialling: { fails: boolean; hangs: boolean; alive: boolean }
+  dialling: { fails: boolean; hangs: boolean; alive: boolean; spoilt: boolean }
   log: string[]
   /** Of the line, once it is secure. */
   key: Buffer | undefined
+}
+
+/** The agent's end of a path whose acknowledgements are wrong, if `dialling` says so. */
+function misbehaving(path: Path, { spoilt }: { spoilt: boolean }): Path {
+  if (!spoilt) return path
+  const wrong = lineFrame(LineFrame.ack, offsetBytes(2 ** 40)).subarray(PATH_HEADROOM)
+  return {
+    ...path,
+    send: (message, done) => {
+      path.send(message, done)
+      path.send(wrong, () => {})
+    },
+  }
 }
 
 async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
   const time = new VirtualTime()
   const random = seeded(seed)
   const connections: Connection[] = []
-  const dialling = { fails: false, hangs: false, alive: true }
+  const dialling = { fails: false, hangs: false, alive: true, spoilt: false }
   const log: string[] = []
   let opened: OpenedLine | undefined
   const server = new LineServer({ clock: time, turns: time.turns, waitMs, log: (message) => log.push(message) })
@@ -83,7 +104,7 @@ async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
       () => random() ** 4 * 60,
     )
     connections.push(connection)
-    server.serve(behindGreeting(connection.agent), (one) => (opened = one))
+    server.serve(behindGreeting(misbehaving(connection.agent, dialling)), (one) => (opened = one))
     return connection.client
   }
   const client = await LineClient.open(
@@ -144,11 +165,11 @@ describe('the line', () => {
       w.far.send(70_000)
       await w.time.run(7)
       w.connections.at(-1)!.cut()
-      await w.time.run(40)
+      // Paths that are cut soon are looked for ever more slowly.
+      assert.ok(await w.time.runUntil(() => w.client.report.resumptions > i, 5_000))
     }
     assert.ok(await w.time.runUntil(() => whole(w), 10_000))
     assert.ok(fine(w))
-    assert.ok(w.client.report.resumptions >= 15)
     assert.equal(w.near.closed, undefined)
   })
 
@@ -244,6 +265,24 @@ describe('the line', () => {
     await absent.time.run(2_000)
     assert.match(absent.far.closed!.error!.message, /absent for 10 s/)
     assert.equal(absent.server.size, 0)
+  })
+
+  it('dials ever more slowly while each path that it finds breaks the protocol, and goes on when one does not', async () => {
+    const w = await world()
+    w.dialling.spoilt = true
+    w.connections[0].cut()
+    await w.time.run(60_000)
+    assert.ok(w.connections.length > 10 && w.connections.length < 25, `${w.connections.length} dials in a minute`)
+    w.dialling.spoilt = false
+    w.near.send(1_000)
+    assert.ok(await w.time.runUntil(() => whole(w), 5_000))
+    // A later loss has nothing to do with it.
+    await w.time.run(6_000)
+    const before = w.connections.length
+    w.connections.at(-1)!.cut()
+    w.near.send(1_000)
+    assert.ok(await w.time.runUntil(() => whole(w), 200))
+    assert.equal(w.connections.length, before + 1)
   })
 
   it('is as mortal as its path before the key is known', async () => {

@@ -159,8 +159,7 @@ export class LineServer {
     if (!entry.key || counter <= entry.counter || !isProven(resume, entry.key))
       throw new Refused(Refusal.unproven, 'the line is of another client')
     // Before anything changes: the line goes on waiting for a client that counts right.
-    if (received > entry.line.acked + entry.line.unacked)
-      throw new Refused(Refusal.malformed, 'RESUME claims bytes that were not sent')
+    if (!entry.line.couldHave(received)) throw new Refused(Refusal.malformed, 'RESUME claims bytes that were not sent')
     entry.counter = counter
     const wasAbsent = entry.cancelWait !== undefined
     entry.cancelWait?.()

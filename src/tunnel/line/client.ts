@@ -11,6 +11,7 @@ import { LinePath } from './line-path.ts'
 import { Probes, SUSPECT_MS } from './probes.ts'
 import { ID_BYTES, KEY_BYTES, readResumed, resumeBody } from './proof.ts'
 import { lineReader } from './reader.ts'
+import { Rests } from './rests.ts'
 import { RefusedByAgent, Search } from './search.ts'
 
 /** A path is looked at so often. */
@@ -47,6 +48,7 @@ export class LineClient implements TunnelLine {
   #unknownHere = false
   #heard: number
   readonly #probes = new Probes()
+  readonly #rests = new Rests()
   #drift: number
   #cancelTick: () => void
   #search: Search | undefined
@@ -106,7 +108,7 @@ export class LineClient implements TunnelLine {
   /** Something has happened that may have broken the path: another route, another address. */
   suspect(cause: string): void {
     if (this.#search) this.#search.hurry()
-    else if (this.#key && !this.#line.over) this.#seek(cause)
+    else if (this.#key && !this.#line.over) this.#seek(cause, 0)
   }
 
   #begin(path: Path): void {
@@ -209,8 +211,8 @@ export class LineClient implements TunnelLine {
     this.#gapOver()
   }
 
-  /** Looks for another path, beside the one there is. */
-  #seek(cause: string): void {
+  /** Looks for another path, beside the one there is, `pauseMs` from now. */
+  #seek(cause: string, pauseMs = this.#rests.before(this.#options.clock.now())): void {
     if (this.#search) return
     const { clock, log } = this.#options
     log(`the line is ${this.#line.current ? 'suspected' : 'interrupted'}: ${cause}`)
@@ -219,6 +221,7 @@ export class LineClient implements TunnelLine {
     if (this.#line.current) this.#probes.send(this.#line.current, clock.now())
     this.#search = new Search({
       ...this.#options,
+      pauseMs,
       attempt: (signal) => this.#attempt(signal),
       isAlive: () => this.isAlive(),
       patienceMs: Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * (this.#report.roundTripMs ?? 0)),
@@ -254,6 +257,7 @@ export class LineClient implements TunnelLine {
           } else if (type === LineFrame.resumed && !open) {
             const received = readResumed(body, key, this.#id, counter)
             if (received === undefined) throw new RangeError('another agent answered')
+            if (!this.#line.couldHave(received)) throw new RangeError('the agent claims bytes that were not sent')
             open = true
             this.#adopt(linePath, received)
             resolve()
@@ -272,6 +276,7 @@ export class LineClient implements TunnelLine {
     // What was acknowledged counts as a sign of life, which ends a search as well: one of both is enough.
     this.#search?.stop()
     this.#search = undefined
+    this.#rests.adopted(this.#options.clock.now())
     const before = this.#line.current
     this.#line.attach(path, received)
     before?.close()

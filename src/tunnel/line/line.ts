@@ -162,6 +162,11 @@ export class Line implements Transport {
     return this.#sent - this.#acked
   }
 
+  /** Can the other end have received so many bytes? */
+  couldHave(received: number): boolean {
+    return received <= this.#sent
+  }
+
   /** Since when bytes have waited for an acknowledgement without any progress, undefined if none do. */
   get waitingSince(): number | undefined {
     return this.#sent > this.#acked ? this.#sentSince : undefined
@@ -217,7 +222,7 @@ export class Line implements Transport {
 
   /** The other end has everything in front of `received`. */
   acknowledge(received: number): void {
-    if (received > this.#sent) throw new RangeError(`${received} bytes are acknowledged, ${this.#sent} were sent`)
+    if (!this.couldHave(received)) throw new RangeError(`${received} bytes are acknowledged, ${this.#sent} were sent`)
     if (received <= this.#acked) return
     this.#acked = received
     this.#sentSince = this.#clock.now()

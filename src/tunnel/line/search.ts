@@ -22,6 +22,8 @@ export class RefusedByAgent extends Error {}
 interface SearchOptions {
   clock: Clock
   attempt(signal: AbortSignal): Promise<void>
+  /** The first attempt begins so long from now, ms. */
+  pauseMs: number
   /** How long an attempt may take. */
   patienceMs: number
   isAlive(): Promise<boolean>
@@ -43,7 +45,8 @@ export class Search {
 
   constructor(options: SearchOptions) {
     this.#options = options
-    this.#next()
+    if (options.pauseMs > 0) this.#cancelNext = options.clock.after(options.pauseMs, this.#next)
+    else this.#next()
     this.#cancelLook = options.clock.after(FIRST_LOOK_MS, this.#look)
   }
 

@@ -28,16 +28,21 @@ export function unreachable(message: string, hint: string): TunnelError {
   return new TunnelError('unreachable', message, hint)
 }
 
-/** One time limit for all steps of a connection. When it has passed, the current step fails and its socket is destroyed. */
+/**
+ * One time limit for all steps of a connection. When it has passed, or `signal` is aborted, the current step fails and its
+ * socket is destroyed.
+ */
 export class Deadline {
   socket: Socket | undefined
   readonly ms: number
   readonly #timer: NodeJS.Timeout
+  readonly #signal: AbortSignal | undefined
   #fail: (error: Error) => void = () => {}
   readonly #failed: Promise<never>
 
-  constructor(timeoutMs: number, what: string) {
+  constructor(timeoutMs: number, what: string, signal?: AbortSignal) {
     this.ms = timeoutMs
+    this.#signal = signal
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject
     })
@@ -52,6 +57,13 @@ export class Deadline {
       )
       this.socket?.destroy()
     }, timeoutMs)
+    signal?.addEventListener('abort', this.#giveUp)
+    if (signal?.aborted) this.#giveUp()
+  }
+
+  readonly #giveUp = (): void => {
+    this.#fail(this.#signal!.reason as Error)
+    this.socket?.destroy()
   }
 
   guard<T>(step: Promise<T>): Promise<T> {
@@ -81,6 +93,7 @@ export class Deadline {
 
   end(destroy = false): void {
     clearTimeout(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#giveUp)
     if (destroy) this.socket?.destroy()
   }
 }

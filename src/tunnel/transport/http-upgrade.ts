@@ -24,7 +24,8 @@ export interface Upgraded {
 
 /**
  * Sends `method` for the target's path with `lines` as its headers. Resolves when the server has switched protocols; what
- * it switched to is the caller's to check. Rejects with TunnelError 'unreachable' (RefusedError if the server answered).
+ * it switched to is the caller's to check. Rejects with TunnelError 'unreachable' (RefusedError if the server answered),
+ * or with the reason of `signal`. Its socket is closed then.
  */
 export async function upgrade(
   target: WebSocketTarget,
@@ -32,12 +33,13 @@ export async function upgrade(
   search: string,
   lines: string[],
   timeoutMs: number,
+  signal?: AbortSignal,
 ): Promise<Upgraded> {
   const url = new URL(target.url.replace(/^ws/, 'http'))
   const encrypted = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port || (encrypted ? 443 : 80))
-  const deadline = new Deadline(timeoutMs, `${host}:${port}`)
+  const deadline = new Deadline(timeoutMs, `${host}:${port}`, signal)
   try {
     const inlet = new Inlet()
     const socket = target.proxy
@@ -70,6 +72,7 @@ export async function upgrade(
     return { socket: line, inlet, encrypted, answer }
   } catch (error) {
     deadline.end(true)
+    signal?.throwIfAborted()
     if (error instanceof TunnelError) throw error
     throw unreachable(
       `${host}:${port}: ${(error as Error).message}`,

@@ -12,15 +12,22 @@ import { openWebSocketForward } from './websocket/portforward.ts'
 // What servers and proxies answer that do not know the upgrade or the method, or a user who may only `get`.
 const NOT_SPDY = new Set([400, 403, 405, 406, 415, 426, 501])
 
-/** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
-export async function openPortForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Path> {
+/**
+ * Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout', or with the reason of `signal`; nothing is left
+ * open then.
+ */
+export async function openPortForward(
+  endpoint: WebSocketTarget,
+  signal?: AbortSignal,
+  timeoutMs = 15_000,
+): Promise<Path> {
   try {
-    return await openSpdyForward(endpoint, timeoutMs)
+    return await openSpdyForward(endpoint, timeoutMs, signal)
   } catch (error) {
     const other =
       (error instanceof RefusedError && NOT_SPDY.has(error.status)) ||
       (error instanceof TunnelError && error.code === 'protocol')
     if (!other) throw error
-    return openWebSocketForward(endpoint, timeoutMs)
+    return openWebSocketForward(endpoint, timeoutMs, signal)
   }
 }

@@ -63,12 +63,17 @@ async function throughSocks(
 ): Promise<Socket> {
   // Bundled, a CommonJS package that is loaded when needed has a default export and no others.
   const { SocksClient } = (await import('socks')).default
+  const proxyPort = Number(url.port || 1080)
+  // A socket of our own, which the deadline ends.
+  const plain = connectTcp({ host: proxyHost, port: proxyPort, autoSelectFamily: true })
+  await deadline.wait(plain, 'connect')
   try {
     const { socket } = await deadline.guard(
       SocksClient.createConnection({
+        existing_socket: plain,
         proxy: {
           host: proxyHost,
-          port: Number(url.port || 1080),
+          port: proxyPort,
           type: url.protocol.startsWith('socks4') ? 4 : 5,
           ...(user ? { userId: user, password } : {}),
         },
@@ -77,12 +82,11 @@ async function throughSocks(
         timeout: deadline.ms,
       }),
     )
-    deadline.socket = socket
     socket.pause()
     return socket
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException
-    if (code) throw error // the proxy itself cannot be reached
+    if (code) throw error // the connection to the proxy failed, or took too long
     const why = message.replace(/^Socks[45] /i, '').replace(/^proxy /i, '')
     throw unreachable(`the SOCKS proxy ${url.host} does not connect to ${host}:${port}: ${why}`, HINT)
   }

@@ -17,10 +17,14 @@ const WHY_MS = 250
 const CLOSED = 'port-forward: closed by the cluster'
 
 /** Opens it. Rejects with TunnelError 'unreachable' or 'timeout'; 'protocol' if the server switched to something else. */
-export async function openSpdyForward(endpoint: WebSocketTarget, timeoutMs: number): Promise<Path> {
+export async function openSpdyForward(
+  endpoint: WebSocketTarget,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Path> {
   const port = new URL(endpoint.url).searchParams.get('ports') ?? ''
   const lines = ['Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${PROTOCOL}`, 'Content-Length: 0']
-  const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs)
+  const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs, signal)
   if (answer.headers.get('upgrade')?.toLowerCase() !== 'spdy/3.1') {
     socket.destroy()
     throw new TunnelError(

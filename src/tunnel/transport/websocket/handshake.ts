@@ -7,7 +7,12 @@ import { type Upgraded, upgrade } from '../http-upgrade.ts'
 const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 /** Resolves with the socket. Rejects with TunnelError 'unreachable' that says what the server answered. */
-export async function openWebSocket(target: WebSocketTarget, protocol: string, timeoutMs: number): Promise<Upgraded> {
+export async function openWebSocket(
+  target: WebSocketTarget,
+  protocol: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Upgraded> {
   const key = randomBytes(16).toString('base64')
   const lines = [
     'Upgrade: websocket',
@@ -16,7 +21,7 @@ export async function openWebSocket(target: WebSocketTarget, protocol: string, t
     `Sec-WebSocket-Protocol: ${protocol}`,
   ]
   const url = new URL(target.url)
-  const upgraded = await upgrade(target, 'GET', url.search, lines, timeoutMs)
+  const upgraded = await upgrade(target, 'GET', url.search, lines, timeoutMs, signal)
   const { headers } = upgraded.answer
   const accept = createHash('sha1')
     .update(key + MAGIC)

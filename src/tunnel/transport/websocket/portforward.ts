@@ -16,8 +16,12 @@ const ERROR_CHANNEL = 1
 const PORT_BYTES = 2
 
 /** Opens a port-forward. Rejects with TunnelError 'unreachable' or 'timeout'. */
-export async function openWebSocketForward(endpoint: WebSocketTarget, timeoutMs = 15_000): Promise<Path> {
-  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs)
+export async function openWebSocketForward(
+  endpoint: WebSocketTarget,
+  timeoutMs = 15_000,
+  signal?: AbortSignal,
+): Promise<Path> {
+  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs, signal)
   const headroom = MAX_HEADER + 1
   const framing: Framing = {
     headroom,
