@@ -1,7 +1,7 @@
 // What this user's `kt up` is connected to, for commands that go to the cluster by themselves.
 import { type ControlClient, connectControl } from '../control/client.ts'
+import type { ShadowConfig } from '../control/config.ts'
 import { controlSocket } from '../control/paths.ts'
-import type { ShadowConfig } from '../control/protocol.ts'
 import type { Caller } from './caller.ts'
 
 // It answers from memory; one that hangs is as good as none.

@@ -1,7 +1,6 @@
 // The ClusterClient of the rest of kt. It passes every call of the table (calls.ts) to a child process (worker-calls.ts),
 // so that client-node's memory does not stay.
-import type { ClusterClient, ClusterSelection } from './calls.ts'
-import { callOf, METHODS, type Method } from './calls.ts'
+import { type ClusterClient, type ClusterSelection, callOf, METHODS, type Method } from './calls.ts'
 import type { InboundEvent } from './inbound-calls.ts'
 import type { Progress, ShadowHooks } from './shadow-calls.ts'
 import { type ClusterClientOptions, type Listeners, WorkerCalls } from './worker-calls.ts'

@@ -1,15 +1,17 @@
 // What `kt check` asks of the program that does it, and the lines it prints: JSON, one a check, as each is done.
-import type { ShadowConfig } from './protocol.ts'
+import * as z from 'zod/mini'
+import { ShadowConfig } from './config.ts'
 
-export interface CheckRequest {
-  config: ShadowConfig
-  include: string[]
-  exclude: string[]
+export const CheckRequest = z.object({
+  config: ShadowConfig,
+  include: z.array(z.string()),
+  exclude: z.array(z.string()),
   /** Make a shadow, try what only a running one can tell, and remove it. */
-  tryShadow: boolean
+  tryShadow: z.boolean(),
   /** How root can be had: this is root, there is a sudo, neither. */
-  root: 'root' | 'sudo' | 'none'
-}
+  root: z.enum(['root', 'sudo', 'none']),
+})
+export type CheckRequest = z.infer<typeof CheckRequest>
 
 export type CheckState = 'ok' | 'warning' | 'failed'
 

@@ -1,14 +1,8 @@
 // The asking side of the control socket. No validation library here: `kt status` as a whole process has 150 ms.
 import net from 'node:net'
 import { LineSplitter } from './lines.ts'
-import {
-  CONTROL_VERSION,
-  type ControlError,
-  type EventOf,
-  type Operation,
-  type Operations,
-  type Response,
-} from './protocol.ts'
+import type { ArgsOf, EventOf, Operation, ResultOf } from './operations.ts'
+import { CONTROL_VERSION, type ControlError, type Response } from './protocol.ts'
 
 /** Silence after which the other end is asked whether it is there, and how long it may take to say so. */
 const SILENCE_MS = 3_000
@@ -29,11 +23,7 @@ export class ControlFailure extends Error {
 
 export interface ControlClient {
   /** Rejects with ControlFailure. */
-  request<O extends Operation>(
-    op: O,
-    args: Operations[O][0],
-    onProgress?: (p: EventOf<O>) => void,
-  ): Promise<Operations[O][1]>
+  request<O extends Operation>(op: O, args: ArgsOf<O>, onProgress?: (p: EventOf<O>) => void): Promise<ResultOf<O>>
   close(): void
 }
 
@@ -133,8 +123,8 @@ function clientOf(socket: net.Socket): ControlClient {
   socket.on('error', () => fail())
   socket.on('close', () => fail())
   return {
-    request: <O extends Operation>(op: O, args: Operations[O][0], onProgress?: (p: EventOf<O>) => void) =>
-      new Promise<Operations[O][1]>((resolve, reject) => {
+    request: <O extends Operation>(op: O, args: ArgsOf<O>, onProgress?: (p: EventOf<O>) => void) =>
+      new Promise<ResultOf<O>>((resolve, reject) => {
         if (over) return reject(over())
         const id = nextId++
         waiting.set(id, {

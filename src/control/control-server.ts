@@ -2,46 +2,16 @@
 // system is the access check. Requests are checked against a schema, since whatever runs as that user may write here.
 import { chmodSync, rmSync } from 'node:fs'
 import net from 'node:net'
-import { z } from 'zod'
+import { prettifyError } from 'zod/mini'
+import en from 'zod/v4/locales/en.js'
 import { listening } from '../base/listen.ts'
 import { ToldError } from '../base/told-error.ts'
 import { LineSplitter } from './lines.ts'
-import {
-  CONTROL_VERSION,
-  type ControlError,
-  type EventOf,
-  type Operation,
-  type Operations,
-  type Response,
-} from './protocol.ts'
+import { type ArgsOf, Envelope, type EventOf, OPERATIONS, type Operation, type ResultOf } from './operations.ts'
+import { CONTROL_VERSION, type ControlError, type Response } from './protocol.ts'
 
-const empty = z.strictObject({})
-const requestArgs: { [O in Operation]: z.ZodType<Operations[O][0]> } = {
-  status: empty,
-  look: empty,
-  down: empty,
-  held: empty,
-  leave: empty,
-  same: z.strictObject({
-    kubeconfig: z.string().optional(),
-    context: z.string().optional(),
-    namespace: z.string().optional(),
-    env: z.record(z.string(), z.string()),
-    given: z.record(z.string(), z.unknown()).optional(),
-  }),
-  services: empty,
-  team: empty,
-  recover: z.strictObject({ target: z.string().min(1).max(253), namespace: z.string().min(1).max(63) }),
-  'dns.status': empty,
-  'dns.query': z.strictObject({ name: z.string(), type: z.string() }),
-  'dns.log': z.strictObject({ since: z.number().int().min(0).optional() }),
-  'dns.trace': z.strictObject({ name: z.string(), type: z.string() }),
-  capture: z.strictObject({ filter: z.string().optional() }),
-  metrics: empty,
-  watch: z.strictObject({ dns: z.boolean().optional() }),
-  flows: z.strictObject({ waitMs: z.number().int().min(0).max(2000).optional() }),
-}
-const envelope = z.object({ v: z.number(), id: z.number(), op: z.string(), args: z.unknown() })
+// Without it zod/mini says of everything that it is invalid input, and not why.
+const inWords = { error: en().localeError }
 
 /** The other end of the socket, for operations that go on. */
 export interface ControlCaller {
@@ -54,10 +24,10 @@ export interface ControlCaller {
 /** One function an operation. An error with `code` and `hint` reaches the caller as it is. */
 export type ControlHandlers = {
   [O in Operation]: (
-    args: Operations[O][0],
+    args: ArgsOf<O>,
     progress: (p: EventOf<O>) => void,
     caller: ControlCaller,
-  ) => Promise<Operations[O][1]> | Operations[O][1]
+  ) => Promise<ResultOf<O>> | ResultOf<O>
 }
 
 export interface ControlServer {
@@ -114,7 +84,7 @@ async function answer(
 ) {
   let id = 0
   try {
-    const request = envelope.parse(JSON.parse(line))
+    const request = Envelope.parse(JSON.parse(line))
     id = request.id
     if (request.v !== CONTROL_VERSION) {
       throw new ToldError(
@@ -132,11 +102,11 @@ async function answer(
         'run `kt down` and `kt up` again after an update',
       )
     const op = request.op as Operation
-    const args = requestArgs[op].safeParse(request.args)
+    const args = OPERATIONS[op].args.safeParse(request.args, inWords)
     if (!args.success)
       throw new ToldError(
         'bad-request',
-        `${op}: ${z.prettifyError(args.error).replaceAll('\n', ' ')}`,
+        `${op}: ${prettifyError(args.error).replaceAll('\n', ' ')}`,
         'the command and the kt that runs are of different versions: `kt down`, then `kt up` again',
       )
     const handler = handlers[op] as (args: unknown, progress: (p: unknown) => void, caller: ControlCaller) => unknown

@@ -1,95 +1,114 @@
 // What a command that holds the terminal (exchange, mesh, run, forward) and its holder process say to each other: the
 // configuration as the first line of the holder's input, then commands; events as lines of its output. A task
 // (recover, clean) is asked and answered the same way.
-import type { ControlError, Progress, ShadowConfig } from './protocol.ts'
+import * as z from 'zod/mini'
+import { ShadowConfig } from './config.ts'
+import type { ControlError, Progress } from './protocol.ts'
 import type { PutBack } from './views.ts'
 
-/** `kt forward`. */
-export interface ForwardConfig extends ShadowConfig {
-  kind: 'forward'
-  target: string
-  ports: ForwardPort[]
-}
-
-export interface ForwardPort {
+const ForwardPort = z.object({
   /** 0: any free one. */
-  local: number
+  local: z.number(),
   /** Number or name. Default: as `local`, or the only one there is. */
-  remote?: string
-}
+  remote: z.optional(z.string()),
+})
+export type ForwardPort = z.infer<typeof ForwardPort>
 
-/** `kt exchange`, `kt mesh`, `kt run`. */
-export interface InboundConfig extends ShadowConfig {
-  kind: 'exchange' | 'mesh' | 'run'
-  /** `[KIND/]NAME`; of `run` the new Service's name. */
-  target: string
-  mode: 'selector' | 'scale'
-  /** Of `mesh`. */
-  mesh?: MeshConfig
-  ports: ExposedPort[]
-  /** Takes over what somebody else holds. */
-  force: boolean
-  /** Tells the local program who connected. */
-  proxyProtocol?: 'v1' | 'v2'
-  /** Whether something must listen here before it begins. */
-  check: boolean
-  /** Whether the original serves what the local program does not. */
-  fallback: boolean
-  /** Goes on when the command has ended. */
-  background: boolean
-}
+/** `kt forward`. */
+const ForwardConfig = z.extend(ShadowConfig, {
+  kind: z.literal('forward'),
+  target: z.string(),
+  ports: z.array(ForwardPort),
+})
+export type ForwardConfig = z.infer<typeof ForwardConfig>
 
 /** Which requests a mesh is about. */
-export interface MeshConfig {
-  mode: 'auto' | 'manual'
+const MeshConfig = z.object({
+  mode: z.enum(['auto', 'manual']),
   /** auto: a header; manual: a label. */
-  header: string
+  header: z.string(),
   /** manual: made up where there is none. */
-  value?: string
+  value: z.optional(z.string()),
   /** A header that begins with the value is enough. */
-  prefix: boolean
-}
+  prefix: z.boolean(),
+})
+export type MeshConfig = z.infer<typeof MeshConfig>
 
 /** A port of the Service and the port of this machine that it comes to. */
-export interface ExposedPort {
-  local: number
+const ExposedPort = z.object({
+  local: z.number(),
   /** Before the cluster was asked, where a name or nothing was given: as `local`. */
-  remote: number
+  remote: z.number(),
   /** The port of this name is meant. */
-  name?: string
+  name: z.optional(z.string()),
   /** No port was named: the one that is called as the local one, else the only one there is. */
-  implied?: boolean
-  protocol?: 'TCP' | 'UDP'
-}
+  implied: z.optional(z.boolean()),
+  protocol: z.optional(z.enum(['TCP', 'UDP'])),
+})
+export type ExposedPort = z.infer<typeof ExposedPort>
+
+/** `kt exchange`, `kt mesh`, `kt run`. */
+const InboundConfig = z.extend(ShadowConfig, {
+  kind: z.enum(['exchange', 'mesh', 'run']),
+  /** `[KIND/]NAME`; of `run` the new Service's name. */
+  target: z.string(),
+  mode: z.enum(['selector', 'scale']),
+  /** Of `mesh`. */
+  mesh: z.optional(MeshConfig),
+  ports: z.array(ExposedPort),
+  /** Takes over what somebody else holds. */
+  force: z.boolean(),
+  /** Tells the local program who connected. */
+  proxyProtocol: z.optional(z.enum(['v1', 'v2'])),
+  /** Whether something must listen here before it begins. */
+  check: z.boolean(),
+  /** Whether the original serves what the local program does not. */
+  fallback: z.boolean(),
+  /** Goes on when the command has ended. */
+  background: z.boolean(),
+})
+export type InboundConfig = z.infer<typeof InboundConfig>
+
+const ClusterConfig = z.pick(ShadowConfig, {
+  kubeconfig: true,
+  context: true,
+  namespace: true,
+  owner: true,
+  env: true,
+  terminal: true,
+  connected: true,
+})
 
 /** `kt recover`. */
-export interface RecoverConfig extends ClusterConfig {
-  kind: 'recover'
-  target: string
-  force: boolean
-}
+const RecoverConfig = z.extend(ClusterConfig, { kind: z.literal('recover'), target: z.string(), force: z.boolean() })
+export type RecoverConfig = z.infer<typeof RecoverConfig>
 
 /** `kt clean`. */
-export interface CleanConfig extends ClusterConfig {
-  kind: 'clean'
-  dryRun: boolean
+const CleanConfig = z.extend(ClusterConfig, {
+  kind: z.literal('clean'),
+  dryRun: z.boolean(),
   /** Jobs of shadows that living processes of this user use. */
-  liveShadows: string[]
-}
+  liveShadows: z.array(z.string()),
+})
 
 /** Is there a cluster behind the kubeconfig that answers? */
-export interface IdentifyConfig extends ClusterConfig {
-  kind: 'identify'
-}
+const IdentifyConfig = z.extend(ClusterConfig, { kind: z.literal('identify') })
 
-type ClusterConfig = Pick<
-  ShadowConfig,
-  'kubeconfig' | 'context' | 'namespace' | 'owner' | 'env' | 'terminal' | 'connected'
->
-
+/** The first line. */
+export const HolderConfig = z.discriminatedUnion('kind', [
+  ForwardConfig,
+  InboundConfig,
+  RecoverConfig,
+  CleanConfig,
+  IdentifyConfig,
+])
+export type HolderConfig = z.infer<typeof HolderConfig>
 export type HoldConfig = ForwardConfig | InboundConfig
-export type TaskConfig = RecoverConfig | CleanConfig | IdentifyConfig
-export type HolderConfig = HoldConfig | TaskConfig
+export type TaskConfig = Exclude<HolderConfig, HoldConfig>
+
+/** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */
+export const HolderCommand = z.object({ op: z.literal('end') })
+export type HolderCommand = z.infer<typeof HolderCommand>
 
 /** What a dead client left in the cluster. */
 export interface LeftBehind {
@@ -102,9 +121,6 @@ export interface LeftBehind {
   /** What cleaning does, in that order. */
   actions: string[]
 }
-
-/** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */
-export type HolderCommand = { op: 'end' }
 
 export type HolderLine =
   | ({ type: 'progress' } & Progress)

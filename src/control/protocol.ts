@@ -1,7 +1,6 @@
-// What is said over the control socket: one JSON object a line, requests with an id, answers with the same id, events
-// without one. Versioned, so that an old engine and a new command line tell each other apart instead of guessing.
-
-import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, WatchEvent } from './views.ts'
+// What is answered over the control socket: one JSON object a line, with the id of its request. Versioned, so that an old
+// engine and a new command line tell each other apart instead of guessing. What may be asked is in operations.ts. Nothing
+// here loads the schemas' library, since `kt status` as a whole process has 150 ms.
 
 /** Raised when a request or answer changes its meaning. */
 export const CONTROL_VERSION = 1
@@ -14,45 +13,6 @@ export interface ControlError {
   code: string
   message: string
   hint: string
-}
-
-/** Which cluster, and the shadow to make there. Everything a step needs, so nothing is read from the environment later. */
-export interface ShadowConfig {
-  kubeconfig?: string
-  context?: string
-  namespace?: string
-  shadow: 'agent' | 'sshd'
-  image?: string
-  readyTimeoutS: number
-  nodeSelector: Record<string, string>
-  /** Taints of nodes that the shadow may run on all the same. */
-  tolerations: {
-    key: string
-    operator: 'Exists' | 'Equal'
-    value?: string
-    effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
-  }[]
-  serviceAccount?: string
-  imagePullSecrets: string[]
-  labels: Record<string, string>
-  annotations: Record<string, string>
-  podResources: Record<string, string>
-  /** `user@machine`, for the shadow's annotation. */
-  owner: string
-  /** Environment of the caller: KUBECONFIG, proxies, KT_LOG, and what credential plugins go by. */
-  env: Record<string, string>
-  /** Path of the terminal that the caller sits at, while the command runs. */
-  terminal?: string
-  /** What a `kt up` of this user is connected to: in the same context its namespace is the default. */
-  connected?: { context: string; server: string; namespace: string }
-}
-
-/** What `kt up` asks for. */
-export interface UpConfig extends ShadowConfig {
-  include: string[]
-  exclude: string[]
-  dns: 'auto' | 'resolved' | 'resolvconf' | 'none'
-  clusterDomain?: string
 }
 
 export type ConnectionState = 'connecting' | 'connected' | 'reconnecting' | 'disconnecting'
@@ -237,50 +197,6 @@ export interface Progress {
   detail: string
   ms: number
 }
-
-/** Requests: name to [arguments, result]. */
-export interface Operations {
-  status: [Record<string, never>, Status]
-  /** Looks at this machine now, as far as that takes 4 s at most; what is wrong is in the status afterwards. */
-  look: [Record<string, never>, Record<string, never>]
-  down: [Record<string, never>, { notes: string[] }]
-  /** Of a holder: what it holds. */
-  held: [Record<string, never>, Held]
-  /** Of a holder: puts back what it holds, then ends. */
-  leave: [Record<string, never>, { notes: string[] }]
-  /** Is this the cluster and namespace we are connected to? */
-  same: [
-    // `given`: parts of an UpConfig; `ignored` names those that this connection does not have so.
-    Pick<UpConfig, 'kubeconfig' | 'context' | 'namespace' | 'env'> & { given?: Record<string, unknown> },
-    { same: boolean; wanted: string; current: string; ignored?: string[] },
-  ]
-  services: [Record<string, never>, ServiceReports]
-  team: [Record<string, never>, Team]
-  /** As `kt recover` does, in the cluster that is connected; takes 12 s to see whether the holder lives. */
-  recover: [{ target: string; namespace: string }, PutBack]
-  'dns.status': [Record<string, never>, DnsStatus]
-  'dns.query': [{ name: string; type: string }, DnsAnswer]
-  /** What programs asked last, oldest first; only what came after the entry `since`. */
-  'dns.log': [{ since?: number }, { entries: DnsLogEntry[] }]
-  /** Asks anew, whatever the cache has, and tells each decision. */
-  'dns.trace': [{ name: string; type: string }, DnsTrace]
-  /** `waitMs`: how long to wait for names and programs that have to be found; those that come later are in the next answer. */
-  flows: [{ waitMs?: number }, Flows]
-  /** Tells the packets of programs until the caller goes; with `filter` those of one service, pod or address. */
-  capture: [{ filter?: string }, Record<string, never>]
-  /** Prometheus' text format. */
-  metrics: [Record<string, never>, { text: string }]
-  /** Tells how kt does, each second until the caller goes; with `dns` also what programs ask from now on. */
-  watch: [{ dns?: boolean }, Record<string, never>]
-}
-export type Operation = keyof Operations
-
-/** What an operation tells before its result: steps, where nothing else is said here. */
-interface OperationEvents {
-  capture: CaptureEvent
-  watch: WatchEvent
-}
-export type EventOf<O extends Operation> = O extends keyof OperationEvents ? OperationEvents[O] : Progress
 
 export type Response =
   | { id: number; ok: true; result: unknown }

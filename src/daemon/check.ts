@@ -2,7 +2,7 @@
 // program of its own, since the command line knows neither the machine nor the cluster; it runs as the user.
 import { lookup } from 'node:dns/promises'
 import { Inspection } from '../cluster/inspect.ts'
-import type { CheckEnd, CheckLine, CheckRequest, CheckSaid } from '../control/check.ts'
+import { type CheckEnd, type CheckLine, CheckRequest, type CheckSaid } from '../control/check.ts'
 import type { Status } from '../control/protocol.ts'
 import { systemEffects } from '../host/system.ts'
 import {
@@ -22,7 +22,7 @@ import { pluginSetting } from './login.ts'
 import { capturedRoutes, localInfrastructure, pickAddresses } from './network.ts'
 import { shadowOptions } from './shadow-options.ts'
 
-const request = JSON.parse(process.argv[2] ?? '') as CheckRequest
+const request = CheckRequest.parse(JSON.parse(process.argv[2] ?? ''))
 Object.assign(process.env, request.config.env)
 process.stdout.on('error', () => {}) // whoever asked has gone; the shadow is removed all the same
 const tell = (line: CheckLine | CheckEnd | CheckSaid) => void process.stdout.write(`${JSON.stringify(line)}\n`)

@@ -3,14 +3,16 @@
 import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
 import { createClusterClient } from '../cluster/client.ts'
+import { UNFIT_CONFIG, UpConfig } from '../control/config.ts'
 import { type ControlServer, serveControl, toControlError } from '../control/control-server.ts'
 import type { RecoverConfig } from '../control/holder.ts'
 import { controlSocket, logFile } from '../control/paths.ts'
-import type { Progress, UpConfig } from '../control/protocol.ts'
+import type { Progress } from '../control/protocol.ts'
 import type { PutBack } from '../control/views.ts'
 import { attachTun } from '../tun/native.ts'
 import { withTap } from '../tun/tap.ts'
 import { hasNativeCiphers } from '../tunnel/index.ts'
+import { HelperMessage } from './helper/protocol.ts'
 import { connectHelper } from './host-client.ts'
 import { recoverNow } from './inbound/task.ts'
 import { openLog } from './log.ts'
@@ -159,17 +161,29 @@ async function end(why: string, code = 0): Promise<void> {
 /** The configuration that `kt up` wrote to the helper, handed on unread. */
 function readConfig(): Promise<UpConfig> {
   return new Promise((resolve) => {
-    const take = (message: { event: string; line: string }) => {
+    const take = (received: unknown) => {
+      const { data: message } = HelperMessage.safeParse(received)
+      if (!message || !('event' in message)) return
       if (message.event === 'terminate') process.exit(0) // nothing has been done yet
       if (message.event !== 'config') return
       process.off('message', take)
       process.off('disconnect', nobody)
-      resolve(JSON.parse(message.line) as UpConfig)
+      const config = UpConfig.safeParse(parsed(message.line))
+      if (config.success) resolve(config.data)
+      else process.send!({ type: 'failed', ...UNFIT_CONFIG }, undefined, undefined, () => process.exit(1))
     }
     const nobody = () => process.exit(0)
     process.on('message', take)
     process.on('disconnect', nobody)
   })
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
 }
 
 /** Uniform numbers of 32 bits from the system's generator, drawn in blocks. */

@@ -3,7 +3,8 @@
 // all that is needed here takes to load, so both happen at once.
 
 import { createClusterClient } from '../cluster/client.ts'
-import type { HolderCommand, HolderConfig, HolderLine } from '../control/holder.ts'
+import { UNFIT_CONFIG } from '../control/config.ts'
+import { HolderCommand, HolderConfig, type HolderLine } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { HolderInput } from './inbound/holding.ts'
 import { pluginSetting } from './login.ts'
@@ -44,6 +45,11 @@ function readInput(): HolderInput & { config: Promise<HolderConfig> } {
   let callback: (gone: boolean) => void = (gone) => {
     early = gone
   }
+  const unfit = () => {
+    tell({ type: 'failed', ...UNFIT_CONFIG })
+    process.exitCode = 1
+    process.stdin.off('close', gone).destroy()
+  }
   const gone = () => {
     if (!configured) process.exit(0) // nothing has been done yet
     callback(true)
@@ -51,9 +57,12 @@ function readInput(): HolderInput & { config: Promise<HolderConfig> } {
   process.stdin.on('data', (chunk: Buffer) => {
     try {
       for (const line of splitter.push(chunk)) {
-        const said = JSON.parse(line) as HolderCommand | HolderConfig
-        if (!configured) resolve(said as HolderConfig)
-        else if ((said as HolderCommand).op === 'end') callback(false)
+        const said: unknown = JSON.parse(line)
+        if (configured && HolderCommand.safeParse(said).success) callback(false)
+        if (configured) continue
+        const { data } = HolderConfig.safeParse(said)
+        if (!data) return unfit()
+        resolve(data)
         configured = true
       }
     } catch {

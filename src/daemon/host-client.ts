@@ -3,12 +3,10 @@
 import { ToldError } from '../base/told-error.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { Fault } from '../host/findings.ts'
+import { type HelperAnswer, type HelperEvent, HelperMessage, type HelperRequest } from './helper/protocol.ts'
 
-export type HostEvent =
-  | { event: 'resolv-conf-changed'; upstreams: string[]; notes: string[]; reclaimed: boolean }
-  | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
-  | { event: 'kernel' }
-  | { event: 'terminate' }
+/** What the helper tells after the configuration. */
+export type HostEvent = Exclude<HelperEvent, { event: 'config' }>
 
 export interface HostClient {
   /** Makes the machine so. Rejects with `code` and `hint` set; then nothing of it is left. */
@@ -22,14 +20,13 @@ export interface HostClient {
   report(line: object): void
 }
 
-type Answer =
-  | { id: number; ok: true; applied?: AppliedState; domainsLeftOut?: string[]; faults?: Fault[] }
-  | { id: number; ok: false; error: { code: string; message: string; hint: string } }
+/** A request without its id, which is given to it when it is sent. */
+type Asked = HelperRequest extends infer One ? (One extends HelperRequest ? Omit<One, 'id'> : never) : never
 
 /** The helper gives each of its commands 10 s, and an `apply` has some. Leaving has a deadline of its own. */
 const ANSWER_MS = 40_000
 
-const failed = (id: number, code: string, message: string): Answer => ({
+const failed = (id: number, code: string, message: string): HelperAnswer => ({
   id,
   ok: false,
   error: { code, message, hint: '`kt down` puts the machine back' },
@@ -40,11 +37,13 @@ const silent = (id: number) => failed(id, 'helper-silent', `kt's helper (process
 /** Speaks to the helper this process was started by. `onGone`: the helper died, the machine will not be undone by it. */
 export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () => void): HostClient {
   if (!process.send) throw new Error('the engine is started by the helper only')
-  const waiting = new Map<number, { resolve(a: Answer): void }>()
+  const waiting = new Map<number, { resolve(a: HelperAnswer): void }>()
   let nextId = 1
-  process.on('message', (message: Answer | HostEvent) => {
+  process.on('message', (received) => {
+    const { data: message } = HelperMessage.safeParse(received)
+    if (!message) return // the question that it was to answer has its limit
     if ('event' in message) {
-      onEvent(message)
+      if (message.event !== 'config') onEvent(message)
       return
     }
     waiting.get(message.id)?.resolve(message)
@@ -55,14 +54,14 @@ export function connectHelper(onEvent: (event: HostEvent) => void, onGone: () =>
     waiting.clear()
     onGone()
   })
-  const ask = async (request: object): Promise<Answer & { ok: true }> => {
+  const ask = async (request: Asked): Promise<HelperAnswer & { ok: true }> => {
     const id = nextId++
-    const answer = await new Promise<Answer>((resolve) => {
+    const answer = await new Promise<HelperAnswer>((resolve) => {
       const timer = setTimeout(() => {
         waiting.delete(id)
         resolve(silent(id))
       }, ANSWER_MS)
-      const answered = (answer: Answer) => {
+      const answered = (answer: HelperAnswer) => {
         clearTimeout(timer)
         resolve(answer)
       }

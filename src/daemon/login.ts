@@ -1,7 +1,8 @@
 // How the person who called takes part when a credential plugin runs: what it says is shown, and where their command still
 // waits at a terminal, it may ask them.
 import type { PluginSetting } from '../cluster/plugin.ts'
-import type { Progress, ShadowConfig } from '../control/protocol.ts'
+import type { ShadowConfig } from '../control/config.ts'
+import type { Progress } from '../control/protocol.ts'
 
 /** `waits`: is the command still there? */
 export function pluginSetting(

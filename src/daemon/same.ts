@@ -2,7 +2,7 @@
 import { ToldError } from '../base/told-error.ts'
 import type { ClusterIdentity } from '../cluster/calls.ts'
 import { createClusterClient } from '../cluster/client.ts'
-import type { UpConfig } from '../control/protocol.ts'
+import type { UpConfig } from '../control/config.ts'
 
 export interface SameAnswer {
   same: boolean

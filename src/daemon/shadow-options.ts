@@ -1,6 +1,6 @@
 // What a configuration says of the shadow, as the cluster's client takes it.
 import type { ShadowOptions } from '../cluster/calls.ts'
-import type { ShadowConfig } from '../control/protocol.ts'
+import type { ShadowConfig } from '../control/config.ts'
 
 const DEFAULT_AGENT_IMAGE = 'node:24-alpine'
 

@@ -1,6 +1,7 @@
 // `kt status`, put together from the connection and what stands on this machine.
 import type { ClusterConnection } from '../connection/connection.ts'
-import type { LineStatus, Status, UpConfig } from '../control/protocol.ts'
+import type { UpConfig } from '../control/config.ts'
+import type { LineStatus, Status } from '../control/protocol.ts'
 import { VERSION } from '../control/version.ts'
 import type { Tunnel } from '../tunnel/tunnel.ts'
 import { type LocalNetwork, MTU } from './local-network.ts'

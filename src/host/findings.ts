@@ -1,5 +1,6 @@
 // Compares the desired state of this machine with its present state, and so finds what another program has changed. It is
 // pure: host.ts reads the machine, and guard.ts decides what is put back.
+import * as z from 'zod/mini'
 import { IpAddress } from '../wire/address.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
@@ -7,13 +8,14 @@ import { network } from './prefix.ts'
 import type { Upstreams } from './resolver.ts'
 
 /** Something that is not as it should be, for the person who uses this machine. `code` is stable. */
-export interface Fault {
-  code: string
+export const Fault = z.object({
+  code: z.string(),
   /** What and why, a sentence without a full stop. */
-  message: string
+  message: z.string(),
   /** What to do. */
-  hint: string
-}
+  hint: z.string(),
+})
+export type Fault = z.infer<typeof Fault>
 
 export interface Finding {
   fault: Fault

@@ -1,6 +1,6 @@
 // Values of the flags that say what the shadow's pod is to be like. What Kubernetes would refuse is refused here, in words.
 import { InvalidArgumentError } from 'commander'
-import type { ShadowConfig } from '../../control/protocol.ts'
+import type { ShadowConfig } from '../../control/config.ts'
 import { keyValues } from './common.ts'
 
 type Toleration = ShadowConfig['tolerations'][number]

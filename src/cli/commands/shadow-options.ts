@@ -1,7 +1,7 @@
 // Options of every command that starts a shadow, and what the daemon is told of them.
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import type { ShadowConfig } from '../../control/protocol.ts'
+import type { ShadowConfig } from '../../control/config.ts'
 import { type Caller, ownerOf } from '../caller.ts'
 import { callersEnvironment, callersTerminal } from '../environment.ts'
 import { CliError, EXIT } from '../output.ts'

@@ -1,8 +1,8 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
 import { type Command, Option } from 'commander'
 import { connectControl } from '../../control/client.ts'
+import type { UpConfig } from '../../control/config.ts'
 import { controlSocket } from '../../control/paths.ts'
-import type { UpConfig } from '../../control/protocol.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { runTask } from '../holder.ts'
 import { bold, CliError, printProgress } from '../output.ts'

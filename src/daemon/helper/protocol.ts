@@ -1,8 +1,8 @@
-// What the helper and the engine say to each other over Node's IPC channel. The helper trusts nothing of it that has not
-// passed these schemas: the engine runs as an ordinary user.
+// What the helper and the engine say to each other over Node's IPC channel. The types of both ends come from these schemas.
+// The helper trusts nothing that has not passed them: the engine runs as an ordinary user.
 import * as z from 'zod/mini'
-import { type AppliedState, DesiredDns, DesiredState } from '../../host/desired.ts'
-import type { Fault } from '../../host/findings.ts'
+import { AppliedState, DesiredDns, DesiredState } from '../../host/desired.ts'
+import { Fault } from '../../host/findings.ts'
 
 const id = z.int().check(z.nonnegative())
 
@@ -16,19 +16,38 @@ export const HelperRequest = z.discriminatedUnion('op', [
 ])
 export type HelperRequest = z.infer<typeof HelperRequest>
 
-export type HelperAnswer =
-  | { id: number; ok: true; applied?: AppliedState; domainsLeftOut?: string[]; faults?: Fault[] }
-  | { id: number; ok: false; error: { code: string; message: string; hint: string } }
+/** Each answers the request of its id. */
+const HelperAnswer = z.discriminatedUnion('ok', [
+  z.object({
+    id,
+    ok: z.literal(true),
+    applied: z.optional(AppliedState),
+    domainsLeftOut: z.optional(z.array(z.string())),
+    faults: z.optional(z.array(Fault)),
+  }),
+  z.object({ id, ok: z.literal(false), error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) }),
+])
+export type HelperAnswer = z.infer<typeof HelperAnswer>
 
-/** Helper to engine. `config` comes first and once: the line that `kt up` wrote, unread. */
-export type HelperEvent =
-  | { event: 'config'; line: string }
-  | { event: 'resolv-conf-changed'; upstreams: string[]; notes: string[]; reclaimed: boolean }
+const HelperEvent = z.discriminatedUnion('event', [
+  /** Comes first and once: the line that `kt up` wrote, unread. */
+  z.object({ event: z.literal('config'), line: z.string() }),
+  z.object({
+    event: z.literal('resolv-conf-changed'),
+    upstreams: z.array(z.string()),
+    notes: z.array(z.string()),
+    reclaimed: z.boolean(),
+  }),
   /** The machine was looked at: what is not as kt made it, and what was put back. Not told twice in a row alike. */
-  | { event: 'machine'; faults: Fault[]; repaired: Fault[] }
+  z.object({ event: z.literal('machine'), faults: z.array(Fault), repaired: z.array(Fault) }),
   /** The kernel has told of a change of a link, an address, a route or a rule. Several at once are told as one. */
-  | { event: 'kernel' }
-  | { event: 'terminate' }
+  z.object({ event: z.literal('kernel') }),
+  z.object({ event: z.literal('terminate') }),
+])
+export type HelperEvent = z.infer<typeof HelperEvent>
+
+/** Helper to engine. */
+export const HelperMessage = z.union([HelperAnswer, HelperEvent])
 
 /** Engine to helper, handed on to `kt up` as a line of JSON. Its other fields are the two ends' business. */
 export const CallerLine = z.looseObject({ type: z.enum(['progress', 'ready', 'failed']) })
