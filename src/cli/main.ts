@@ -8,6 +8,7 @@ import { addConfigCommands } from './commands/config.ts'
 import { addDashboardCommand } from './commands/dashboard.ts'
 import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
+import { addEnvCommand } from './commands/env.ts'
 import { addExchangeCommand, addRunCommand } from './commands/exchange.ts'
 import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
@@ -47,6 +48,7 @@ addExchangeCommand(program)
 addMeshCommand(program)
 addRunCommand(program)
 addForwardCommand(program)
+addEnvCommand(program)
 addLeaveCommand(program)
 addRecoverCommand(program)
 addCleanCommand(program)

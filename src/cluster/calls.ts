@@ -26,6 +26,7 @@ import {
   Restored,
   RunRequest,
 } from './inbound-calls.ts'
+import { ExecRequest, Place, PlaceRequest } from './place-calls.ts'
 import { type Progress, ShadowHandle, type ShadowHooks, ShadowOptions } from './shadow-calls.ts'
 
 export {
@@ -98,6 +99,14 @@ export const METHODS = {
 
   /** Where a forward leads now. Rejects with `target-unknown`, `target-unfit` or `not-ready`. */
   resolveForward: { takes: [ForwardRequest], gives: ForwardTarget },
+
+  /**
+   * The environment of a container and, if asked for, its files. What may not be read is named in what it gives. Rejects with
+   * `target-unknown`, `target-unfit` or `not-ready`.
+   */
+  readPlace: { takes: [PlaceRequest], gives: Place },
+  /** How to run a command in a container over a WebSocket (v4.channel.k8s.io). */
+  podExec: { takes: [ExecRequest], gives: PortForwardEndpoint },
 
   /**
    * Takes the lease, makes the second Service and the shadow that listens on the Service's target ports, and resolves

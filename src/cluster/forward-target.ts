@@ -5,7 +5,7 @@ import type { Api } from './api.ts'
 import type { ForwardRequest, ForwardTarget } from './calls.ts'
 import { clusterError, fromStatus } from './errors.ts'
 import { missingIn } from './missing.ts'
-import { longLivedContainers } from './pods.ts'
+import { isReady, longLivedContainers, selectorText } from './pods.ts'
 import { parseTarget, type TargetKind } from './target.ts'
 
 const paths: Record<TargetKind, string> = {
@@ -149,22 +149,6 @@ function toPod({ namespace, name, request }: Context, pod: V1Pod): ForwardTarget
 
 function podsHint(namespace: string): string {
   return `\`kubectl -n ${namespace} get pods\` shows why`
-}
-
-function isReady(pod: V1Pod): boolean {
-  if (pod.metadata?.deletionTimestamp) return false
-  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
-}
-
-/** As a query parameter: `app=web,tier in (a,b)`. */
-function selectorText({ matchLabels = {}, matchExpressions = [] }: V1LabelSelector): string {
-  const labels = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`)
-  const expressions = matchExpressions.map(({ key, operator, values = [] }) => {
-    if (operator === 'Exists') return key
-    if (operator === 'DoesNotExist') return `!${key}`
-    return `${key} ${operator === 'In' ? 'in' : 'notin'} (${values.join(',')})`
-  })
-  return [...labels, ...expressions].join(',')
 }
 
 /** Names what there is of the kind that was asked for. */

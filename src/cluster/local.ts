@@ -24,7 +24,9 @@ import {
 import { listLeases } from './inbound/lease.ts'
 import { findLeftovers, recover, removeLeftovers } from './inbound/recover.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
+import type { ExecRequest } from './place-calls.ts'
 import { discoverRanges } from './ranges.ts'
+import { readPlace } from './read-place.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
 import { removeShadow, retireShadow } from './shadow-removal.ts'
@@ -77,6 +79,9 @@ const implementations: Implementations = {
   retireShadow: ({ api }, shadow) => retireShadow(api, shadow),
 
   resolveForward: ({ api, namespace }, request) => resolveForward(api, namespace, request),
+
+  readPlace: ({ api, namespace }, request) => readPlace(api, namespace, request),
+  podExec: ({ api }, request) => podExec(api, request),
 
   beginExchange,
   beginMesh,
@@ -136,13 +141,24 @@ async function namespaces(api: Api): Promise<string[]> {
   return (body as unknown as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name)
 }
 
-async function portForward(api: Api, shadow: ShadowHandle): Promise<PortForwardEndpoint> {
+function portForward(api: Api, { namespace, pod, port }: ShadowHandle): Promise<PortForwardEndpoint> {
+  const query = new URLSearchParams({ ports: String(port) })
+  return webSocket(api, `/api/v1/namespaces/${namespace}/pods/${pod}/portforward`, query)
+}
+
+function podExec(api: Api, { namespace, pod, container, command }: ExecRequest): Promise<PortForwardEndpoint> {
+  const query = new URLSearchParams({ container, stdout: 'true', stderr: 'true' })
+  for (const word of command) query.append('command', word)
+  return webSocket(api, `/api/v1/namespaces/${namespace}/pods/${pod}/exec`, query)
+}
+
+async function webSocket(api: Api, path: string, query: URLSearchParams): Promise<PortForwardEndpoint> {
   const { identity, proxy } = api.kubeconfig
   const { headers, tls } = await api.credentials()
   const url = new URL(identity.server)
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
-  url.pathname = `${url.pathname.replace(/\/$/, '')}/api/v1/namespaces/${shadow.namespace}/pods/${shadow.pod}/portforward`
-  url.searchParams.set('ports', String(shadow.port))
+  url.pathname = `${url.pathname.replace(/\/$/, '')}${path}`
+  url.search = String(query)
   return { url: url.href, headers, tls, ...(proxy && { proxy }) }
 }
 

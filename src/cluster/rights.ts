@@ -46,7 +46,8 @@ export async function may(api: ApiPort, right: Right): Promise<boolean | undefin
   return (answer.body as V1SelfSubjectAccessReview).status?.allowed === true
 }
 
-async function minorVersion(api: ApiPort): Promise<number> {
+/** Of Kubernetes 1.MINOR. */
+export async function minorVersion(api: ApiPort): Promise<number> {
   const { minor } = await api.get<{ minor: string }>('/version')
   return Number.parseInt(minor, 10)
 }

@@ -3,6 +3,7 @@
 // (recover, clean) is asked and answered the same way.
 import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
+import type { PlaceEnvironment } from './place.ts'
 import type { ControlError, Progress } from './protocol.ts'
 import type { PutBack } from './views.ts'
 
@@ -94,6 +95,18 @@ const CleanConfig = z.extend(ClusterConfig, {
 /** Is there a cluster behind the kubeconfig that answers? */
 const IdentifyConfig = z.extend(ClusterConfig, { kind: z.literal('identify') })
 
+/** `kt env`. */
+const EnvConfig = z.extend(ClusterConfig, {
+  kind: z.literal('env'),
+  target: z.string(),
+  container: z.optional(z.string()),
+  /** Also the variables for Services. */
+  serviceLinks: z.boolean(),
+  /** From the running process instead of the spec. */
+  live: z.boolean(),
+})
+export type EnvConfig = z.infer<typeof EnvConfig>
+
 /** The first line. */
 export const HolderConfig = z.discriminatedUnion('kind', [
   ForwardConfig,
@@ -101,6 +114,7 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   RecoverConfig,
   CleanConfig,
   IdentifyConfig,
+  EnvConfig,
 ])
 export type HolderConfig = z.infer<typeof HolderConfig>
 export type HoldConfig = ForwardConfig | InboundConfig
@@ -133,6 +147,7 @@ export type HolderLine =
   /** A task's result. */
   | { type: 'recovered'; result: PutBack }
   | { type: 'identified' }
+  | { type: 'environment'; environment: PlaceEnvironment }
   | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }
   /** It could not begin, or had to end; everything is put back when the output closes. */
   | ({ type: 'failed' } & ControlError)

@@ -28,8 +28,8 @@ const plugin = pluginSetting(
 const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
 const identity = cluster.identify()
 identity.catch(() => {}) // whoever awaits it tells of it
-const { hold, runTaskAndTell } = await import('./inbound/hold.ts')
-if (config.kind === 'recover' || config.kind === 'clean' || config.kind === 'identify') {
+const { hold, isTask, runTaskAndTell } = await import('./inbound/hold.ts')
+if (isTask(config)) {
   await runTaskAndTell(config, cluster)
   process.stdin.destroy()
 } else {

@@ -14,6 +14,7 @@ export { type Path, pathTransport } from './transport/path.ts'
 export { openPortForward } from './transport/portforward.ts'
 export { openTcp } from './transport/tcp.ts'
 export type { Transport } from './transport/transport.ts'
+export { runInPod } from './transport/websocket/exec.ts'
 
 export interface TunnelOptions {
   /** Open and not started; the tunnel closes it. */

@@ -1,15 +1,14 @@
 // `kt recover` and `kt clean`: put back what somebody else, or a kt that was killed, has left.
-import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { connectControl } from '../../control/client.ts'
 import type { HolderLine, LeftBehind } from '../../control/holder.ts'
 import { askHolders, removeStale } from '../../control/holders.ts'
 import { controlSocket } from '../../control/paths.ts'
 import type { PutBack } from '../../control/views.ts'
-import { type Caller, ownerOf, whoCalls } from '../caller.ts'
-import { callersEnvironment, callersTerminal } from '../environment.ts'
+import { whoCalls } from '../caller.ts'
 import { runTask } from '../holder.ts'
 import { printJson } from '../output.ts'
+import { clusterSelection } from '../selection.ts'
 import { type ClusterOptions, withClusterOptions } from './common.ts'
 
 export function addRecoverCommand(program: Command): void {
@@ -23,7 +22,12 @@ export function addRecoverCommand(program: Command): void {
     .option('--json', 'one JSON object')
     .action(async (target: string, options: ClusterOptions & { force?: boolean; json?: boolean }) => {
       const caller = whoCalls()
-      const config = { ...selection(options, caller), kind: 'recover' as const, target, force: options.force ?? false }
+      const config = {
+        ...clusterSelection(options, caller),
+        kind: 'recover' as const,
+        target,
+        force: options.force ?? false,
+      }
       const { result } = (await runTask(config, caller)) as HolderLine & { type: 'recovered' }
       if (options.json) printJson(result)
       else printPutBack(result)
@@ -44,7 +48,7 @@ export function addCleanCommand(program: Command): void {
       for (const { client } of holders) client.close()
       if (!dryRun) for (const path of stale) removeStale(path)
       const config = {
-        ...selection(options, caller),
+        ...clusterSelection(options, caller),
         kind: 'clean' as const,
         dryRun,
         liveShadows: liveShadows.flatMap((job) => job ?? []),
@@ -59,17 +63,6 @@ export function addCleanCommand(program: Command): void {
       else for (const one of done) printPutBack(one)
       if (stale.length + found.length === 0) say('nothing to clean')
     })
-}
-
-function selection({ kubeconfig, context, namespace }: ClusterOptions, caller: Caller) {
-  return {
-    kubeconfig: kubeconfig && resolve(kubeconfig),
-    context,
-    namespace,
-    owner: ownerOf(caller),
-    env: callersEnvironment(process.env, caller),
-    terminal: callersTerminal(),
-  }
 }
 
 async function shadowOfEngine(uid: number): Promise<string | undefined> {

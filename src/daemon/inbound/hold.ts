@@ -18,7 +18,11 @@ import { runTask } from './task.ts'
 
 const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
 
-/** `kt recover`, `kt clean`: a result or an error. */
+export function isTask(config: HolderConfig): config is TaskConfig {
+  return config.kind !== 'forward' && config.kind !== 'exchange' && config.kind !== 'mesh' && config.kind !== 'run'
+}
+
+/** `kt recover`, `kt clean`, `kt env`: a result or an error. */
 export async function runTaskAndTell(config: TaskConfig, cluster: ClusterClient): Promise<void> {
   const log = openHolderLog(config)
   const running = (step: string, detail: string) => {

@@ -1,9 +1,12 @@
-// `kt recover`, `kt clean`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
+// `kt recover`, `kt clean`, `kt env`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
 
 import type { ClusterClient } from '../../cluster/calls.ts'
 import type { Leftover, Recovered } from '../../cluster/inbound-calls.ts'
-import type { HolderLine, LeftBehind, RecoverConfig, TaskConfig } from '../../control/holder.ts'
+import type { EnvConfig, HolderLine, LeftBehind, RecoverConfig, TaskConfig } from '../../control/holder.ts'
+import type { PlaceEnvironment } from '../../control/place.ts'
 import type { PutBack } from '../../control/views.ts'
+import { runInPod } from '../../tunnel/index.ts'
+import { readLive } from '../place/live.ts'
 
 /** Resolves to the line that tells the result, and closes `cluster`. Rejects with ClusterError. */
 export async function runTask(
@@ -17,6 +20,7 @@ export async function runTask(
       await cluster.identify()
       return { type: 'identified' }
     }
+    if (config.kind === 'env') return { type: 'environment', environment: await environment(config, cluster) }
     if (config.kind === 'recover') {
       const recovered = await cluster.recover(config.target, { force: config.force, holder: owner }, progress)
       return { type: 'recovered', result: putBack(config.target, recovered) }
@@ -40,6 +44,16 @@ export async function recoverNow(
   progress: (step: string, detail: string) => void,
 ): Promise<PutBack> {
   return ((await runTask(config, cluster, progress)) as HolderLine & { type: 'recovered' }).result
+}
+
+async function environment(config: EnvConfig, cluster: ClusterClient): Promise<PlaceEnvironment> {
+  const { target, container, serviceLinks, live } = config
+  const place = await cluster.readPlace({ target, container, serviceLinks, files: false })
+  const { pod, namespace, containers } = place
+  const found = { pod, namespace, container: place.container, containers }
+  return live
+    ? { ...found, variables: await readLive({ cluster, run: runInPod }, place), missing: [] }
+    : { ...found, variables: place.variables, missing: place.missing }
 }
 
 function putBack(target: string, { restored, kept, removed, holder }: Recovered): PutBack {
