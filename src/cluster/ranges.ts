@@ -1,7 +1,8 @@
 // Which addresses are the cluster's (decision 6 of the design): asked in the way that is exact for those who have the
 // right, and in ways that need less for everybody else; what was guessed is said, with the right that would make it exact.
 import type { V1Node, V1Pod, V1Service } from '@kubernetes/client-node'
-import { around, contains, familyOf, isCidr, merge, normalize } from '../wire/cidr.ts'
+import { around, contains, familyOf, isCidr, merge } from '../wire/cidr.ts'
+import { network } from '../wire/prefix.ts'
 import type { Api } from './api.ts'
 import { ClusterError, type Range, type Ranges } from './calls.ts'
 import { fromStatus, type Status } from './errors.ts'
@@ -143,7 +144,7 @@ function guess(
   }
   const cidrs = addresses.map((address) => {
     const candidates = guessLengths[kind][familyOf(address)].map((length) => around(address, length))
-    return candidates.find((cidr) => !avoid.some((other) => contains(cidr, other))) ?? normalize(address)
+    return candidates.find((cidr) => !avoid.some((other) => contains(cidr, other))) ?? network(address)
   })
   const merged = merge(cidrs)
   const source = `seen on ${addresses.length} addresses of ${kind} ${scope}`
@@ -184,5 +185,5 @@ function throwUnlessRight(status: number, body: Status): void {
 }
 
 function range(cidr: string, kind: Range['kind'], source: string, guessed: boolean): Range[] {
-  return isCidr(cidr) ? [{ cidr: normalize(cidr), kind, source, guessed }] : []
+  return isCidr(cidr) ? [{ cidr: network(cidr), kind, source, guessed }] : []
 }

@@ -7,7 +7,8 @@ import { readSmallFile } from '../base/small-file.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { Range } from '../cluster/calls.ts'
 import { IpAddress } from '../wire/address.ts'
-import { applyIncludeExclude, contains, familyOf, normalize, overlaps, subtract } from '../wire/cidr.ts'
+import { applyIncludeExclude, contains, familyOf, overlaps, subtract } from '../wire/cidr.ts'
+import { network } from '../wire/prefix.ts'
 
 /** Our addresses: the machine's side of the TUN, and the DNS server's, which our own stack serves. */
 export interface OwnAddresses {
@@ -47,7 +48,7 @@ export function pickAddresses(
   const taken = Object.values(interfaces).flatMap((list) =>
     (list ?? []).map((entry) => entry.cidr).filter((cidr) => cidr !== null),
   )
-  const used = [...taken, ...captured].map(normalize)
+  const used = [...taken, ...captured].map(network)
   const free = blocks4.find((block) => !used.some((cidr) => familyOf(cidr) === 4 && overlaps(cidr, `${block}.0/30`)))
   if (!free) {
     throw new ToldError(
@@ -95,7 +96,7 @@ export function capturedRoutes(
   const holes: string[] = []
   const notes: string[] = []
   for (const [address, what] of keep) {
-    const hole = normalize(`${address}/${address.includes(':') ? 128 : 32}`)
+    const hole = network(address)
     const inside = wanted.find((cidr) => familyOf(cidr) === familyOf(hole) && contains(cidr, hole))
     if (!inside) continue
     holes.push(hole)

@@ -6,9 +6,9 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { quietPipes } from '../base/children.ts'
 import type { Fault } from '../host/findings.ts'
-import { sample } from '../host/prefix.ts'
 import type { Stack } from '../stack/api.ts'
 import { IpAddress } from '../wire/address.ts'
+import { sample } from '../wire/prefix.ts'
 import type { ProbeAnswer, ProbeRequest } from './probe.ts'
 
 /** tcpmux (RFC 1078), which no service of a cluster has: on one address a range it is answered here. */

@@ -1,6 +1,7 @@
 // The DNS server: takes messages, answers them from the cache or has them resolved, and shapes each answer for the client
 // that asked. It holds no socket: the daemon brings it messages from the stack (UDP, and TCP through tcp.ts).
 import type { Clock } from '../base/clock.ts'
+import { parsePrefix } from '../wire/prefix.ts'
 import { EDE } from './build.ts'
 import { type CacheEntry, CacheKey, DnsCache, newEntry } from './cache.ts'
 import { resolvedRoute, routingDomains, searchDomains } from './domains.ts'
@@ -11,7 +12,6 @@ import { CLASS_IN, nameText, newQueryView, type QueryView, RCODE, readQuery, TYP
 import { questionsOfPeople } from './people.ts'
 import { type Client, Replies } from './reply.ts'
 import { Resolver } from './resolve.ts'
-import { parseCidr } from './reverse.ts'
 import { ResolveError } from './shape.ts'
 
 export interface DnsServerOptions {
@@ -73,7 +73,7 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
     ...options.limits,
   }
   const counters: DnsCounters = { queries: 0, toCluster: 0, toLocal: 0, fromCache: 0, stale: 0, failed: 0 }
-  const ranges = names.reverseRanges.map(parseCidr)
+  const ranges = names.reverseRanges.map(parsePrefix)
   const labels = new Labels(clock, [names.namespace, ...names.namespaces], () => options.onDomains?.())
   const knowledge = {
     names,

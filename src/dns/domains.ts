@@ -1,9 +1,10 @@
 // What kt tells systemd-resolved: which names it shall send to kt (routing domains), and what it may append to a name of one
 // label (search domains). For `kt dns query` this module also says whether systemd-resolved would send a name to kt.
 
+import type { Prefix } from '../wire/prefix.ts'
 import type { ClusterNames } from './interfaces.ts'
 import { isWithin } from './names.ts'
-import { fewerZones, type Prefix, reverseZones } from './reverse.ts'
+import { fewerZones, reverseZones } from './reverse.ts'
 
 /**
  * The number of domains that systemd-resolved takes for one link, including search domains (LINK_SEARCH_DOMAINS_MAX since

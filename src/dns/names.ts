@@ -1,9 +1,10 @@
 // The decision table: who is asked for a name, and under which full names. It is pure: what is known about the cluster
 // comes in, and a plan goes out. The table in words is docs/understand/dns.md; test/dns/decisions.txt holds it to the letter.
 
+import { covers, type Prefix } from '../wire/prefix.ts'
 import type { ClusterNames } from './interfaces.ts'
 import { TYPE } from './message.ts'
-import { covers, type Prefix, reversePrefix } from './reverse.ts'
+import { reversePrefix } from './reverse.ts'
 
 /** What the last label of a name may be in the cluster: `shop` in `web.shop`, `db` in `db-0.db`. */
 export type LabelKind = 'namespace' | 'service'

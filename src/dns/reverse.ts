@@ -1,36 +1,12 @@
 // Reverse names (PTR): from a range to the zones below in-addr.arpa and ip6.arpa that cover it, and from a name back to
 // the addresses it stands for.
-import { IpAddress } from '../wire/address.ts'
-
-/** Addresses whose first `bits` bits are those of `bytes`. */
-export interface Prefix {
-  bytes: Uint8Array
-  bits: number
-}
-
-/** `10.244.0.0/16`. Throws RangeError on anything else. */
-export function parseCidr(cidr: string): Prefix {
-  const [address, bits, ...rest] = cidr.split('/')
-  const { bytes } = IpAddress.parse(address)
-  const count = /^\d{1,3}$/.test(bits ?? '') ? Number(bits) : -1
-  if (rest.length > 0 || count < 0 || count > bytes.length * 8) throw new RangeError(`not a range: ${cidr}`)
-  return { bytes, bits: count }
-}
+import type { IpAddress } from '../wire/address.ts'
+import type { Prefix } from '../wire/prefix.ts'
 
 /** The name of an address below in-addr.arpa or ip6.arpa (RFC 1035 3.5, RFC 3596 2.5). */
 export function reverseName({ family, bytes }: IpAddress): string {
   if (family === 4) return `${[...bytes].reverse().join('.')}.in-addr.arpa`
   return `${[...Buffer.from(bytes).toString('hex')].reverse().join('.')}.ip6.arpa`
-}
-
-/** Whether all of `inner` lies in `outer`. */
-export function covers(outer: Prefix, inner: Prefix): boolean {
-  if (outer.bytes.length !== inner.bytes.length || outer.bits > inner.bits) return false
-  for (let bit = 0; bit < outer.bits; bit += 8) {
-    const mask = outer.bits - bit >= 8 ? 255 : (0xff00 >> (outer.bits - bit)) & 255
-    if ((outer.bytes[bit >> 3] ^ inner.bytes[bit >> 3]) & mask) return false
-  }
-  return true
 }
 
 /**
@@ -52,7 +28,7 @@ export function reversePrefix(name: string): Prefix | undefined {
     if (v4) bytes[i] = Number(parts[i])
     else bytes[i >> 1] |= Number.parseInt(parts[i], 16) << (i & 1 ? 0 : 4)
   }
-  return { bytes, bits: count * (v4 ? 8 : 4) }
+  return { family: v4 ? 4 : 6, bytes, length: count * (v4 ? 8 : 4) }
 }
 
 /**
@@ -60,7 +36,7 @@ export function reversePrefix(name: string): Prefix | undefined {
  * several zones (10.96.0.0/12: 96.10.in-addr.arpa to 111.10.in-addr.arpa). One longer than 24 bits gives its /24, and
  * one longer than 124 its /124, since there are no zones for less.
  */
-export function reverseZones({ bytes, bits }: Prefix): string[] {
+export function reverseZones({ bytes, length: bits }: Prefix): string[] {
   const step = bytes.length === 4 ? 8 : 4
   const suffix = bytes.length === 4 ? 'in-addr.arpa' : 'ip6.arpa'
   const labels = Math.min(Math.ceil(bits / step), (bytes.length * 8) / step - 1)

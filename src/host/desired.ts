@@ -2,7 +2,7 @@
 // command, no path and no file content in it, so a helper that checks it against this schema can be trusted as root.
 // zod/mini, since the helper stays in memory: 11 MB less than with zod.
 import * as z from 'zod/mini'
-import { covers, network, parsePrefix } from './prefix.ts'
+import { covers, network, parsePrefix } from '../wire/prefix.ts'
 
 const ipText = z.union([z.ipv4(), z.ipv6()])
 const cidrText = z.union([z.cidrv4(), z.cidrv6()])

@@ -2,9 +2,9 @@
 // pure: host.ts reads the machine, and guard.ts decides what is put back.
 import * as z from 'zod/mini'
 import { IpAddress } from '../wire/address.ts'
+import { network } from '../wire/prefix.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
-import { network } from './prefix.ts'
 import type { Upstreams } from './resolver.ts'
 
 /** Something that is not as it should be, for the person who uses this machine. `code` is stable. */

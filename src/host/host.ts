@@ -1,4 +1,6 @@
 // The machine while connected: brings it to the desired state step by step, each undo written down first, and back.
+
+import { network, sample } from '../wire/prefix.ts'
 import { describe, type ResolvedLink, type Step, type Tun, type UndoAction } from './actions.ts'
 import { type AppliedState, type DesiredState, serversAreInside } from './desired.ts'
 import type { Effects } from './effects.ts'
@@ -18,7 +20,6 @@ import type { Journal, UndoReport } from './journal.ts'
 import { otherKts, writerOfMarker } from './others.ts'
 import { markerIsAlive, ownerText } from './owner.ts'
 import { planNetwork, planResolver } from './plan.ts'
-import { network, sample } from './prefix.ts'
 import { composeResolvConf, markedBy } from './resolv-conf.ts'
 import { findResolvConfPlace } from './resolv-conf-place.ts'
 import { decideResolver, type ResolverFacts, upstreamsOf, usesStub } from './resolver.ts'

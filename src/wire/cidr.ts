@@ -1,58 +1,52 @@
-// Sets of addresses as CIDR text. The ranges that are routed into the TUN are computed here. It is exact and slow (ip-num
-// works with bigints), so it is for settings and start-up, never for packets.
+// Sets of addresses as CIDR text. The ranges that are routed into the TUN are computed here. ip-num merges and splits
+// them, exactly and slowly (it works with bigints), so this is for settings and start-up, never for packets.
 import { IPv4, IPv4CidrRange, IPv4Prefix, IPv6, IPv6CidrRange, IPv6Prefix } from 'ip-num'
 import { type Family, IpAddress } from './address.ts'
+import { covers, formatPrefix, network, type Prefix, parsePrefix, tryParsePrefix, widthOf } from './prefix.ts'
 
 type CidrRange = IPv4CidrRange | IPv6CidrRange
 
 /** True for an address or a CIDR, of either family. */
 export function isCidr(text: string): boolean {
-  return tryParse(text) !== undefined
+  return tryParsePrefix(text) !== undefined
 }
 
 /** The family of an address or a CIDR. Throws RangeError on anything else. */
 export function familyOf(cidr: string): Family {
-  return parse(cidr) instanceof IPv4CidrRange ? 4 : 6
+  return parsePrefix(cidr).family
 }
 
 /** The prefix length of a CIDR; 32 or 128 of an address. */
 export function prefixLength(cidr: string): number {
-  return Number(parse(cidr).getPrefix().getValue())
-}
-
-/** Host bits cleared, RFC 5952 text, and a prefix length where there was none: `10.1.2.3/8` becomes `10.0.0.0/8`. */
-export function normalize(cidr: string): string {
-  return format(parse(cidr))
+  return parsePrefix(cidr).length
 }
 
 /** The CIDR of this prefix length around an address. */
 export function around(address: string, length: number): string {
   const { family } = IpAddress.parse(address)
-  if (length < 0 || length > (family === 4 ? 32 : 128)) throw new RangeError(`no prefix length: ${length}`)
-  return normalize(`${address}/${length}`)
+  if (length < 0 || length > widthOf(family)) throw new RangeError(`no prefix length: ${length}`)
+  return network(`${address}/${length}`)
 }
 
 /** True if every address of `inner` (a CIDR or an address) is in `outer`. */
 export function contains(outer: string, inner: string): boolean {
-  return covers(parse(outer), parse(inner))
+  return covers(parsePrefix(outer), parsePrefix(inner))
 }
 
 /** True if some address is in both. */
 export function overlaps(a: string, b: string): boolean {
-  const left = parse(a)
-  const right = parse(b)
-  return covers(left, right) || covers(right, left)
+  return contains(a, b) || contains(b, a)
 }
 
 /** The same addresses in the fewest CIDRs: IPv4 first, then by address. */
 export function merge(cidrs: readonly string[]): string[] {
-  return mergeRanges(cidrs.map(parse)).map(format)
+  return mergeRanges(cidrs.map(rangeOf)).map(format)
 }
 
 /** The addresses of `cidrs` that are in none of `holes`, in the fewest CIDRs. */
 export function subtract(cidrs: readonly string[], holes: readonly string[]): string[] {
-  let rest = cidrs.map(parse)
-  for (const hole of holes.map(parse)) rest = rest.flatMap((range) => without(range, hole))
+  let rest = cidrs.map(rangeOf)
+  for (const hole of holes.map(parsePrefix)) rest = rest.flatMap((range) => without(range, hole))
   return mergeRanges(rest).map(format)
 }
 
@@ -77,48 +71,34 @@ export function applyIncludeExclude(
   return merge(result)
 }
 
-function tryParse(text: string): CidrRange | undefined {
-  const [head, tail, more] = text.split('/')
-  const address = IpAddress.tryParse(head)
-  if (!address || more !== undefined) return undefined
-  const width = address.family === 4 ? 32 : 128
-  if (tail !== undefined && !/^\d{1,3}$/.test(tail)) return undefined
-  const length = tail === undefined ? width : Number(tail)
-  if (length > width) return undefined
+function rangeOf(cidr: string): CidrRange {
+  const { family, bytes, length } = parsePrefix(network(cidr))
   let value = 0n
-  for (const byte of address.bytes) value = (value << 8n) | BigInt(byte)
-  const hostBits = BigInt(width - length)
-  value = (value >> hostBits) << hostBits
-  return address.family === 4
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte)
+  return family === 4
     ? new IPv4CidrRange(new IPv4(value), new IPv4Prefix(BigInt(length)))
     : new IPv6CidrRange(new IPv6(value), new IPv6Prefix(BigInt(length)))
 }
 
-function parse(text: string): CidrRange {
-  const range = tryParse(text)
-  if (!range) throw new RangeError(`not an address or CIDR: ${JSON.stringify(text)}`)
-  return range
-}
-
-function format(range: CidrRange): string {
-  const bytes = new Uint8Array(range instanceof IPv4CidrRange ? 4 : 16)
+function prefixOf(range: CidrRange): Prefix {
+  const family = range instanceof IPv4CidrRange ? 4 : 6
+  const bytes = new Uint8Array(widthOf(family) / 8)
   let value = range.getFirst().getValue()
   for (let i = bytes.length - 1; i >= 0; i--) {
     bytes[i] = Number(value & 255n)
     value >>= 8n
   }
-  return `${new IpAddress(bytes)}/${range.getPrefix().getValue()}`
+  return { family, bytes, length: Number(range.getPrefix().getValue()) }
 }
 
-// ip-num compares bare numbers: ::a00:1 would be inside 10.0.0.0/8. So the family is asked first.
-function covers(outer: CidrRange, inner: CidrRange): boolean {
-  if (outer instanceof IPv4CidrRange) return inner instanceof IPv4CidrRange && outer.contains(inner)
-  return inner instanceof IPv6CidrRange && outer.contains(inner)
+function format(range: CidrRange): string {
+  return formatPrefix(prefixOf(range))
 }
 
-function without(range: CidrRange, hole: CidrRange): CidrRange[] {
-  if (covers(hole, range)) return []
-  if (!covers(range, hole)) return [range]
+function without(range: CidrRange, hole: Prefix): CidrRange[] {
+  const prefix = prefixOf(range)
+  if (covers(hole, prefix)) return []
+  if (!covers(prefix, hole)) return [range]
   return range.split().flatMap((half) => without(half, hole))
 }
 
@@ -132,7 +112,7 @@ function mergeRanges(ranges: CidrRange[]): CidrRange[] {
   const result: CidrRange[] = []
   for (let range of sorted) {
     const last = result.at(-1)
-    if (last && covers(last, range)) continue
+    if (last && covers(prefixOf(last), prefixOf(range))) continue
     // A merged pair may be the second half of a larger one.
     for (let before = result.at(-1); before && mergeable(before, range); before = result.at(-1)) {
       result.pop()

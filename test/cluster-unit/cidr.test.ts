@@ -8,19 +8,19 @@ import {
   contains,
   isCidr,
   merge,
-  normalize,
   overlaps,
   prefixLength,
   subtract,
 } from '../../src/wire/cidr.ts'
+import { network } from '../../src/wire/prefix.ts'
 
 // A few small neighbourhoods, so that ranges meet, nest and touch often.
 const v4 = fc
   .tuple(fc.integer({ min: 0, max: 63 }), fc.integer({ min: 26, max: 32 }))
-  .map(([host, length]) => normalize(`10.0.0.${host}/${length}`))
+  .map(([host, length]) => network(`10.0.0.${host}/${length}`))
 const v6 = fc
   .tuple(fc.integer({ min: 0, max: 63 }), fc.integer({ min: 122, max: 128 }))
-  .map(([host, length]) => normalize(`fd00::${host.toString(16)}/${length}`))
+  .map(([host, length]) => network(`fd00::${host.toString(16)}/${length}`))
 const cidr = fc.oneof(v4, v6)
 const cidrs = fc.array(cidr, { maxLength: 8 })
 const addresses = [...Array(64).keys()].flatMap((i) => [`10.0.0.${i}`, `fd00::${i.toString(16)}`])
@@ -101,10 +101,10 @@ test('the API server is cut out of a pod range', () => {
 })
 
 test('text: host bits are cleared, IPv6 is RFC 5952, an address gets its full length', () => {
-  assert.equal(normalize('10.1.2.3/8'), '10.0.0.0/8')
-  assert.equal(normalize('FD00:0010:0244:0:0::1/56'), 'fd00:10:244::/56')
-  assert.equal(normalize('::ffff:10.0.0.1'), '::ffff:a00:1/128')
-  assert.equal(normalize('0.0.0.0/0'), '0.0.0.0/0')
+  assert.equal(network('10.1.2.3/8'), '10.0.0.0/8')
+  assert.equal(network('FD00:0010:0244:0:0::1/56'), 'fd00:10:244::/56')
+  assert.equal(network('::ffff:10.0.0.1'), '::ffff:a00:1/128')
+  assert.equal(network('0.0.0.0/0'), '0.0.0.0/0')
   assert.ok(!contains('10.0.0.0/8', '::a00:1'))
   for (const bad of ['', '10.0.0.0/33', '10.0.0/8', 'fd00::/129', '10.0.0.0/8/8', '10.0.0.0/', '10.0.0.0/-1', 'x'])
     assert.ok(!isCidr(bad), bad)

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createServer as createTlsServer } from 'node:tls'
 import { promisify } from 'node:util'
+import type { CheckRequest } from '../../src/control/check.ts'
+import type { ShadowConfig } from '../../src/control/config.ts'
 import { openPortForward } from '../../src/tunnel/index.ts'
 import { createAuthority } from '../lab/certificate.ts'
 import { ApiDouble } from './api-double.ts'
@@ -159,8 +161,11 @@ for (const kind of ['http', 'https', 'socks5', 'socks5h'])
 
 async function builtCheck(kubeconfig: string): Promise<{ checks: { name: string; result: string }[] }> {
   const kt = join(import.meta.dirname, '../../dist/check.js')
-  const config = { kubeconfig, shadow: 'agent', labels: {}, env: {} }
-  const request = { config, include: [], exclude: [], tryShadow: false, root: 'none' }
+  const config: ShadowConfig = {
+    ...{ kubeconfig, shadow: 'agent', readyTimeoutS: 60, owner: 'ann@laptop', env: {}, imagePullSecrets: [] },
+    ...{ nodeSelector: {}, tolerations: [], labels: {}, annotations: {}, podResources: {} },
+  }
+  const request: CheckRequest = { config, include: [], exclude: [], tryShadow: false, root: 'none' }
   const { stdout } = await promisify(execFile)(process.execPath, [kt, JSON.stringify(request)])
   const lines = stdout.trim().split('\n')
   return { checks: lines.map((line) => JSON.parse(line) as { name: string; result: string }) }

@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Passage } from '../../src/daemon/passage.ts'
-import { sample } from '../../src/host/prefix.ts'
+import { sample } from '../../src/wire/prefix.ts'
 
 const range = '127.0.0.0/8'
 const resolver = createSocket('udp4').bind(53, '127.0.0.1')

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { resolvedRoute, routingDomains, searchDomains } from '../../src/dns/domains.ts'
 import { decide, type LabelKind, type Plan } from '../../src/dns/names.ts'
 import { typeCode } from '../../src/dns/records.ts'
-import { parseCidr } from '../../src/dns/reverse.ts'
+import { parsePrefix } from '../../src/wire/prefix.ts'
 
 const reverseRanges = ['10.96.0.0/16', '10.244.0.0/16', 'fd00:10:96::/112']
 const names = {
@@ -15,7 +15,7 @@ const names = {
   reverseRanges,
   localSearch: ['corp.example'],
 }
-const ranges = reverseRanges.map(parseCidr)
+const ranges = reverseRanges.map(parsePrefix)
 
 function asked(name: string, plan: Plan): string {
   if (plan.own) return `kt: ${plan.own}`

@@ -8,8 +8,9 @@ import { routingDomains } from '../../src/dns/domains.ts'
 import { Labels } from '../../src/dns/labels.ts'
 import { nameWire, newQueryView, readQuery, scanAnswer } from '../../src/dns/message.ts'
 import { parsePodResolvConf } from '../../src/dns/pod-resolv-conf.ts'
-import { covers, fewerZones, parseCidr, reversePrefix, reverseZones } from '../../src/dns/reverse.ts'
+import { fewerZones, reversePrefix, reverseZones } from '../../src/dns/reverse.ts'
 import { DnsTcpSession, frame, TcpFramer } from '../../src/dns/tcp.ts'
+import { covers, parsePrefix } from '../../src/wire/prefix.ts'
 import { query, VirtualClock } from './support.ts'
 
 function put(cache: DnsCache, key: CacheKey, host: string, now = 0, seconds = 30): void {
@@ -122,7 +123,7 @@ test('what is learned of labels: how long it holds, who is told, and that made-u
 })
 
 test('reverse zones of ranges', () => {
-  const zones = (cidr: string) => reverseZones(parseCidr(cidr))
+  const zones = (cidr: string) => reverseZones(parsePrefix(cidr))
   assert.deepEqual(zones('10.244.0.0/16'), ['244.10.in-addr.arpa'])
   assert.deepEqual(zones('10.96.0.0/12').length, 16)
   assert.deepEqual(zones('10.96.0.0/12').slice(-1), ['111.10.in-addr.arpa'])
@@ -140,9 +141,9 @@ test('an address is in the zones of exactly the ranges that hold it', () => {
       fc.tuple(octet, octet, octet, octet),
       fc.integer({ min: 1, max: 24 }),
       (a, b, bits) => {
-        const range = parseCidr(`${a.join('.')}/${bits}`)
+        const range = parsePrefix(`${a.join('.')}/${bits}`)
         const reverse = `${[...b].reverse().join('.')}.in-addr.arpa`
-        const inside = covers(range, { bytes: Uint8Array.from(b), bits: 32 })
+        const inside = covers(range, { family: 4, bytes: Uint8Array.from(b), length: 32 })
         assert.equal(covers(range, reversePrefix(reverse)!), inside)
         assert.equal(
           reverseZones(range).some((zone) => reverse.endsWith(`.${zone}`)),
@@ -161,7 +162,7 @@ test('what systemd-resolved is told', () => {
     reverseRanges: [],
     localSearch: [],
   }
-  assert.deepEqual(routingDomains(names, ['other', 'shop'], [parseCidr('10.96.0.0/16')]).domains, [
+  assert.deepEqual(routingDomains(names, ['other', 'shop'], [parsePrefix('10.96.0.0/16')]).domains, [
     'cluster.local',
     'svc',
     'pod',
@@ -175,7 +176,7 @@ const names = { clusterDomain: 'cluster.local', namespace: 'shop', namespaces: [
 
 test('systemd-resolved is told 256 domains at most: namespaces before reverse zones, the rest named', () => {
   const namespaces = Array.from({ length: 300 }, (_, i) => `ns${i}`)
-  const { domains, leftOut } = routingDomains(names, namespaces, ['10.96.0.0/16', '10.244.0.0/16'].map(parseCidr))
+  const { domains, leftOut } = routingDomains(names, namespaces, ['10.96.0.0/16', '10.244.0.0/16'].map(parsePrefix))
   assert.equal(domains.length, 255, 'one search domain counts')
   assert.deepEqual(domains.slice(0, 5), ['cluster.local', 'svc', 'pod', 'shop', 'ns0'])
   assert.deepEqual(domains.slice(-2), ['96.10.in-addr.arpa', '244.10.in-addr.arpa'])
@@ -188,7 +189,7 @@ test('a range with a hole, and nodes with a range each, give few zones that stil
   const nodes = Array.from({ length: 200 }, (_, i) => `10.244.${i}.0/24`)
   const six = Array.from({ length: 100 }, (_, i) => `fd00:10:244:${i.toString(16)}::/64`)
   for (const cidrs of [hole, nodes, six, [...hole, ...nodes, ...six]]) {
-    const exact = cidrs.map(parseCidr).flatMap(reverseZones)
+    const exact = cidrs.map(parsePrefix).flatMap(reverseZones)
     const zones = fewerZones(exact, 8)
     assert.ok(zones.length <= 8, String(zones.length))
     for (const zone of exact)
@@ -197,7 +198,7 @@ test('a range with a hole, and nodes with a range each, give few zones that stil
         zone,
       )
   }
-  assert.deepEqual(fewerZones(hole.map(parseCidr).flatMap(reverseZones), 8), ['51.198.in-addr.arpa'])
+  assert.deepEqual(fewerZones(hole.map(parsePrefix).flatMap(reverseZones), 8), ['51.198.in-addr.arpa'])
   const apart = Array.from({ length: 12 }, (_, i) => `${i + 1}.in-addr.arpa`)
   assert.deepEqual(fewerZones(apart, 8), apart.slice(0, 8), 'never all reverse names there are')
   assert.deepEqual(fewerZones(apart, 12), apart)

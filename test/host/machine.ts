@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { ResolvedLink } from '../../src/host/actions.ts'
 import type { CommandResult, Effects, Files, Paths } from '../../src/host/effects.ts'
-import { network } from '../../src/host/prefix.ts'
 import { systemFiles } from '../../src/host/system.ts'
+import { network } from '../../src/wire/prefix.ts'
 
 export class PowerCut extends Error {}
 
