@@ -12,11 +12,18 @@ export function controlSocket(uid: number): string {
   return join(controlFolder(uid), 'control.sock')
 }
 
-/**
- * The engine's log, below XDG_STATE_HOME (an absolute path, else it does not count: XDG Base Directory Specification) or
- * its default. sudo drops that variable, so who looks for the log looks in both places.
- */
-export function logFile(home: string, env: NodeJS.ProcessEnv): string {
+/** kt's part of XDG_STATE_HOME (an absolute path, else it does not count: XDG Base Directory Specification) or its default. */
+function stateFolder(home: string, env: NodeJS.ProcessEnv): string {
   const state = env['XDG_STATE_HOME']
-  return join(state?.startsWith('/') ? state : join(home, '.local/state'), 'kt/kt.log')
+  return join(state?.startsWith('/') ? state : join(home, '.local/state'), 'kt')
+}
+
+/** The engine's log. sudo drops XDG_STATE_HOME, so who looks for the log looks in both places. */
+export function logFile(home: string, env: NodeJS.ProcessEnv): string {
+  return join(stateFolder(home, env), 'kt.log')
+}
+
+/** What is remembered of the ways to API servers. */
+export function frontDoorsFile(home: string, env: NodeJS.ProcessEnv): string {
+  return join(stateFolder(home, env), 'front-doors.json')
 }

@@ -76,9 +76,20 @@ export interface StatusFault {
 /** The line below the tunnel: docs/understand/line.md. */
 export interface LineStatus {
   state: 'open' | 'suspected' | 'interrupted'
-  /** How often it went on over a new port-forward. */
+  /** How often it went on over a new port-forward after it had lost or suspected one. */
   resumptions: number
+  /** How often it left a port-forward in time that was about to be ended. */
+  moves: number
   lastGap: { ms: number; cause: string } | null
+  /** What carries it now; none while it is interrupted. */
+  paths: LinePathStatus[]
+}
+
+export interface LinePathStatus {
+  way: 'spdy' | 'websocket' | null
+  ageMs: number
+  /** When something before the API server will end it, as it has ended others. */
+  endsInMs: number | null
 }
 
 /** An exchange, mesh or run that a process of this user holds; `exchanges` of `kt status --json`. */

@@ -1,11 +1,14 @@
 // The way to a shadow as this process has it: with this machine's clock, random numbers and port-forwards.
 import { randomBytes } from 'node:crypto'
+import { homedir } from 'node:os'
 import { systemClock } from '../base/clock.ts'
 import type { ClusterClient } from '../cluster/calls.ts'
 import { ShadowDialer } from '../connection/shadow-dialer.ts'
 import { ShadowTunnels } from '../connection/shadow-tunnel.ts'
 import type { ShadowConfig } from '../control/config.ts'
-import { openPortForward } from '../tunnel/index.ts'
+import { frontDoorsFile } from '../control/paths.ts'
+import { FrontDoors } from '../tunnel/index.ts'
+import { frontDoorNotes } from './front-door-notes.ts'
 import type { Log } from './log.ts'
 import { shadowImage } from './shadow-options.ts'
 
@@ -15,9 +18,11 @@ export function createDialer(
   log: Log,
   closing: AbortSignal,
 ): ShadowDialer {
+  const memory = frontDoorNotes(frontDoorsFile(homedir(), process.env), Date.now)
+  const doors = new FrontDoors({ memory, clock: systemClock, log })
   const tunnels = new ShadowTunnels({
     cluster,
-    openPath: openPortForward,
+    openPath: doors.open,
     clock: systemClock,
     wall: Date.now,
     random: randomBytes,

@@ -177,11 +177,23 @@ export interface LineReport {
   /** Why, and since when (milliseconds of its clock), unless it is open. */
   cause: string | undefined
   since: number
-  /** How often it went on over a new connection. */
+  /** How often it went on over a new connection after it had lost or suspected one. */
   resumptions: number
+  /** How often it left a connection in time that was about to be ended. */
+  moves: number
   lastGap: { ms: number; cause: string } | undefined
   /** Round trip of a probe, the least of the last few. */
   roundTripMs: number | undefined
+  /** What carries it now: none while it is interrupted. */
+  paths: LinePathReport[]
+}
+
+export interface LinePathReport {
+  /** Undefined for plain TCP. */
+  way: 'spdy' | 'websocket' | undefined
+  ageMs: number
+  /** When something on the way will end it, as it has ended others; undefined if nothing is known. */
+  endsInMs: number | undefined
 }
 
 export interface TunnelClosed {

@@ -66,6 +66,6 @@ export class FakeTunnel {
   }
 
   #report(state: LineReport['state'], cause?: string): LineReport {
-    return { state, cause, since: 0, resumptions: 0, lastGap: undefined, roundTripMs: undefined }
+    return { state, cause, since: 0, resumptions: 0, moves: 0, paths: [], lastGap: undefined, roundTripMs: undefined }
   }
 }

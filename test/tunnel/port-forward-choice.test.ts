@@ -58,6 +58,26 @@ test('a server or a right that knows no SPDY: the WebSocket is tried', async () 
   }
 })
 
+test('the one that is tried first is told, and the other follows; the error says what each came to', async () => {
+  const requests: string[] = []
+  const server = createServer()
+  server.on('upgrade', (request, socket) => {
+    requests.push(`${request.headers.upgrade}`)
+    const status = request.method === 'POST' ? 502 : 403
+    socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 2\r\n\r\nno`)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const url = `ws://127.0.0.1:${port}/portforward?ports=2222`
+  const endpoint = { url, headers: {}, tls: { rejectUnauthorized: true } }
+  await assert.rejects(openPortForward(endpoint, undefined, { first: 'websocket' }), {
+    message:
+      'port-forward: the API server answered 502 no (over SPDY; over a WebSocket: the API server answered 403 no)',
+  })
+  assert.deepEqual(requests, ['websocket', 'SPDY/3.1'])
+  server.close()
+})
+
 test('what a WebSocket would not mend is told at once', async () => {
   for (const status of [401, 404, 500]) {
     const { requests, error } = await asked(status)

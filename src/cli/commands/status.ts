@@ -118,11 +118,22 @@ function faultText({ message, hint, since }: StatusFault): string {
   return `${red(out, message)} ${dim(out, `(for ${formatAge(Date.now() - Date.parse(since))})`)}\n${hint}`
 }
 
-/** Nothing while nothing has happened to it. An engine of an older kt does not tell. */
+/** How the port-forwards go, and what has happened to them. An engine of an older kt tells less. */
 function lineText({ line }: Status): string | undefined {
-  if (!line?.lastGap) return undefined
-  const { ms, cause } = line.lastGap
-  return `went on over a new port-forward ${line.resumptions === 1 ? 'once' : `${line.resumptions} times`}; the last gap was ${(ms / 1000).toFixed(1)} s (${cause})`
+  if (!line) return undefined
+  const times = (count: number) => (count === 1 ? 'once' : `${count} times`)
+  const paths = (line.paths ?? []).map(({ way, ageMs, endsInMs }) => {
+    const end = endsInMs === null ? '' : `, which something before the API server ends in ${formatAge(endsInMs)}`
+    return `a port-forward over ${way === 'websocket' ? 'a WebSocket' : 'SPDY'} for ${formatAge(ageMs)}${end}`
+  })
+  return [
+    line.state === 'open' ? paths.join(' and ') : line.state,
+    line.moves ? `moved to a new one in time ${times(line.moves)}` : '',
+    line.resumptions ? `went on over a new port-forward ${times(line.resumptions)}` : '',
+    line.lastGap ? `the last gap was ${(line.lastGap.ms / 1000).toFixed(1)} s (${line.lastGap.cause})` : '',
+  ]
+    .filter(Boolean)
+    .join('; ')
 }
 
 const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map((one) => [one.kind, describe(one)])

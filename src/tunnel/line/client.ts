@@ -4,15 +4,18 @@ import { TunnelError } from '../errors.ts'
 import type { Turns } from '../transport/gatherer.ts'
 import type { Path } from '../transport/path.ts'
 import type { Transport } from '../transport/transport.ts'
-import type { LineReport, TunnelLine } from '../tunnel.ts'
-import { greeted, LineFrame, lineFrame, Refusal } from './frames.ts'
+import type { LinePathReport, LineReport, TunnelLine } from '../tunnel.ts'
+import { greeted, LineFrame, lineFrame } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
+import { LineState } from './line-state.ts'
+import { Moves } from './moves.ts'
 import { Probes, SUSPECT_MS } from './probes.ts'
-import { ID_BYTES, KEY_BYTES, readResumed, resumeBody } from './proof.ts'
+import { ID_BYTES, KEY_BYTES } from './proof.ts'
 import { lineReader } from './reader.ts'
 import { Rests } from './rests.ts'
-import { RefusedByAgent, Search } from './search.ts'
+import { resumeOver } from './resume.ts'
+import { Search } from './search.ts'
 
 /** A path is looked at so often. */
 const TICK_MS = 250
@@ -52,7 +55,10 @@ export class LineClient implements TunnelLine {
   #drift: number
   #cancelTick: () => void
   #search: Search | undefined
-  #report: LineReport
+  readonly #state: LineState
+  readonly #moves: Moves
+  /** Since when the current path carries the line. */
+  #currentSince = 0
 
   private constructor(options: LineClientOptions) {
     const { clock, turns, wall, random } = options
@@ -61,14 +67,16 @@ export class LineClient implements TunnelLine {
     this.#id = random(ID_BYTES)
     this.#heard = clock.now()
     this.#drift = wall() - clock.now()
-    this.#report = {
-      state: 'open',
-      cause: undefined,
-      since: clock.now(),
-      resumptions: 0,
-      lastGap: undefined,
-      roundTripMs: undefined,
-    }
+    this.#state = new LineState(
+      clock.now(),
+      () => this.#paths(),
+      (report) => this.onChange(report),
+    )
+    this.#moves = new Moves({
+      ...options,
+      attempt: (signal) => this.#attempt(signal),
+      patienceMs: () => this.#patienceMs,
+    })
     this.#line = new Line({ clock, turns, onProgress: () => this.#alive(), onOver: () => this.#over() })
     this.#cancelTick = clock.after(TICK_MS, this.#tick)
   }
@@ -92,7 +100,7 @@ export class LineClient implements TunnelLine {
   }
 
   get report(): LineReport {
-    return this.#report
+    return this.#state.report
   }
 
   /** A new key; to be sent to the agent inside the session. From `secure` on the line outlives its paths. */
@@ -127,6 +135,7 @@ export class LineClient implements TunnelLine {
     )
     linePath.send(greeted(lineFrame(LineFrame.open, this.#id)))
     this.#line.attach(linePath, 0)
+    this.#currentSince = this.#options.clock.now()
   }
 
   /** Starts reading a path. `onFrame` gets the frames of its opening, `onFirst` the first bytes. */
@@ -182,8 +191,7 @@ export class LineClient implements TunnelLine {
     this.#drift = drift
     if (!this.#key) return
     // A path that is suspected for so long is as good as none.
-    if (this.#report.state === 'suspected' && now - this.#report.since > SUSPECT_MS)
-      this.#change({ state: 'interrupted' })
+    if (this.#state.name === 'suspected' && now - this.#state.since > SUSPECT_MS) this.#state.interrupted()
     if (slept > SLEPT_MS) this.suspect(`the machine slept for ${Math.round(slept / 1000)} s`)
     else if (this.#line.current && !this.#search) this.#look(this.#line.current, now)
   }
@@ -191,14 +199,18 @@ export class LineClient implements TunnelLine {
   /** Is the path that carries the line alive? */
   #look(path: LinePath, now: number): void {
     const doubt = this.#probes.doubt(now, this.#line.waitingSince)
-    if (doubt) this.#seek(doubt)
-    else if (this.#probes.sentAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
+    if (doubt) {
+      this.#seek(doubt)
+      return
+    }
+    this.#moves.look(path)
+    if (this.#probes.sentAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
   }
 
   #probed(path: LinePath, body: Buffer): void {
     if (path !== this.#line.current) return
     if (!this.#probes.answered(body, this.#options.clock.now(), this.#search === undefined)) return
-    this.#change({ roundTripMs: this.#probes.roundTripMs })
+    this.#state.roundTripMs = this.#probes.roundTripMs
     this.#alive()
   }
 
@@ -216,7 +228,7 @@ export class LineClient implements TunnelLine {
     if (this.#search) return
     const { clock, log } = this.#options
     log(`the line is ${this.#line.current ? 'suspected' : 'interrupted'}: ${cause}`)
-    this.#change({ state: this.#line.current ? 'suspected' : 'interrupted', cause, since: clock.now() })
+    this.#state.broken(this.#line.current ? 'suspected' : 'interrupted', cause, clock.now())
     // The path that is suspected may answer after all.
     if (this.#line.current) this.#probes.send(this.#line.current, clock.now())
     this.#search = new Search({
@@ -224,7 +236,7 @@ export class LineClient implements TunnelLine {
       pauseMs,
       attempt: (signal) => this.#attempt(signal),
       isAlive: () => this.isAlive(),
-      patienceMs: Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * (this.#report.roundTripMs ?? 0)),
+      patienceMs: this.#patienceMs,
       gone: (why) => this.#line.destroy(new TunnelError('lost', why, '`kt logs` has more')),
     })
   }
@@ -233,43 +245,19 @@ export class LineClient implements TunnelLine {
   async #attempt(signal: AbortSignal): Promise<void> {
     const path = await this.#options.dial(signal)
     const linePath = new LinePath(path)
-    const counter = ++this.#counter
-    const key = this.#key!
-    await new Promise<void>((resolve, reject) => {
-      let open = false
-      const giveUp = () => {
-        if (open) return
-        linePath.close()
-        reject(new Error('given up'))
-      }
-      if (signal.aborted) return giveUp()
-      signal.addEventListener('abort', giveUp)
-      this.#read(
-        path,
-        linePath,
-        () => open,
-        (type, body) => {
-          if (type === LineFrame.refused) {
-            const why = body.subarray(1).toString()
-            linePath.close()
-            // An attempt that a later one has overtaken, or that somebody has repeated, is refused as well: the line is there.
-            reject(body[0] === Refusal.unproven ? new Error(why) : new RefusedByAgent(why))
-          } else if (type === LineFrame.resumed && !open) {
-            const received = readResumed(body, key, this.#id, counter)
-            if (received === undefined) throw new RangeError('another agent answered')
-            if (!this.#line.couldHave(received)) throw new RangeError('the agent claims bytes that were not sent')
-            open = true
-            this.#adopt(linePath, received)
-            resolve()
-          }
+    const { received } = this.#line
+    await resumeOver(
+      linePath,
+      { key: this.#key!, attempt: { id: this.#id, counter: ++this.#counter, received } },
+      {
+        read: (isOpen, onFrame, onLost) => this.#read(path, linePath, isOpen, onFrame, undefined, onLost),
+        resumed: (received) => {
+          if (!this.#line.couldHave(received)) throw new RangeError('the agent claims bytes that were not sent')
+          this.#adopt(linePath, received)
         },
-        undefined,
-        (error) => reject(error ?? new Error('the connection ended')),
-      )
-      linePath.send(
-        greeted(lineFrame(LineFrame.resume, resumeBody(key, { id: this.#id, counter, received: this.#line.received }))),
-      )
-    })
+      },
+      signal,
+    )
   }
 
   #adopt(path: LinePath, received: number): void {
@@ -279,28 +267,38 @@ export class LineClient implements TunnelLine {
     this.#rests.adopted(this.#options.clock.now())
     const before = this.#line.current
     this.#line.attach(path, received)
-    before?.close()
+    if (before && !this.#moves.keep(before)) before.close()
     this.#probes.forget()
     this.#heard = this.#options.clock.now()
-    this.#change({ resumptions: this.#report.resumptions + 1 })
+    this.#currentSince = this.#heard
+    if (this.#state.name === 'open') {
+      this.#state.moved()
+      return
+    }
+    this.#state.resumed()
     this.#gapOver()
   }
 
   #gapOver(): void {
-    const { cause = '', since } = this.#report
-    const now = this.#options.clock.now()
-    this.#options.log(`the line goes on after ${Math.round(now - since)} ms`)
-    this.#change({ state: 'open', cause: undefined, since: now, lastGap: { ms: now - since, cause } })
+    const { clock, log } = this.#options
+    log(`the line goes on after ${Math.round(this.#state.mended(clock.now()))} ms`)
+  }
+
+  get #patienceMs(): number {
+    return Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * (this.#state.roundTripMs ?? 0))
+  }
+
+  #paths(): LinePathReport[] {
+    const { current } = this.#line
+    if (!current) return []
+    const { way, fate } = current.path
+    return [{ way, ageMs: this.#options.clock.now() - this.#currentSince, endsInMs: fate?.()?.endInMs }]
   }
 
   #over(): void {
     this.#cancelTick?.()
     this.#search?.stop()
     this.#search = undefined
-  }
-
-  #change(change: Partial<LineReport>): void {
-    this.#report = { ...this.#report, ...change }
-    this.onChange(this.#report)
+    this.#moves.close()
   }
 }

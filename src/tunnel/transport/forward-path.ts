@@ -2,7 +2,7 @@
 // their framing only.
 import type { Socket } from 'node:net'
 import { TunnelError } from '../errors.ts'
-import type { Path } from './path.ts'
+import type { Path, Way } from './path.ts'
 import type { Framing, Inlet } from './transport.ts'
 
 export class ForwardPath {
@@ -43,26 +43,31 @@ export class ForwardPath {
   }
 
   /** `decode` takes what the socket brings (its errors end the path); `farewell` is sent before an orderly end. */
-  over(framing: Framing, inlet: Inlet, decode: (chunk: Buffer) => void, farewell: () => void): Path {
+  over(way: Way, framing: Framing, inlet: Inlet, decode: (chunk: Buffer) => void, farewell: () => void): Path {
     const socket = this.#socket
     let closed = false
+    let onClose: ((error: Error | undefined) => void) | undefined
+    // From now on: it may fail before anybody starts it.
+    socket.on('error', (error) =>
+      this.lost(`port-forward: ${error.message}`, 'see whether the API server can be reached'),
+    )
+    socket.on('end', () => {
+      this.lost('port-forward: closed by the cluster')
+      socket.destroy()
+    })
+    socket.on('close', () => {
+      if (closed) return
+      closed = true
+      onClose?.(this.#failure)
+    })
     return {
+      way,
       framing,
       send: (message, done) => void socket.write(message, done),
       start: (data, over) => {
         this.#onData = data
-        socket.on('error', (error) =>
-          this.lost(`port-forward: ${error.message}`, 'see whether the API server can be reached'),
-        )
-        socket.on('end', () => {
-          this.lost('port-forward: closed by the cluster')
-          socket.destroy()
-        })
-        socket.on('close', () => {
-          if (closed) return
-          closed = true
-          over(this.#failure)
-        })
+        onClose = over
+        if (closed) setImmediate(() => over(this.#failure))
         inlet.listen((chunk) => {
           try {
             decode(chunk)

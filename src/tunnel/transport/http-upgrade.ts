@@ -40,6 +40,7 @@ export async function upgrade(
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port || (encrypted ? 443 : 80))
   const deadline = new Deadline(timeoutMs, `${host}:${port}`, signal)
+  let asked = false
   try {
     const inlet = new Inlet()
     const socket = target.proxy
@@ -62,6 +63,7 @@ export async function upgrade(
       ...headers,
     ]
     line.write(`${request.join('\r\n')}\r\n\r\n`, 'latin1')
+    asked = true
     const answer = await readAnswer(line, inlet, deadline)
     if (answer.status !== 101) {
       const body = await readBody(line, inlet, answer, deadline)
@@ -74,10 +76,18 @@ export async function upgrade(
     deadline.end(true)
     signal?.throwIfAborted()
     if (error instanceof TunnelError) throw error
+    if (asked) throw new UnansweredError(`${host}:${port}: ${(error as Error).message}`)
     throw unreachable(
       `${host}:${port}: ${(error as Error).message}`,
       'see whether the API server can be reached: kubectl version',
     )
+  }
+}
+
+/** Who took the connection ended it, or said something else, when it was asked for the upgrade. */
+export class UnansweredError extends TunnelError {
+  constructor(message: string) {
+    super('unreachable', message, 'see whether the API server can be reached: kubectl version')
   }
 }
 

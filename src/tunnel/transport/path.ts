@@ -14,6 +14,18 @@ export interface Path {
   end(): void
   /** Closes at once; `onClose` comes with `error`. */
   destroy(error?: Error): void
+  /** What carries it through the API server; undefined for plain TCP. */
+  readonly way?: Way
+  /** When it will be ended, as far as that is known: ms from now. A line moves to another path at `moveInMs`. */
+  fate?(): Fate | undefined
+}
+
+/** Which protocol a port-forward speaks with the API server. */
+export type Way = 'spdy' | 'websocket'
+
+export interface Fate {
+  moveInMs: number
+  endInMs: number
 }
 
 /** A transport that lives as long as its only path. */

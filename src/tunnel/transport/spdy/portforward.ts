@@ -65,6 +65,7 @@ export async function openSpdyForward(
     onGoAway: () => path.lost(CLOSED),
   })
   return path.over(
+    'spdy',
     framing,
     inlet,
     (chunk) => decoder.push(chunk),

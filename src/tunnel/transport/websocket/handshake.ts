@@ -1,12 +1,16 @@
 // Opens a WebSocket as client: the upgrade of RFC 6455 4.1. How to get there is dial.ts's business, what comes after, frame.ts's.
 import { createHash, randomBytes } from 'node:crypto'
-import { unreachable, type WebSocketTarget } from '../dial.ts'
+import { TunnelError } from '../../errors.ts'
+import type { WebSocketTarget } from '../dial.ts'
 import { type Upgraded, upgrade } from '../http-upgrade.ts'
 
 /** RFC 6455 1.3 */
 const MAGIC = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-/** Resolves with the socket. Rejects with TunnelError 'unreachable' that says what the server answered. */
+/**
+ * Resolves with the socket. Rejects with TunnelError 'unreachable' that says what the server answered, 'protocol' if it
+ * switched to something else.
+ */
 export async function openWebSocket(
   target: WebSocketTarget,
   protocol: string,
@@ -29,7 +33,8 @@ export async function openWebSocket(
   if (headers.get('sec-websocket-accept') === accept && headers.get('sec-websocket-protocol') === protocol)
     return upgraded
   upgraded.socket.destroy()
-  throw unreachable(
+  throw new TunnelError(
+    'protocol',
     `${url.hostname} answered the upgrade to ${protocol} with something else`,
     'a proxy on the way may not let WebSockets pass',
   )

@@ -70,6 +70,7 @@ export async function openWebSocketForward(
     },
   })
   return path.over(
+    'websocket',
     framing,
     inlet,
     (chunk) => decoder.push(chunk),

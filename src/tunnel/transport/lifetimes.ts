@@ -1,0 +1,55 @@
+// How long a gateway before the API server lets a connection live. Some end each at a fixed age, whatever goes over it; that
+// shows when two ends are of the same age. A line then moves to another path in good time.
+import type { Fate } from './path.ts'
+
+/** Ends whose ages are compared. */
+const AGES_KEPT = 4
+/** Ages that differ by less are the same: 1 %, or this. */
+const SAME_MS = 300
+const SAME_SHARE = 0.01
+/** Connections that end sooner have other troubles. */
+const LEAST_MS = 1_500
+/** A line moves so long before the end: 2 % of the lifetime within these limits, a quarter of it at most. */
+const LEAD_SHARE = 0.02
+const LEAD_MS = [1_000, 30_000] as const
+
+const isSame = (a: number, b: number) => Math.abs(a - b) <= Math.max(SAME_MS, SAME_SHARE * Math.max(a, b))
+
+export class Lifetimes {
+  #ages: number[] = []
+  #known: number | undefined
+
+  /** `known`: what was found earlier, ms. */
+  constructor(known?: number) {
+    this.#known = known
+  }
+
+  /** Milliseconds; undefined while no lifetime is known. */
+  get known(): number | undefined {
+    return this.#known
+  }
+
+  /** The other side has ended a connection of this age. */
+  ended(age: number): void {
+    this.lived(age)
+    if (age < LEAST_MS) return
+    const same = this.#ages.find((one) => isSame(one, age))
+    if (same !== undefined) this.#known = Math.min(same, age)
+    this.#ages.push(age)
+    if (this.#ages.length > AGES_KEPT) this.#ages.shift()
+  }
+
+  /** A connection has reached this age, which disproves a shorter lifetime. */
+  lived(age: number): void {
+    if (this.#known === undefined || age <= this.#known || isSame(age, this.#known)) return
+    this.#known = undefined
+    this.#ages = []
+  }
+
+  /** Of a connection of this age. */
+  fate(age: number): Fate | undefined {
+    if (this.#known === undefined) return undefined
+    const lead = Math.min(this.#known / 4, Math.max(LEAD_MS[0], Math.min(LEAD_MS[1], LEAD_SHARE * this.#known)))
+    return { moveInMs: this.#known - lead - age, endInMs: this.#known - age }
+  }
+}

@@ -1,0 +1,111 @@
+// What is learned of a front door, in virtual time: which way passes, and how long a connection lives.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type DoorNotes, FrontDoors, TunnelError } from '../../src/tunnel/index.ts'
+import { doorOf } from '../../src/tunnel/transport/front-doors.ts'
+import { Lifetimes } from '../../src/tunnel/transport/lifetimes.ts'
+import type { Way } from '../../src/tunnel/transport/path.ts'
+import { plainFraming } from '../../src/tunnel/transport/transport.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
+
+/** A door whose connections over `deaf` are opened and bring nothing. */
+function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
+  const time = new VirtualTime()
+  const tried: Way[] = []
+  const notes: DoorNotes[] = []
+  const doors = new FrontDoors({
+    memory: { recall: () => noted, note: (_, one) => void notes.push(one) },
+    clock: time,
+    log: () => {},
+    open: async (_endpoint, _signal, options) => {
+      const way = options!.first!
+      tried.push(way)
+      let over: (error: Error | undefined) => void
+      return {
+        way,
+        framing: plainFraming,
+        send: () => {},
+        start: (data, onClose) => {
+          over = onClose
+          if (way !== deaf.way) data(Buffer.from('x'))
+        },
+        end: () => {},
+        destroy: (error) => over(error),
+      }
+    },
+  })
+  const endpoint = { url: 'wss://api.acme.test/api/v1/namespaces/n/pods/p/portforward', headers: {}, tls: {} as never }
+  /** Opens one and gives it up after `ms`. */
+  const open = async (ms: number, error?: Error) => {
+    const path = await doors.open(endpoint)
+    path.start(
+      () => {},
+      () => {},
+    )
+    await time.run(ms)
+    path.destroy(error)
+  }
+  return { tried, notes, open }
+}
+
+test('a way whose connections bring nothing is left for the other one, which is noted', async () => {
+  const { tried, notes, open } = world({ way: 'spdy' })
+  for (let i = 0; i < 4; i++) await open(2_000)
+  assert.deepEqual(tried, ['spdy', 'spdy', 'websocket', 'websocket'])
+  assert.deepEqual(notes.at(-1)?.way, 'websocket')
+})
+
+test('a way that was noted is left as well when it brings nothing', async () => {
+  const { tried, notes, open } = world({ way: 'websocket' }, { way: 'websocket' })
+  for (let i = 0; i < 4; i++) await open(2_000)
+  assert.deepEqual(tried, ['websocket', 'websocket', 'spdy', 'spdy'])
+  assert.deepEqual(notes.at(-1)?.way, 'spdy')
+})
+
+test('what was given up at once, or brought the cluster’s own words, says nothing against a way', async () => {
+  const { tried, open } = world({ way: 'spdy' })
+  for (let i = 0; i < 5; i++) await open(100)
+  for (let i = 0; i < 5; i++) await open(2_000, new TunnelError('unreachable', 'nothing listens', ''))
+  assert.deepEqual(new Set(tried), new Set(['spdy']))
+})
+
+test('an agent that falls silent does not change what is noted', async () => {
+  const deaf: { way?: Way } = {}
+  const { notes, open } = world(deaf)
+  await open(100)
+  deaf.way = 'spdy'
+  for (let i = 0; i < 30; i++) await open(5_000)
+  assert.deepEqual(
+    notes.map(({ way }) => way),
+    ['spdy'],
+  )
+})
+
+test('a door is its server, the path it is below, and the proxy, without their secrets', () => {
+  const endpoint = (url: string, proxy?: string) => ({ url, proxy, headers: {}, tls: {} as never })
+  const pod = '/api/v1/namespaces/n/pods/p/portforward?ports=1'
+  assert.equal(doorOf(endpoint(`wss://r.test:8443/k8s/clusters/c-1${pod}`)), 'https://r.test:8443/k8s/clusters/c-1')
+  assert.equal(
+    doorOf(endpoint(`wss://r.test${pod}`, 'socks5://ann:secret@proxy:1080')),
+    'https://r.test through socks5://proxy:1080',
+  )
+})
+
+test('two ends at the same age are a lifetime; a longer life disproves it', () => {
+  const lifetimes = new Lifetimes()
+  for (const age of [7_000, 60_010, 31_000]) lifetimes.ended(age)
+  assert.equal(lifetimes.known, undefined)
+  lifetimes.ended(60_200)
+  assert.equal(lifetimes.known, 60_010)
+  assert.deepEqual(lifetimes.fate(50_000), { moveInMs: 60_010 - 1_200.2 - 50_000, endInMs: 10_010 })
+  lifetimes.lived(60_300)
+  assert.equal(lifetimes.known, 60_010, 'that is within what clocks differ')
+  lifetimes.lived(62_000)
+  assert.equal(lifetimes.known, undefined)
+})
+
+test('connections that end at once have other troubles', () => {
+  const lifetimes = new Lifetimes()
+  for (let i = 0; i < 5; i++) lifetimes.ended(1_000)
+  assert.equal(lifetimes.known, undefined)
+})
