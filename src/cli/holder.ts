@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { quietPipes } from '../base/children.ts'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
+import type { RequestReport } from '../control/views.ts'
 import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
 import { callersEnvironment } from './environment.ts'
@@ -23,6 +24,8 @@ export interface HoldWords {
   ending: (target: string | undefined) => string
   /** Goes on when this command has ended. */
   background?: boolean
+  /** Called for each request, where the configuration asks for them. */
+  onRequest?(request: RequestReport): void
 }
 
 /**
@@ -63,6 +66,9 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
         break
       case 'notice':
         process.stderr.write(`${asTyped(line.message)}\n`)
+        break
+      case 'request':
+        words.onRequest?.(line.request)
         break
       case 'ended':
         told = true

@@ -8,6 +8,7 @@ import {
   ClusterIdentity,
   ForwardRequest,
   ForwardTarget,
+  PodName,
   PortForwardEndpoint,
   Ranges,
   Services,
@@ -36,6 +37,7 @@ export {
   type ClusterSelection,
   type ForwardRequest,
   type ForwardTarget,
+  type PodName,
   type PortForwardEndpoint,
   type Range,
   type Ranges,
@@ -99,6 +101,11 @@ export const METHODS = {
 
   /** Where a forward leads now. Rejects with `target-unknown`, `target-unfit` or `not-ready`. */
   resolveForward: { takes: [ForwardRequest], gives: ForwardTarget },
+  /**
+   * The pod with that address: looked for everywhere, or, without the right to that, in the namespace. Null where there is
+   * none, or it cannot be told: pods of a node's own network share its address.
+   */
+  podAt: { takes: [z.string()], gives: z.nullable(PodName) },
 
   /**
    * The environment of a container and, if asked for, its files. What may not be read is named in what it gives. Rejects with

@@ -114,6 +114,9 @@ export const ForwardRequest = z.object({
 })
 export type ForwardRequest = z.infer<typeof ForwardRequest>
 
+export const PodName = z.object({ name: z.string(), namespace: z.string() })
+export type PodName = z.infer<typeof PodName>
+
 /** One address to dial. */
 export const ForwardTarget = z.object({
   /** As `service/web`. */

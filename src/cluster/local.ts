@@ -25,6 +25,7 @@ import { listLeases } from './inbound/lease.ts'
 import { findLeftovers, recover, removeLeftovers } from './inbound/recover.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type { ExecRequest } from './place-calls.ts'
+import { podAt } from './pod-at.ts'
 import { discoverRanges } from './ranges.ts'
 import { readPlace } from './read-place.ts'
 import { listServices, listTeam } from './services.ts'
@@ -79,6 +80,7 @@ const implementations: Implementations = {
   retireShadow: ({ api }, shadow) => retireShadow(api, shadow),
 
   resolveForward: ({ api, namespace }, request) => resolveForward(api, namespace, request),
+  podAt: ({ api, namespace }, address) => podAt(api, namespace, address),
 
   readPlace: ({ api, namespace }, request) => readPlace(api, namespace, request),
   podExec: ({ api }, request) => podExec(api, request),

@@ -5,7 +5,7 @@ import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
 import type { PlaceEnvironment } from './place.ts'
 import type { ControlError, Progress } from './protocol.ts'
-import type { PutBack } from './views.ts'
+import type { PutBack, RequestReport } from './views.ts'
 
 const ForwardPort = z.object({
   /** 0: any free one. */
@@ -67,6 +67,8 @@ const InboundConfig = z.extend(ShadowConfig, {
   fallback: z.boolean(),
   /** Goes on when the command has ended. */
   background: z.boolean(),
+  /** Tells each request. */
+  log: z.boolean(),
 })
 export type InboundConfig = z.infer<typeof InboundConfig>
 
@@ -142,6 +144,8 @@ export type HolderLine =
   | { type: 'ready'; message: string; target?: string }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
+  /** A request has ended. */
+  | { type: 'request'; request: RequestReport }
   /** It has ended, with why; everything is put back. */
   | { type: 'ended'; message: string }
   /** A task's result. */

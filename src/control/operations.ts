@@ -4,7 +4,7 @@
 import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
 import type { DnsAnswer, DnsStatus, Held, Progress, ServiceReports, Status, Team } from './protocol.ts'
-import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, WatchEvent } from './views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, Requests, WatchEvent } from './views.ts'
 
 type Nothing = Record<string, never>
 
@@ -31,6 +31,8 @@ export const OPERATIONS = {
   held: takes(nothing).gives<Held>(),
   /** Of a holder: puts back what it holds, then ends. */
   leave: takes(nothing).gives<{ notes: string[] }>(),
+  /** Of a holder: requests that ended after the one with number `since`. From the first question on it reads them. */
+  requests: takes(z.strictObject({ since: z.optional(z.int().check(z.minimum(0))) })).gives<Requests>(),
   /**
    * Is this the cluster and namespace we are connected to? `given`: parts of an UpConfig; `ignored` names those that this
    * connection does not have so.

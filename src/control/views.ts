@@ -109,3 +109,47 @@ export interface PutBack {
   removed: string[]
   holder: string | null
 }
+
+/** One request that came to a local program; a line of `--log json`. Values of headers that look secret are hidden. */
+export interface RequestReport {
+  /** Counts up by one a request, in the order of their ends. */
+  seq: number
+  /** ISO 8601, when its first byte came; and how long it took until the last byte of its answer. */
+  at: string
+  ms: number
+  /** Who connected: `10.244.1.7:40412`. */
+  caller: string
+  /** The pod with that address; null where that is not known. */
+  pod: { name: string; namespace: string } | null
+  /** Port of the Service, and of this machine. */
+  remote: number
+  local: number
+  protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2' | 'gRPC'
+  method: string
+  host: string
+  path: string
+  /** Null where no answer came. */
+  status: number | null
+  /** Of gRPC, from the trailers. */
+  grpcStatus: number | null
+  /** Of the bodies: to the local program, and from it. */
+  bytesIn: number
+  bytesOut: number
+  /**
+   * `answered`; `upgraded`: answered, and the connection went on in another protocol; `cancelled`: given up by one side;
+   * `cut`: its connection ended before its answer did.
+   */
+  outcome: 'answered' | 'upgraded' | 'cancelled' | 'cut'
+  requestHeaders: [name: string, value: string][]
+  /** With the trailers. */
+  responseHeaders: [name: string, value: string][]
+}
+
+/** What a holder tells of requests. */
+export interface Requests {
+  entries: RequestReport[]
+  /** Open connections that are not read: they began before anybody asked, or they are no HTTP. */
+  unread: number
+  /** Sentences: what could not be read. */
+  notes: string[]
+}

@@ -72,6 +72,7 @@ export class FakeCluster {
       this.shadows.delete(job)
     },
     shadowState: () => this.#answer('shadowState', this.state),
+    podAt: () => this.#answer('podAt', undefined),
     resolveForward: () => this.#answer('resolveForward', this.target),
     close: async () => void this.closed++,
   } satisfies Partial<ClusterClient> as unknown as ClusterClient

@@ -93,18 +93,22 @@ export class ExchangeBench {
       readyTimeoutS: 60,
       ...config,
     } as InboundConfig
-    this.exchange = new Exchange(all, deps, {
-      clock: this.time,
-      wall: () => this.time.now(),
-      id: () => 'id1',
-      dialer: (closing) => this.#dialer(closing),
-      crew: (effects) => this.#crew(effects, held),
-      requireListening: async () => void (await this.answers.check?.()),
-      checkWay: async (tunnels) => {
-        this.checked.push(tunnels.length)
-        return 'here'
+    this.exchange = new Exchange(
+      all,
+      { ...deps, requests: { watch: () => undefined } },
+      {
+        clock: this.time,
+        wall: () => this.time.now(),
+        id: () => 'id1',
+        dialer: (closing) => this.#dialer(closing),
+        crew: (effects) => this.#crew(effects, held),
+        requireListening: async () => void (await this.answers.check?.()),
+        checkWay: async (tunnels) => {
+          this.checked.push(tunnels.length)
+          return 'here'
+        },
       },
-    })
+    )
   }
 
   /** Begins; what it says when it holds, or why it does not. */

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { detect, HTTP2_PREFACE } from '../../src/shadow/http/detect.ts'
-import { bodyEnd } from '../../src/shadow/http/framing.ts'
-import { forwardedHead, HttpError, parseRequestHead, parseResponseHead } from '../../src/shadow/http/head.ts'
 import { matches } from '../../src/shadow/http/route.ts'
+import { detect, HTTP2_PREFACE } from '../../src/wire/http/detect.ts'
+import { bodyEnd } from '../../src/wire/http/framing.ts'
+import { forwardedHead, HttpError, parseRequestHead, parseResponseHead } from '../../src/wire/http/head.ts'
 
 describe('detection', () => {
   const cases: [string, string | undefined][] = [

@@ -5,6 +5,7 @@ import { whoCalls } from '../caller.ts'
 import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
 import { CliError, EXIT } from '../output.ts'
+import { type RequestFormat, requestPrinter } from '../requests.ts'
 import { oneOf } from './common.ts'
 import { exposedPorts, portNumber } from './expose.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
@@ -15,6 +16,8 @@ export interface InboundFlags extends ShadowFlags {
   proxyProtocol?: InboundConfig['proxyProtocol']
   check: boolean
   fallback: boolean
+  /** True for lines, `json` for objects. */
+  log?: RequestFormat
 }
 
 interface ExchangeFlags extends InboundFlags {
@@ -88,6 +91,14 @@ export function withBackOptions(command: Command): Command {
       '--no-fallback',
       'refuse what your program does not answer in 3 s, instead of leaving it to the original pods',
     )
+    .addOption(
+      new Option(
+        '--log [format]',
+        'print a line for each request; json: an object a line (after TARGET, or --log=json)',
+      )
+        .preset('text')
+        .argParser(oneOf('text', 'json')),
+    )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
 }
 
@@ -111,7 +122,13 @@ export async function start(
       EXIT.usage,
     )
   const caller = whoCalls()
-  const { background = false, proxyProtocol, check, fallback } = options
+  const { background = false, proxyProtocol, check, fallback, log } = options
+  if (background && log)
+    throw new CliError(
+      '--log prints to the terminal, which --background gives back',
+      'leave one of them out; `kt dashboard` shows the requests of both',
+      EXIT.usage,
+    )
   const config = {
     ...shadowConfig(options, caller),
     kind,
@@ -122,6 +139,7 @@ export async function start(
     check,
     fallback,
     background,
+    log: log !== undefined,
   }
   await hold(config, caller, {
     ending: (name) =>
@@ -129,5 +147,6 @@ export async function start(
         ? `${withChosen(`\`kt leave ${name ?? target}\``, { namespace: options.namespace })} ends it and puts everything back.`
         : 'Ctrl-C ends it and puts everything back.',
     background,
+    ...(log && { onRequest: requestPrinter(log, process.stdout) }),
   })
 }

@@ -11,7 +11,7 @@ import { shadowOptions } from '../shadow-options.ts'
 import { checkService } from './check-service.ts'
 import { Ending } from './ending.ts'
 import { heldStatus } from './held.ts'
-import { type HolderDeps, type Holding, Steps } from './holding.ts'
+import { type Holding, type InboundDeps, Steps } from './holding.ts'
 import { type KeepEffects, keepLease, tellOfOthers } from './keep.ts'
 import { type HolderKind, kindOfConfig } from './kinds.ts'
 import { Complaints } from './once.ts'
@@ -26,7 +26,7 @@ const SILENCE_S = 10
 
 export class Exchange implements Holding {
   readonly #config: InboundConfig
-  readonly #deps: HolderDeps
+  readonly #deps: InboundDeps
   readonly #parts: ExchangeParts
   readonly #kind: HolderKind
   readonly #steps: Steps
@@ -52,7 +52,7 @@ export class Exchange implements Holding {
   /** Why it does not hold, or cannot go on. */
   #error: unknown
 
-  constructor(config: InboundConfig, deps: HolderDeps, parts: ExchangeParts) {
+  constructor(config: InboundConfig, deps: InboundDeps, parts: ExchangeParts) {
     this.#config = config
     this.#deps = deps
     this.#parts = parts
@@ -77,6 +77,7 @@ export class Exchange implements Holding {
     this.#targets = new Targets({
       addresses: () => this.#crew.tunnel?.info.addresses ?? [],
       complaints: new Complaints(deps.notice),
+      watch: deps.requests.watch,
       log: deps.log,
     })
     this.#ending = new Ending({

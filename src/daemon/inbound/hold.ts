@@ -7,9 +7,12 @@ import type { ForwardConfig, HoldConfig, HolderConfig, HolderLine, TaskConfig } 
 import { newHolderSocket } from '../../control/holders.ts'
 import { logFile } from '../../control/paths.ts'
 import type { Progress } from '../../control/protocol.ts'
+import type { RequestReport } from '../../control/views.ts'
 import { createDialer } from '../dialer.ts'
 import { type Log, openLog } from '../log.ts'
 import { watchOwnNetwork } from '../own-network.ts'
+import { CallerNames } from '../requests/caller-names.ts'
+import { RequestLog } from '../requests/request-log.ts'
 import { Exchange } from './exchange.ts'
 import { Forward, type ForwardDeps } from './forward.ts'
 import type { HolderDeps, HolderInput, Holding } from './holding.ts'
@@ -17,6 +20,9 @@ import { machineParts } from './parts.ts'
 import { runTask } from './task.ts'
 
 const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+
+/** What a command that does not read may leave waiting; requests beyond it are dropped, and counted. */
+const MOST_UNREAD = 4 << 20
 
 export function isTask(config: HolderConfig): config is TaskConfig {
   return config.kind !== 'forward' && config.kind !== 'exchange' && config.kind !== 'mesh' && config.kind !== 'run'
@@ -58,6 +64,11 @@ export async function hold(
     tell({ type: 'failed', ...toControlError(error, log) })
     end(`failed: ${(error as Error).message}`, 1)
   }
+  const notice = (message: string) => {
+    log(message)
+    tell({ type: 'notice', message })
+  }
+  const requests = requestLog(config, cluster, notice)
   const deps: HolderDeps = {
     cluster,
     identity,
@@ -66,16 +77,13 @@ export async function hold(
       tell({ type: 'progress', ...p })
       leaver?.(p)
     },
-    notice: (message) => {
-      log(message)
-      tell({ type: 'notice', message })
-    },
+    notice,
     fail,
   }
   const holding: Holding =
     config.kind === 'forward'
       ? new Forward(config, forwardDeps(config, deps))
-      : new Exchange(config, deps, machineParts(config, deps))
+      : new Exchange(config, { ...deps, requests }, machineParts(config, deps))
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
@@ -117,6 +125,7 @@ export async function hold(
         newHolderSocket(process.env),
         {
           held: () => holding.status()!,
+          requests: ({ since = 0 }) => requests.since(since, holding.status()!.connections.open),
           leave: async (_, progress) => {
             leaver = progress
             const notes = await leave('kt leave')
@@ -134,6 +143,23 @@ export async function hold(
   } catch (error) {
     if (!ending) fail(error)
   }
+}
+
+/** Its requests go to the command where `--log` was given. */
+function requestLog(config: HoldConfig, cluster: ClusterClient, notice: (line: string) => void): RequestLog {
+  const names = new CallerNames({ ask: (address) => cluster.podAt(address), now: () => systemClock.now() })
+  let dropped = 0
+  const tellRequest = (request: RequestReport) => {
+    if (process.stdout.writableLength > MOST_UNREAD) {
+      dropped++
+      return
+    }
+    if (dropped > 0) notice(`${dropped} requests are not shown: the terminal took their lines too slowly`)
+    dropped = 0
+    tell({ type: 'request', request })
+  }
+  const wanted = config.kind !== 'forward' && config.log
+  return new RequestLog({ clock: systemClock, wall: Date.now, names, notice, ...(wanted && { tell: tellRequest }) })
 }
 
 function openHolderLog(config: HolderConfig): Log {

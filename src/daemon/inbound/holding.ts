@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { ClusterClient, ClusterIdentity } from '../../cluster/calls.ts'
 import type { Held, Progress } from '../../control/protocol.ts'
 import type { Log } from '../log.ts'
+import type { RequestLog } from '../requests/request-log.ts'
 
 /** The command at the other end of this process's input. */
 export interface HolderInput {
@@ -21,6 +22,11 @@ export interface HolderDeps {
   notice(line: string): void
   /** It cannot go on, with why (an error with `code` and `hint`): the holder puts everything back and ends. */
   fail(error: Error): void
+}
+
+/** Of exchange, mesh and run. */
+export interface InboundDeps extends HolderDeps {
+  requests: Pick<RequestLog, 'watch'>
 }
 
 export interface Holding {

@@ -15,7 +15,7 @@ import { LocalDatagrams } from './local-datagrams.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS, Presence } from './presence.ts'
 import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
-import { Splice, type SpliceCounters } from './splice.ts'
+import { Splice, type SpliceCounters, type SpliceWatcher } from './splice.ts'
 
 // Most programs listen on one of these only.
 const HOSTS = ['127.0.0.1', '::1']
@@ -46,6 +46,8 @@ export interface LocalTargetOptions {
   addresses(): string[]
   counters: LocalCounters
   complaints: Complaints
+  /** Asked for each connection: somebody who looks on as its bytes pass. */
+  watch?(caller: Endpoint): SpliceWatcher | undefined
 }
 
 export class LocalTarget implements ListenHandler {
@@ -157,7 +159,8 @@ export class LocalTarget implements ListenHandler {
     const { counters, complaints, proxyProtocol } = this.#options
     complaints.well(this.#complaint)
     if (proxyProtocol) socket.write(this.#header(proxyProtocol, incoming))
-    const splice = new Splice(socket, counters, { onClose: () => this.#splices.delete(splice) })
+    const watcher = this.#options.watch?.({ address: plain(incoming.origin.address), port: incoming.origin.port })
+    const splice = new Splice(socket, counters, { onClose: () => this.#splices.delete(splice), watcher })
     this.#splices.add(splice)
     readTo((chunk) => splice.fromSocket(chunk))
     splice.attach(incoming.accept(splice), true)

@@ -10,12 +10,22 @@ export interface SpliceCounters {
   bytesOut: number
 }
 
+/** Looks on. What it is given is its to read during the call only, and it must not throw. */
+export interface SpliceWatcher {
+  fromCaller(chunk: Uint8Array): void
+  fromProgram(chunk: Uint8Array): void
+  /** The local program sends nothing more. */
+  programEnded(): void
+  closed(): void
+}
+
 export interface SpliceEvents {
   /** The stream's far side has accepted. */
   onOpen?(): void
   onFail?: StreamHandler['onFail']
   /** Both are over, once; not after `onFail`. */
   onClose?(reason: 'closed' | 'reset' | 'lost'): void
+  watcher?: SpliceWatcher
 }
 
 /**
@@ -27,6 +37,7 @@ export class Splice implements StreamHandler {
   readonly #socket: Socket
   readonly #counters: SpliceCounters
   readonly #events: SpliceEvents
+  readonly #watcher: SpliceWatcher | undefined
   #stream: TunnelStream | undefined
   /** What the tunnel has not taken yet of the chunk read last. */
   #rest: Uint8Array | undefined
@@ -42,6 +53,7 @@ export class Splice implements StreamHandler {
     this.#socket = socket
     this.#counters = counters
     this.#events = events
+    this.#watcher = events.watcher
     socket.on('data', (chunk: Buffer) => this.fromSocket(chunk))
     socket.on('end', () => {
       this.#ended = true
@@ -55,7 +67,7 @@ export class Splice implements StreamHandler {
       if (failed || !this.#ended || !socket.writableFinished) {
         this.#streamOver = true
         this.#stream?.reset()
-        this.#events.onClose?.('reset')
+        this.#over('reset')
       }
     })
     socket.pause()
@@ -66,7 +78,7 @@ export class Splice implements StreamHandler {
     if (this.#socketOver) {
       this.#streamOver = true
       stream.reset()
-      this.#events.onClose?.('reset')
+      this.#over('reset')
     } else if (open) this.#socket.resume()
   }
 
@@ -93,7 +105,7 @@ export class Splice implements StreamHandler {
     if (!this.#streamOver) {
       this.#streamOver = true
       this.#stream?.reset()
-      this.#events.onClose?.('reset')
+      this.#over('reset')
     }
     if (!this.#socketOver) this.#socket.resetAndDestroy()
   }
@@ -117,6 +129,7 @@ export class Splice implements StreamHandler {
     this.#socket.write(chunk, () => {
       if (!this.#streamOver) this.#stream!.consumed(length)
     })
+    this.#watcher?.fromCaller(chunk)
   }
 
   onEnd(): void {
@@ -138,7 +151,7 @@ export class Splice implements StreamHandler {
     if (this.#streamOver) return
     this.#streamOver = true
     if (reason !== 'closed' && !this.#socketOver) this.#socket.resetAndDestroy()
-    this.#events.onClose?.(reason)
+    this.#over(reason)
   }
 
   /** What was read of a socket that is read into memory of its owner's; it is not looked at after the call. */
@@ -147,6 +160,7 @@ export class Splice implements StreamHandler {
     this.#counters.bytesOut += chunk.length
     this.#moved(true)
     if (!this.#send(chunk)) this.#socket.pause()
+    this.#watcher?.fromProgram(chunk)
   }
 
   /** False when some of it must wait for `onDrain`. */
@@ -162,6 +176,12 @@ export class Splice implements StreamHandler {
     if (this.#streamOver || this.#sentEnd) return
     this.#sentEnd = true
     this.#stream?.end()
+    this.#watcher?.programEnded()
+  }
+
+  #over(reason: 'closed' | 'reset' | 'lost'): void {
+    this.#watcher?.closed()
+    this.#events.onClose?.(reason)
   }
 
   #moved(fromHere: boolean): void {

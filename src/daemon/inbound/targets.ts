@@ -1,11 +1,12 @@
 // The ports of the shadows that come to this machine, each with the local port that it comes to.
 import type { InboundHandle, InboundPort } from '../../cluster/inbound-calls.ts'
 import type { InboundConfig } from '../../control/holder.ts'
+import type { Endpoint } from '../../wire/address.ts'
 import type { Wanted } from './leg.ts'
 import { LocalTarget } from './local.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS } from './presence.ts'
-import type { Splice } from './splice.ts'
+import type { Splice, SpliceWatcher } from './splice.ts'
 
 // The second is for the claim itself: the agent must not give a caller away while the local program is still waited for.
 const CLAIM_PATIENCE_MS = PATIENCE_MS + 1_000
@@ -14,6 +15,8 @@ export interface TargetEffects {
   /** Of the shadow: where its callers connected to. */
   addresses(): string[]
   complaints: Complaints
+  /** Who looks on at a connection from `caller` to a port of the Service. */
+  watch?(caller: Endpoint, port: { remote: number; local: number }): SpliceWatcher | undefined
   log(line: string): void
 }
 
@@ -58,7 +61,7 @@ export class Targets {
   #target(port: InboundPort, { ports, proxyProtocol }: InboundConfig, fallback: boolean): LocalTarget {
     const same = ports.filter(({ remote }) => remote === port.port)
     const { local } = same.find(({ protocol }) => protocol === port.protocol) ?? same.find((one) => !one.protocol)!
-    const { addresses, complaints } = this.#effects
+    const { addresses, complaints, watch } = this.#effects
     return new LocalTarget({
       local,
       remote: port.port,
@@ -67,6 +70,7 @@ export class Targets {
       addresses,
       counters: this.counters,
       complaints,
+      ...(watch && { watch: (caller: Endpoint) => watch(caller, { remote: port.port, local }) }),
     })
   }
 }

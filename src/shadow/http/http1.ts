@@ -1,6 +1,6 @@
 // One client connection that speaks HTTP/1.x: its requests one after the other, each to the side it is for. Heads are read
 // and bodies pass as bytes. Pipelined requests wait for the answer of the one before, so answers keep their order.
-import { type BodyEnd, bodyEnd } from './framing.ts'
+import { type BodyEnd, bodyEnd } from '../../wire/http/framing.ts'
 import {
   closingHead,
   forwardedHead,
@@ -9,7 +9,7 @@ import {
   parseRequestHead,
   type RequestHead,
   type ResponseHead,
-} from './head.ts'
+} from '../../wire/http/head.ts'
 import { BadGateway, readAnswerHead, readHeadWithin } from './read-head.ts'
 import type { HttpRouting } from './route.ts'
 import { dialSide, original, type Side, sideOf, TRUSTED_MS } from './sides.ts'

@@ -1,6 +1,6 @@
 // Reads the head of an HTTP/1 message from a connection: whole, within a time, and with all heads together in bounded memory, since
 // nobody is so easily kept waiting as one who reads a head that does not end.
-import { HttpError, MAX_RESPONSE_HEAD, parseResponseHead, type ResponseHead } from './head.ts'
+import { HttpError, MAX_RESPONSE_HEAD, parseResponseHead, type ResponseHead } from '../../wire/http/head.ts'
 import type { HeadMemory } from './head-memory.ts'
 import { CutOff, type Wire } from './wire.ts'
 

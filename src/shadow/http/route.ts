@@ -1,6 +1,7 @@
 // Where a request goes: what the router needs to know of those who have claimed a version, and nothing of how they did.
 import type { Duplex } from 'node:stream'
 import type { Endpoint } from '../../wire/address.ts'
+import type { HeaderLookup } from '../../wire/http/head.ts'
 import type { HeadMemory } from './head-memory.ts'
 import type { StreamMemory } from './stream-memory.ts'
 
@@ -16,9 +17,6 @@ export interface Route {
   /** For people: `kt-version: abc`. */
   readonly name: string
 }
-
-/** A header's value by its lower-case name; several of one name come joined by `, `. */
-export type HeaderLookup = (name: string) => string | undefined
 
 /** One port of the agent with `http: true`, as the router sees it. */
 export interface HttpRouting {

@@ -1,7 +1,7 @@
 // Serves a connection to a port of the agent that routes HTTP: tells by the first bytes what it speaks, and passes what is
 // not HTTP to the original. Nothing is gathered: bodies pass as they come.
 import type { Duplex } from 'node:stream'
-import { detect } from './detect.ts'
+import { detect } from '../../wire/http/detect.ts'
 import { serveHttp1 } from './http1.ts'
 import { serveHttp2 } from './http2.ts'
 import type { HttpRouting } from './route.ts'

@@ -1,6 +1,7 @@
 // The two kinds of places a request can go to, and what it means when one of them cannot be reached.
 import type { Duplex } from 'node:stream'
-import type { HeaderLookup, HttpRouting, Route } from './route.ts'
+import type { HeaderLookup } from '../../wire/http/head.ts'
+import type { HttpRouting, Route } from './route.ts'
 
 /** The pods that the Service had before. */
 export const original = Symbol('original')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
-import { bodyEnd } from '../../../src/shadow/http/framing.ts'
-import { HttpError, parseRequestHead } from '../../../src/shadow/http/head.ts'
+import { bodyEnd } from '../../../src/wire/http/framing.ts'
+import { HttpError, parseRequestHead } from '../../../src/wire/http/head.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 

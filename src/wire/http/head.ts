@@ -1,11 +1,12 @@
 // Heads of HTTP/1 messages (RFC 9112): read strictly, since two readers that understand one message differently is how
 // requests are smuggled past a router, and written with nothing changed but what is asked for.
-import type { HeaderLookup } from './route.ts'
-
 /** Larger heads of requests are answered 431. */
 export const MAX_REQUEST_HEAD = 64 * 1024
 /** Servers may be more talkative. */
 export const MAX_RESPONSE_HEAD = 256 * 1024
+
+/** A header's value by its lower-case name; several of one name come joined by `, `. */
+export type HeaderLookup = (name: string) => string | undefined
 
 type RefusalStatus = 400 | 408 | 431 | 501 | 503
 
@@ -25,7 +26,7 @@ export type Framing =
   | { readonly kind: 'chunked' }
   | { readonly kind: 'close' }
 
-interface Field {
+export interface Field {
   /** Lower case. */
   name: string
   value: string
