@@ -113,7 +113,13 @@ export class RequestLog {
 
   #end({ began, report, bytesIn, bytesOut }: Seen, outcome: Outcome, caller: Endpoint): void {
     const { clock, names } = this.#options
-    Object.assign(report, { bytesIn, bytesOut, outcome, ms: Math.round((clock.now() - began) * 10) / 10 })
+    // Padding of HTTP/2 that is longer than its frame is a lie of its sender's.
+    Object.assign(report, {
+      bytesIn: Math.max(0, bytesIn),
+      bytesOut: Math.max(0, bytesOut),
+      outcome,
+      ms: Math.round((clock.now() - began) * 10) / 10,
+    })
     const address = caller.address.toString()
     this.#waiting.push({ report, address, until: clock.now() + NAME_MS })
     this.#drain()
