@@ -8,8 +8,8 @@ const PAGE = '500'
 /** Of all the cluster's pods; in larger clusters the rest stays unknown. */
 const MOST_PAGES = 4
 
-/** Looked for everywhere, or, without the right to that, in the namespace. Undefined where there is none, or several. */
-export async function podAt(api: Api, namespace: string, address: string): Promise<PodName | undefined> {
+/** Looked for everywhere, or, without the right to that, in the namespace. Null where there is none, or several. */
+export async function podAt(api: Api, namespace: string, address: string): Promise<PodName | null> {
   const [everywhere, here] = ['/api/v1/pods', `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`]
   const fieldSelector = `status.podIP=${address}`
   const first = (await pods(api, everywhere, 1, fieldSelector)) ?? (await pods(api, here, 1, fieldSelector)) ?? []
@@ -22,9 +22,9 @@ export async function podAt(api: Api, namespace: string, address: string): Promi
 }
 
 /** Pods of the node's own network have its address, as its kubelet and others do: nobody knows which of them it was. */
-function only(pods: V1Pod[]): PodName | undefined {
+function only(pods: V1Pod[]): PodName | null {
   const [first, ...others] = pods.filter(({ spec }) => !spec?.hostNetwork)
-  if (!first || others.length > 0) return undefined
+  if (!first || others.length > 0) return null
   return { name: first.metadata!.name!, namespace: first.metadata!.namespace! }
 }
 

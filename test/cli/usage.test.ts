@@ -33,6 +33,8 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['exchange', 'web', '--expose', '8080:80', '--mode', 'ephemeral'],
     ['exchange', 'web', '--expose', '8080:80', '--shadow', 'sshd', '--image', 'x'],
     ['run', 'mine'],
+    ['exchange', '--log', 'web', '--expose', '8080'],
+    ['exchange', 'web', '--expose', '8080', '--log', '--background'],
     ['run', 'mine', '--port', '0'],
     ['run', 'Not_A_Service', '--port', '8080'],
     ['leave'],

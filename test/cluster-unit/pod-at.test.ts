@@ -37,9 +37,9 @@ for (const [what, address, everywhere, expected] of [
   ['the pod that has the address of one that has ended', '10.244.1.8', true, 'shop/new-1'],
   ['a pod elsewhere', '10.244.2.9', true, 'other/far-1'],
   ['a pod elsewhere by its second address', 'fd00::9', true, 'other/far-1'],
-  ['no pod elsewhere without the right to look there', '10.244.2.9', false, undefined],
-  ['none of the pods that share the address of their node', '172.31.77.11', true, undefined],
-  ['nothing for an address of nobody', '192.0.2.1', true, undefined],
+  ['no pod elsewhere without the right to look there', '10.244.2.9', false, null],
+  ['none of the pods that share the address of their node', '172.31.77.11', true, null],
+  ['nothing for an address of nobody', '192.0.2.1', true, null],
 ] as const)
   test(`finds ${what}`, async () => {
     await using double = await ApiDouble.start(answer(everywhere))

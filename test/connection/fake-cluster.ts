@@ -72,7 +72,7 @@ export class FakeCluster {
       this.shadows.delete(job)
     },
     shadowState: () => this.#answer('shadowState', this.state),
-    podAt: () => this.#answer('podAt', undefined),
+    podAt: () => this.#answer('podAt', null),
     resolveForward: () => this.#answer('resolveForward', this.target),
     close: async () => void this.closed++,
   } satisfies Partial<ClusterClient> as unknown as ClusterClient

@@ -34,7 +34,7 @@ interface Bench {
 }
 
 function bench(
-  ask: (address: string) => Promise<PodName | undefined> = async () => ({ name: 'web-1', namespace: 'shop' }),
+  ask: (address: string) => Promise<PodName | null> = async () => ({ name: 'web-1', namespace: 'shop' }),
   tells = true,
 ): Bench {
   const time = new VirtualTime()

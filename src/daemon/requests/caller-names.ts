@@ -8,8 +8,8 @@ const MOST_NAMES = 1_000
 const MOST_ASKED = 16
 
 export interface CallerNamesOptions {
-  /** Undefined for an address that is no pod's, or of several. May reject. */
-  ask(address: string): Promise<PodName | undefined>
+  /** Null for an address that is no pod's, or of several. May reject. */
+  ask(address: string): Promise<PodName | null>
   /** Milliseconds of a clock that only goes ahead. */
   now(): number
 }
@@ -17,35 +17,35 @@ export interface CallerNamesOptions {
 export class CallerNames {
   readonly #options: CallerNamesOptions
   /** In the order in which they were learned. */
-  readonly #known = new Map<string, { name: PodName | undefined; at: number }>()
+  readonly #known = new Map<string, { name: PodName | null; at: number }>()
   readonly #asked = new Map<string, Promise<void>>()
 
   constructor(options: CallerNamesOptions) {
     this.#options = options
   }
 
-  /** Null: not known yet; `whenKnown` waits for it. Undefined: the cluster does not know. */
-  nameOf(address: string): PodName | undefined | null {
+  /** Undefined: not known yet; `whenKnown` waits for it. Null: the cluster does not know. */
+  nameOf(address: string): PodName | null | undefined {
     const known = this.#known.get(address)
-    return known && this.#options.now() - known.at < ASK_AGAIN_MS ? known.name : null
+    return known && this.#options.now() - known.at < ASK_AGAIN_MS ? known.name : undefined
   }
 
-  /** Resolves when `nameOf` is not null any more. Never rejects. */
+  /** Resolves when `nameOf` is not undefined any more. Never rejects. */
   whenKnown(address: string): Promise<void> {
-    if (this.nameOf(address) !== null) return Promise.resolve()
+    if (this.nameOf(address) !== undefined) return Promise.resolve()
     const asked = this.#asked.get(address)
     if (asked) return asked
-    const learn = (name: PodName | undefined) => {
+    const learn = (name: PodName | null) => {
       this.#asked.delete(address)
       this.#known.delete(address)
       this.#known.set(address, { name, at: this.#options.now() })
       if (this.#known.size > MOST_NAMES) this.#known.delete(this.#known.keys().next().value!)
     }
     if (this.#asked.size >= MOST_ASKED) {
-      learn(undefined)
+      learn(null)
       return Promise.resolve()
     }
-    const answer = this.#options.ask(address).then(learn, () => learn(undefined)) // a right that is missing
+    const answer = this.#options.ask(address).then(learn, () => learn(null)) // a right that is missing
     this.#asked.set(address, answer)
     return answer
   }

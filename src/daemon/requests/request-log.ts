@@ -135,7 +135,7 @@ export class RequestLog {
       const first = this.#waiting[0]
       if (!first) return
       const name = names.nameOf(first.address)
-      if (name === null && clock.now() < first.until && this.#waiting.length < MOST_WAITING) return
+      if (name === undefined && clock.now() < first.until && this.#waiting.length < MOST_WAITING) return
       this.#waiting.shift()
       const report = { ...first.report, seq: ++this.#seq, pod: name ?? null }
       this.#kept.push(report)

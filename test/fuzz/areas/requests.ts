@@ -42,7 +42,7 @@ async function tell(caller: readonly Buffer[], program: readonly Buffer[]): Prom
   const log = new RequestLog({
     clock: { now: () => 0, after: () => () => {} },
     wall: () => 0,
-    names: new CallerNames({ ask: async () => undefined, now: () => 0 }),
+    names: new CallerNames({ ask: async () => null, now: () => 0 }),
     tell: (report) => void told.push(report),
     notice: () => {},
   })
