@@ -251,10 +251,8 @@ export class LineClient implements TunnelLine {
       { key: this.#key!, attempt: { id: this.#id, counter: ++this.#counter, received } },
       {
         read: (isOpen, onFrame, onLost) => this.#read(path, linePath, isOpen, onFrame, undefined, onLost),
-        resumed: (received) => {
-          if (!this.#line.couldHave(received)) throw new RangeError('the agent claims bytes that were not sent')
-          this.#adopt(linePath, received)
-        },
+        couldHave: (received) => this.#line.couldHave(received),
+        resumed: (received) => this.#adopt(linePath, received),
       },
       signal,
     )

@@ -11,7 +11,9 @@ export interface ResumeEffects {
     onFrame: (type: number, body: Buffer) => void,
     onLost: (error: Error | undefined) => void,
   ): void
-  /** The agent has proven itself, and has so many bytes. Throws if that cannot be, which ends the path. */
+  /** Can the agent have so many bytes? */
+  couldHave(received: number): boolean
+  /** The agent has proven itself, and has so many bytes. */
   resumed(received: number): void
 }
 
@@ -19,7 +21,7 @@ export interface ResumeEffects {
 export async function resumeOver(
   path: LinePath,
   { key, attempt }: { key: Buffer; attempt: Attempt },
-  { read, resumed }: ResumeEffects,
+  { read, couldHave, resumed }: ResumeEffects,
   signal: AbortSignal,
 ): Promise<void> {
   await new Promise<void>((resolve, reject) => {
@@ -42,8 +44,10 @@ export async function resumeOver(
         } else if (type === LineFrame.resumed && !open) {
           const received = readResumed(body, key, attempt.id, attempt.counter)
           if (received === undefined) throw new RangeError('another agent answered')
-          resumed(received)
+          if (!couldHave(received)) throw new RangeError('the agent claims bytes that were not sent')
+          // Before anything follows from it: whoever stops the search gives up what is not open.
           open = true
+          resumed(received)
           resolve()
         }
       },
