@@ -4,7 +4,7 @@ import { lookup } from 'node:dns/promises'
 import { Inspection } from '../cluster/inspect.ts'
 import { type CheckEnd, type CheckLine, CheckRequest, type CheckSaid } from '../control/check.ts'
 import type { Status } from '../control/protocol.ts'
-import { systemEffects } from '../host/system.ts'
+import { systemEffects } from '../host/linux/effects.ts'
 import {
   failedLine,
   judgeAdmission,

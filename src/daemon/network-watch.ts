@@ -2,7 +2,7 @@
 // then at small files, since that needs no right and no process; whoever learns of a change sooner calls `look`.
 import { networkInterfaces } from 'node:os'
 import { parseResolvConf } from '../base/resolv-conf.ts'
-import { stubs } from '../host/resolver.ts'
+import { stubs } from '../host/linux/resolver.ts'
 import { type Read, readOrEmpty } from './network.ts'
 
 export interface NetworkSeen {

@@ -1,6 +1,6 @@
 // Everything this folder does to the machine goes through here, so tests can count it, break it off and compare it.
-import type { Before, ResolvedLink } from './actions.ts'
-import type { Follow } from './follow.ts'
+import type { Before, ResolvedLink } from './linux/actions.ts'
+import type { Follow } from './linux/follow.ts'
 
 export interface CommandResult {
   code: number

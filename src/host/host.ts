@@ -1,12 +1,13 @@
 // The machine while connected: brings it to the desired state step by step, each undo written down first, and back.
 
 import { network, sample } from '../wire/prefix.ts'
-import { describe, type ResolvedLink, type Step, type Tun, type UndoAction } from './actions.ts'
 import { type AppliedState, type DesiredState, serversAreInside } from './desired.ts'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'
-import { perform } from './execute.ts'
-import { hasIpv6, type RouteFact, readFacts, readLink, readResolver, readRoutes } from './facts.ts'
+import type { Journal, UndoReport } from './journal.ts'
+import { describe, type ResolvedLink, type Step, type Tun, type UndoAction } from './linux/actions.ts'
+import { perform } from './linux/execute.ts'
+import { hasIpv6, type RouteFact, readFacts, readLink, readResolver, readRoutes } from './linux/facts.ts'
 import {
   type Finding,
   findNetwork,
@@ -14,15 +15,14 @@ import {
   foundResolvConf,
   foundStubLeft,
   type WantedNetwork,
-} from './findings.ts'
-import { ipQueries } from './ip.ts'
-import type { Journal, UndoReport } from './journal.ts'
+} from './linux/findings.ts'
+import { ipQueries } from './linux/ip.ts'
+import { markerIsAlive, ownerText } from './linux/owner.ts'
+import { planNetwork, planResolver } from './linux/plan.ts'
+import { composeResolvConf, markedBy } from './linux/resolv-conf.ts'
+import { findResolvConfPlace } from './linux/resolv-conf-place.ts'
+import { decideResolver, type ResolverFacts, upstreamsOf, usesStub } from './linux/resolver.ts'
 import { otherKts, writerOfMarker } from './others.ts'
-import { markerIsAlive, ownerText } from './owner.ts'
-import { planNetwork, planResolver } from './plan.ts'
-import { composeResolvConf, markedBy } from './resolv-conf.ts'
-import { findResolvConfPlace } from './resolv-conf-place.ts'
-import { decideResolver, type ResolverFacts, upstreamsOf, usesStub } from './resolver.ts'
 
 type RestoreResolvConf = Extract<UndoAction, { type: 'resolv-conf-restore' }>
 

@@ -2,11 +2,11 @@
 // so what a killed helper leaves can be undone by the next one. A file whose writer lives is never touched by another.
 import { basename, dirname } from 'node:path'
 import * as z from 'zod/mini'
-import { describe, UndoAction } from './actions.ts'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'
-import { revert } from './execute.ts'
-import { isAlive, Owner, ownerOf } from './owner.ts'
+import { describe, UndoAction } from './linux/actions.ts'
+import { revert } from './linux/execute.ts'
+import { isAlive, Owner, ownerOf } from './linux/owner.ts'
 
 const Content = z.strictObject({
   version: z.literal(1),

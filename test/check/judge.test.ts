@@ -23,7 +23,7 @@ import { judgeMachine, judgeRoutes } from '../../src/daemon/check/machine.ts'
 import type { MachineFacts } from '../../src/daemon/check/machine-facts.ts'
 import { judgeBackRights, judgeRight, rightsForBack, rightsNeeded } from '../../src/daemon/check/rights-needed.ts'
 import { judgeReached, judgeTunnel } from '../../src/daemon/check/shadow.ts'
-import type { Facts } from '../../src/host/facts.ts'
+import type { Facts } from '../../src/host/linux/facts.ts'
 
 const net: Facts = {
   routes: [

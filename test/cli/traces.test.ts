@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { hasDevice, tracesOf } from '../../src/cli/traces.ts'
-import { marker } from '../../src/host/resolv-conf.ts'
+import { marker } from '../../src/host/linux/resolv-conf.ts'
 
 let root: string
 const places = () => ({ run: join(root, 'run'), resolvConf: join(root, 'resolv.conf'), devices: join(root, 'dev') })

@@ -5,10 +5,10 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { decode, encodeCall } from '../../src/host/resolved/message.ts'
-import { readFirst } from '../../src/host/resolved/read.ts'
-import { systemResolved } from '../../src/host/resolved/resolve1.ts'
-import { splitSignature } from '../../src/host/resolved/signature.ts'
+import { decode, encodeCall } from '../../src/host/linux/resolved/message.ts'
+import { readFirst } from '../../src/host/linux/resolved/read.ts'
+import { systemResolved } from '../../src/host/linux/resolved/resolve1.ts'
+import { splitSignature } from '../../src/host/linux/resolved/signature.ts'
 
 test('a call is what the specification says, byte for byte', () => {
   const bytes = encodeCall(1, {

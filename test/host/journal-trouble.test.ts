@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { Journal, unreadable } from '../../src/host/journal.ts'
-import { systemFiles } from '../../src/host/system.ts'
+import { systemFiles } from '../../src/host/linux/effects.ts'
 import { HELPER_PID, Machine } from './machine.ts'
 
 const UID = 1500

@@ -3,9 +3,9 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { ResolvedLink } from '../../src/host/actions.ts'
 import type { CommandResult, Effects, Files, Paths } from '../../src/host/effects.ts'
-import { systemFiles } from '../../src/host/system.ts'
+import type { ResolvedLink } from '../../src/host/linux/actions.ts'
+import { systemFiles } from '../../src/host/linux/effects.ts'
 import { network } from '../../src/wire/prefix.ts'
 
 export class PowerCut extends Error {}

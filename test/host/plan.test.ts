@@ -1,11 +1,11 @@
 // What is typed into the machine, as text.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { describe } from '../../src/host/actions.ts'
 import { DesiredState } from '../../src/host/desired.ts'
 import { HostError } from '../../src/host/errors.ts'
-import type { Facts, RouteFact } from '../../src/host/facts.ts'
-import { planNetwork, planResolver } from '../../src/host/plan.ts'
+import { describe } from '../../src/host/linux/actions.ts'
+import type { Facts, RouteFact } from '../../src/host/linux/facts.ts'
+import { planNetwork, planResolver } from '../../src/host/linux/plan.ts'
 
 const tun = { name: 'kt0', ifindex: 7 }
 const desired: DesiredState = DesiredState.parse({

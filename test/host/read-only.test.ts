@@ -12,8 +12,8 @@ const cannot = await inside('mount -t tmpfs none /mnt').then(
   (error: Error) => `mount namespaces cannot be made here: ${error.message}`,
 )
 
-const system = JSON.stringify(new URL('../../src/host/system.ts', import.meta.url).href)
-const place = JSON.stringify(new URL('../../src/host/resolv-conf-place.ts', import.meta.url).href)
+const system = JSON.stringify(new URL('../../src/host/linux/effects.ts', import.meta.url).href)
+const place = JSON.stringify(new URL('../../src/host/linux/resolv-conf-place.ts', import.meta.url).href)
 
 /** Runs JavaScript where /mnt/etc is read-only and /mnt/run is not. `setUp` is done before it is, `afterwards` after. */
 const readOnly = (setUp: string, script: string, afterwards = '') =>

@@ -1,8 +1,8 @@
 // Who is in charge of names: one table.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { composeResolvConf, markedBy } from '../../src/host/resolv-conf.ts'
-import { decideResolver, type ResolverFacts, upstreamsOf } from '../../src/host/resolver.ts'
+import { composeResolvConf, markedBy } from '../../src/host/linux/resolv-conf.ts'
+import { decideResolver, type ResolverFacts, upstreamsOf } from '../../src/host/linux/resolver.ts'
 
 const STUB = '/run/systemd/resolve/stub-resolv.conf'
 const UPLINK = '/run/systemd/resolve/resolv.conf'

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { systemFiles } from '../../src/host/system.ts'
+import { systemFiles } from '../../src/host/linux/effects.ts'
 
 test('a link in the place of the folder is refused, and what it leads to keeps mode and owner', () => {
   const root = mkdtempSync(join(tmpdir(), 'kt-system-'))

@@ -1,8 +1,8 @@
 // From facts about this machine to lines: what was found, whether that will do, what to do. Pure.
 import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { Status } from '../../control/protocol.ts'
-import { planNetwork } from '../../host/plan.ts'
-import { decideResolver, upstreamsOf } from '../../host/resolver.ts'
+import { planNetwork } from '../../host/linux/plan.ts'
+import { decideResolver, upstreamsOf } from '../../host/linux/resolver.ts'
 import { LEFT_RESOLV_CONF, type MachineFacts } from './machine-facts.ts'
 
 const line = (name: string, state: CheckState, result: string, advice = ''): CheckLine => ({

@@ -1,10 +1,10 @@
 // While connected: has the machine looked at when something has changed, and tells the engine what was found.
 import type { Clock } from '../../base/clock.ts'
 import type { Effects } from '../../host/effects.ts'
-import type { Fault } from '../../host/findings.ts'
 import { MachineGuard } from '../../host/guard.ts'
 import type { Host } from '../../host/host.ts'
-import { type MachineWatch, watchFile, watchFolder, watchKernel, watchMachine } from '../../host/watch.ts'
+import type { Fault } from '../../host/linux/findings.ts'
+import { type MachineWatch, watchFile, watchFolder, watchKernel, watchMachine } from '../../host/linux/watch.ts'
 import type { HelperEvent } from './protocol.ts'
 
 /** A change of a network is several of the kernel's. */

@@ -3,7 +3,7 @@
 import { constants, fchmodSync, openSync, writeSync } from 'node:fs'
 import { systemClock } from '../../base/clock.ts'
 import { Journal } from '../../host/journal.ts'
-import { systemEffects } from '../../host/system.ts'
+import { systemEffects } from '../../host/linux/effects.ts'
 import { openCaller } from './caller.ts'
 import { endProcesses } from './end.ts'
 import { toFailure } from './errors.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isIP } from 'node:net'
 import { nameserversInUse, parseResolvConf, resolvConfLines } from '../../../src/base/resolv-conf.ts'
 import { visible } from '../../../src/base/visible.ts'
-import { markedBy } from '../../../src/host/resolv-conf.ts'
+import { markedBy } from '../../../src/host/linux/resolv-conf.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 

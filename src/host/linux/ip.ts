@@ -1,6 +1,6 @@
 // Calls of iproute2's `ip`.
-import type { Effects } from './effects.ts'
-import { HostError } from './errors.ts'
+import type { Effects } from '../effects.ts'
+import { HostError } from '../errors.ts'
 
 /** Runs lines as one batch. Throws HostError that names the line that failed. */
 export async function ipBatch(effects: Effects, lines: readonly string[]): Promise<void> {

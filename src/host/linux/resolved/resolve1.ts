@@ -1,10 +1,10 @@
 // systemd-resolved's settings of one link, over org.freedesktop.resolve1 (its manual page of that name). By D-Bus and
 // not by resolvectl: that may be missing or outside of root's path, and costs a process a setting.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { IpAddress } from '../../wire/address.ts'
+import { IpAddress } from '../../../wire/address.ts'
+import type { Resolved } from '../../effects.ts'
+import { HostError } from '../../errors.ts'
 import type { ResolvedLink } from '../actions.ts'
-import type { Resolved } from '../effects.ts'
-import { HostError } from '../errors.ts'
 import { BUS_SERVICE, type Bus, BusError, withBus } from './bus.ts'
 import type { Value } from './signature.ts'
 

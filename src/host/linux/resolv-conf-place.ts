@@ -1,9 +1,9 @@
 // Where our resolv.conf goes. A symbolic link is replaced, since what it leads to is another program's file. Only where its
 // folder cannot be written, as with a read-only /etc, is the file behind the link written instead.
 import { dirname } from 'node:path'
+import type { Effects } from '../effects.ts'
+import { HostError } from '../errors.ts'
 import type { Before } from './actions.ts'
-import type { Effects } from './effects.ts'
-import { HostError } from './errors.ts'
 
 const NONE = 'connect with `kt up --dns none` (programs then find no names of the cluster)'
 

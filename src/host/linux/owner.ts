@@ -1,6 +1,6 @@
 // A process, told from a later one of the same number: who wrote a journal, and whom it started.
 import * as z from 'zod/mini'
-import type { Effects } from './effects.ts'
+import type { Effects } from '../effects.ts'
 
 export const Owner = z.strictObject({
   pid: z.int(),

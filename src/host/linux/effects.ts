@@ -25,10 +25,10 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { quietPipes } from '../base/children.ts'
-import { readSmallFile } from '../base/small-file.ts'
+import { quietPipes } from '../../base/children.ts'
+import { readSmallFile } from '../../base/small-file.ts'
+import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from '../effects.ts'
 import type { Before } from './actions.ts'
-import { type CommandResult, type Effects, type Files, type Paths, systemPaths } from './effects.ts'
 import { followProgram } from './follow.ts'
 import { systemResolved } from './resolved/resolve1.ts'
 

@@ -1,8 +1,8 @@
 // Carries out actions. An undo action may run twice: something that is already gone is no failure.
 import { dirname } from 'node:path'
+import type { Effects } from '../effects.ts'
+import { HostError } from '../errors.ts'
 import type { Before, DoAction, ResolvedLink, UndoAction } from './actions.ts'
-import type { Effects } from './effects.ts'
-import { HostError } from './errors.ts'
 import { ipBatch, ipQuery } from './ip.ts'
 import { markedBy } from './resolv-conf.ts'
 import { installResolvConf } from './resolv-conf-place.ts'

@@ -1,6 +1,6 @@
 // Our resolv.conf, which stands in the place of another one while connected. Pure.
-import { resolvConfLines } from '../base/resolv-conf.ts'
-import { RESOLV_CONF_MARK } from '../base/resolv-conf-mark.ts'
+import { resolvConfLines } from '../../base/resolv-conf.ts'
+import { RESOLV_CONF_MARK } from '../../base/resolv-conf-mark.ts'
 
 const KEPT = ['search', 'domain', 'options', 'sortlist']
 

@@ -1,7 +1,7 @@
 // A program that tells of changes for as long as it runs, `ip monitor` for one. It is started again when it ends: whoever
 // follows changes must not go blind because one process was killed.
 import { spawn } from 'node:child_process'
-import type { Clock } from '../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 
 const FIRST_RESTART_MS = 1_000
 const MAX_RESTART_MS = 60_000

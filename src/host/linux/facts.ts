@@ -1,8 +1,9 @@
 // Reads the machine: its routes, whether it speaks IPv6, who resolves its names. Changes nothing.
+
+import type { Effects } from '../effects.ts'
+import { otherKts } from '../others.ts'
 import type { Tun } from './actions.ts'
-import type { Effects } from './effects.ts'
 import { ipQuery } from './ip.ts'
-import { otherKts } from './others.ts'
 import type { ResolverFacts } from './resolver.ts'
 
 /** A route that may meet ours. */

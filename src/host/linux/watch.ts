@@ -3,7 +3,7 @@
 // not every change is told.
 import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import type { Clock } from '../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import { type Follow, followForEver } from './follow.ts'
 
 // Programs write a file in several steps, and change a device in several: look when they are done.

@@ -1,8 +1,8 @@
 // Which resolver is in charge of this machine: a pure decision over a few facts. And which servers it asks, since names
 // that are not the cluster's go on to those.
-import { nameserversInUse, parseResolvConf } from '../base/resolv-conf.ts'
-import type { DesiredState } from './desired.ts'
-import { HostError } from './errors.ts'
+import { nameserversInUse, parseResolvConf } from '../../base/resolv-conf.ts'
+import type { DesiredState } from '../desired.ts'
+import { HostError } from '../errors.ts'
 
 export interface ResolverFacts {
   /** Contents of /etc/resolv.conf, undefined if there is none. */

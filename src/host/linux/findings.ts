@@ -1,8 +1,8 @@
 // Compares the desired state of this machine with its present state, and so finds what another program has changed. It is
 // pure: host.ts reads the machine, and guard.ts decides what is put back.
 import * as z from 'zod/mini'
-import { IpAddress } from '../wire/address.ts'
-import { network } from '../wire/prefix.ts'
+import { IpAddress } from '../../wire/address.ts'
+import { network } from '../../wire/prefix.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
 import type { Upstreams } from './resolver.ts'

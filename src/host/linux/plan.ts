@@ -1,10 +1,10 @@
 // Computes the steps that lead from the machine's present state to the desired one. It is pure: the tests read its output
 // like the shell session that it stands for.
 
-import { covers, network, type Prefix, parsePrefix } from '../wire/prefix.ts'
+import { covers, network, type Prefix, parsePrefix } from '../../wire/prefix.ts'
+import type { DesiredState } from '../desired.ts'
+import { HostError } from '../errors.ts'
 import type { Step, Tun } from './actions.ts'
-import type { DesiredState } from './desired.ts'
-import { HostError } from './errors.ts'
 import type { Facts, RouteFact } from './facts.ts'
 import { composeResolvConf } from './resolv-conf.ts'
 import type { ResolvConfPlace } from './resolv-conf-place.ts'
