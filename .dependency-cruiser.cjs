@@ -46,6 +46,13 @@ module.exports = {
       from: { path: '^src/cluster/place/' },
       to: { path: '^src/', pathNot: '^src/(base/|cluster/(place/|(errors|pods|place-calls)[.]ts$))' },
     },
+    {
+      name: 'linux-below-host',
+      severity: 'error',
+      comment: 'src/host/linux is one system of several: it knows what is asked of it, not who asks and in which order',
+      from: { path: '^src/host/linux/' },
+      to: { path: '^src/host/(host|journal|guard|others|system)[.]ts$' },
+    },
     layer('base'),
     layer('wire'),
     layer('stack', 'wire'),

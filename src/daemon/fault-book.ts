@@ -1,6 +1,6 @@
 // What is wrong now, by who has found it, and since when. A fault stays until the one who found it says that it is gone.
 import type { StatusFault } from '../control/protocol.ts'
-import type { Fault } from '../host/linux/findings.ts'
+import type { Fault } from '../host/fault.ts'
 
 export class FaultBook {
   readonly #faults = new Map<unknown, StatusFault[]>()

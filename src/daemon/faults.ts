@@ -1,6 +1,6 @@
 // What is wrong beside the machine itself, in words: the way to the cluster, and domains that found no room.
 import { ToldError } from '../base/told-error.ts'
-import type { Fault } from '../host/linux/findings.ts'
+import type { Fault } from '../host/fault.ts'
 
 /** The tunnel is gone, and nothing was tried yet. */
 export function tunnelLost(why: string): Fault {

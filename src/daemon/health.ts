@@ -1,6 +1,6 @@
 // Whether what status says is true: what is wrong now, and the looking.
 import type { StatusFault } from '../control/protocol.ts'
-import type { Fault } from '../host/linux/findings.ts'
+import type { Fault } from '../host/fault.ts'
 import { FaultBook } from './fault-book.ts'
 
 /** While something is wrong, its end is to be seen soon. */

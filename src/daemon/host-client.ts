@@ -2,7 +2,7 @@
 // which the helper opened and which ends with it.
 import { ToldError } from '../base/told-error.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
-import type { Fault } from '../host/linux/findings.ts'
+import type { Fault } from '../host/fault.ts'
 import { type HelperAnswer, type HelperEvent, HelperMessage, type HelperRequest } from './helper/protocol.ts'
 
 /** What the helper tells after the configuration. */

@@ -4,7 +4,7 @@
 import { delay, systemClock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { StatusFault } from '../control/protocol.ts'
-import type { Fault } from '../host/linux/findings.ts'
+import type { Fault } from '../host/fault.ts'
 import { cannotReconnect, domainsLeftOut, tunnelLost } from './faults.ts'
 import { Health } from './health.ts'
 import type { HostClient } from './host-client.ts'

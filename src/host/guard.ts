@@ -1,6 +1,7 @@
 // Keeps the machine as kt made it while connected. What another program changes is put back, a few times a minute: a
 // program that insists wins for a while, and the person who uses the machine is told.
-import type { Fault, Finding } from './linux/findings.ts'
+import type { Fault } from './fault.ts'
+import type { Finding } from './machine.ts'
 
 // Once an hour is a DHCP lease; three times in a minute is a program that insists.
 const MOST_REPAIRS = 3

@@ -4,9 +4,7 @@ import { basename, dirname } from 'node:path'
 import * as z from 'zod/mini'
 import type { Effects } from './effects.ts'
 import { HostError } from './errors.ts'
-import { describe, UndoAction } from './linux/actions.ts'
-import { revert } from './linux/execute.ts'
-import { isAlive, Owner, ownerOf } from './linux/owner.ts'
+import { describe, isAlive, Owner, ownerOf, revert, UndoAction } from './system.ts'
 
 const Content = z.strictObject({
   version: z.literal(1),

@@ -2,7 +2,7 @@
 // for everybody else.
 import type { Effects } from './effects.ts'
 import { writersOf } from './journal.ts'
-import { ownerText } from './linux/owner.ts'
+import { ownerText } from './system.ts'
 
 /** Those of `devices` that other users' kt has opened, with whose they are in words. */
 export async function otherKts(effects: Effects, devices: readonly string[]): Promise<Map<string, string>> {

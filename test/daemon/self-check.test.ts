@@ -12,7 +12,7 @@ import { Health } from '../../src/daemon/health.ts'
 import type { Log } from '../../src/daemon/log.ts'
 import { judgeProbe, Passage } from '../../src/daemon/passage.ts'
 import { SelfCheck } from '../../src/daemon/self-check.ts'
-import type { Fault } from '../../src/host/linux/findings.ts'
+import type { Fault } from '../../src/host/fault.ts'
 
 const fault = (code: string, message = code): Fault => ({ code, message, hint: 'do this' })
 const log = Object.assign(() => {}, { debug: () => {} }) as unknown as Log

@@ -7,10 +7,10 @@ import { MachineGuard } from '../../src/host/guard.ts'
 import { Host } from '../../src/host/host.ts'
 import { Journal } from '../../src/host/journal.ts'
 import { systemFiles } from '../../src/host/linux/effects.ts'
-import type { Finding } from '../../src/host/linux/findings.ts'
 import { type Follow, followForEver } from '../../src/host/linux/follow.ts'
 import { markedBy } from '../../src/host/linux/resolv-conf.ts'
 import { watchMachine } from '../../src/host/linux/watch.ts'
+import type { Finding } from '../../src/host/machine.ts'
 import { HELPER_PID, Machine, type MachineOptions } from './machine.ts'
 
 const desired: DesiredState = DesiredState.parse({

@@ -10,6 +10,7 @@ import { systemFiles } from '../../src/host/linux/effects.ts'
 import { perform } from '../../src/host/linux/execute.ts'
 import { readFacts } from '../../src/host/linux/facts.ts'
 import { markedBy } from '../../src/host/linux/resolv-conf.ts'
+import { otherKts } from '../../src/host/others.ts'
 import { HELPER_PID, Machine, type MachineOptions } from './machine.ts'
 
 const desired: DesiredState = DesiredState.parse({
@@ -281,7 +282,8 @@ test('who may not read journals knows the other user by the folder of their sock
     throw Object.assign(new Error('EACCES'), { code: 'EACCES' })
   }
   const list = (path: string) => (path === machine.paths.state ? denied() : systemFiles.list(path))
-  const facts = await readFacts({ ...effects, files: { ...effects.files, list } }, 'kt0')
+  const blind = { ...effects, files: { ...effects.files, list } }
+  const facts = await readFacts(blind, 'kt0', (devices) => otherKts(blind, devices))
   assert.deepEqual([...facts.owners], [['kt1', 'ann (uid 1600)']])
   machine.remove()
 })

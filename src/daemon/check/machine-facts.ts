@@ -10,6 +10,7 @@ import { type Facts, readFacts } from '../../host/linux/facts.ts'
 import { ipQuery } from '../../host/linux/ip.ts'
 import { markerIsAlive } from '../../host/linux/owner.ts'
 import { markedBy } from '../../host/linux/resolv-conf.ts'
+import { otherKts } from '../../host/others.ts'
 import { nativeFile } from '../../tun/binary.ts'
 import { hasNativeCiphers } from '../../tunnel/index.ts'
 
@@ -42,7 +43,7 @@ export async function readMachine(
 ): Promise<MachineFacts> {
   // Without a device of ours, new ones are what counts.
   const own = status?.tun?.name ?? 'default'
-  const net = await readFacts(effects, own).catch(() => undefined)
+  const net = await readFacts(effects, own, (devices) => otherKts(effects, devices)).catch(() => undefined)
   return {
     node: process.versions.node,
     addonError: loadAddon(),

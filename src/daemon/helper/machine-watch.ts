@@ -1,9 +1,9 @@
 // While connected: has the machine looked at when something has changed, and tells the engine what was found.
 import type { Clock } from '../../base/clock.ts'
 import type { Effects } from '../../host/effects.ts'
+import type { Fault } from '../../host/fault.ts'
 import { MachineGuard } from '../../host/guard.ts'
 import type { Host } from '../../host/host.ts'
-import type { Fault } from '../../host/linux/findings.ts'
 import { type MachineWatch, watchFile, watchFolder, watchKernel, watchMachine } from '../../host/linux/watch.ts'
 import type { HelperEvent } from './protocol.ts'
 

@@ -2,7 +2,7 @@
 // The helper trusts nothing that has not passed them: the engine runs as an ordinary user.
 import * as z from 'zod/mini'
 import { AppliedState, DesiredDns, DesiredState } from '../../host/desired.ts'
-import { Fault } from '../../host/linux/findings.ts'
+import { Fault } from '../../host/fault.ts'
 
 const id = z.int().check(z.nonnegative())
 

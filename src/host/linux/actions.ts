@@ -1,6 +1,8 @@
 // What is done to the machine, as data: it can be printed, compared in tests and kept in the journal. Those that undo
 // are a closed set with a schema of their own, since the journal's are carried out by a later process.
 import * as z from 'zod/mini'
+import { sample } from '../../wire/prefix.ts'
+import type { Step } from '../machine.ts'
 
 /** What was at a path before we came. */
 export const Before = z.discriminatedUnion('kind', [
@@ -62,12 +64,10 @@ export type DoAction =
   /** `path` as that of `resolv-conf-restore`. */
   | { type: 'resolv-conf-install'; path?: string; text: string }
   | { type: 'make-run-folder'; uid: number; gid: number }
+  /** Changes nothing: fails where the kernel sends what a range holds to another device than `name`. */
+  | { type: 'check-routes'; name: string; routes: string[] }
 
-export interface Step {
-  do: DoAction
-  /** Recorded before it is done. None where an earlier step's undo covers it. */
-  undo?: UndoAction
-}
+export type LinuxStep = Step<DoAction, UndoAction>
 
 /** An action as a person would type it; for tests, logs and `kt down`. */
 export function describe(action: DoAction | UndoAction): string {
@@ -89,6 +89,8 @@ export function describe(action: DoAction | UndoAction): string {
     }
     case 'resolv-conf-install':
       return `write ${action.path ?? '/etc/resolv.conf'}:\n${action.text.replace(/^(?=.)/gm, '  ').trimEnd()}`
+    case 'check-routes':
+      return action.routes.map((route) => `ip route get ${sample(route)}`).join('\n')
     case 'make-run-folder':
       return `install -d -m 700 -o ${action.uid} -g ${action.gid} /run/kt/${action.uid}`
     case 'delete-link':

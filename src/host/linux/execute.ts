@@ -1,9 +1,10 @@
 // Carries out actions. An undo action may run twice: something that is already gone is no failure.
 import { dirname } from 'node:path'
+import { sample } from '../../wire/prefix.ts'
 import type { Effects } from '../effects.ts'
 import { HostError } from '../errors.ts'
 import type { Before, DoAction, ResolvedLink, UndoAction } from './actions.ts'
-import { ipBatch, ipQuery } from './ip.ts'
+import { ipBatch, ipQueries, ipQuery } from './ip.ts'
 import { markedBy } from './resolv-conf.ts'
 import { installResolvConf } from './resolv-conf-place.ts'
 
@@ -22,7 +23,27 @@ export async function perform(action: DoAction, effects: Effects): Promise<Resol
       return void installResolvConf(action.path ?? paths.resolvConf, action.text, effects)
     case 'make-run-folder':
       return void makeRunFolder(effects, action)
+    case 'check-routes':
+      return void (await checkRoutes(effects, action))
   }
+}
+
+/** Other VPNs have tables of their own, and rules that put them before ours: only the kernel knows who wins. */
+async function checkRoutes(effects: Effects, { name, routes }: DoAction & { type: 'check-routes' }): Promise<void> {
+  const answers = await ipQueries<{ dev?: string; type?: string; table?: string }[]>(
+    effects,
+    routes.map((route) => `route get ${sample(route)}`),
+  )
+  routes.forEach((route, i) => {
+    const got = answers[i]?.[0]
+    if (got?.dev === name) return
+    const device = got?.dev ?? got?.type ?? 'nothing'
+    throw new HostError(
+      'route-lost',
+      `the cluster's range ${route} still goes to ${device}${got?.table ? ` by table ${got.table}` : ''}, whose rules come before kt's routes`,
+      `\`ip rule\` shows whose they are: end that VPN, or leave the range to it (\`kt up --exclude ${route}\`)`,
+    )
+  })
 }
 
 function makeRunFolder({ files, paths }: Effects, { uid, gid }: { uid: number; gid: number }): void {

@@ -1,7 +1,6 @@
 // Reads the machine: its routes, whether it speaks IPv6, who resolves its names. Changes nothing.
 
 import type { Effects } from '../effects.ts'
-import { otherKts } from '../others.ts'
 import type { Tun } from './actions.ts'
 import { ipQuery } from './ip.ts'
 import type { ResolverFacts } from './resolver.ts'
@@ -43,11 +42,18 @@ interface IpRoute {
   nexthops?: { dev?: string; gateway?: string }[]
 }
 
-/** All that `plan` needs to know. `tun` is the interface whose IPv6 switch counts; its own routes are left out. */
-export async function readFacts(effects: Effects, tun: string): Promise<Facts> {
+/**
+ * All that `plan` needs to know. `tun` is the interface whose IPv6 switch counts; its own routes are left out. `ownersOf`
+ * tells whose kt has opened which of some devices.
+ */
+export async function readFacts(
+  effects: Effects,
+  tun: string,
+  ownersOf: (devices: string[]) => Promise<ReadonlyMap<string, string>>,
+): Promise<Facts> {
   const [all, resolver] = await Promise.all([readRoutes(effects), readResolver(effects)])
   const routes = all.filter((route) => route.device !== tun)
-  const owners = await otherKts(effects, [...new Set(routes.map(({ device }) => device))])
+  const owners = await ownersOf([...new Set(routes.map(({ device }) => device))])
   return { routes, owners, ipv6: hasIpv6(effects, tun), resolver }
 }
 

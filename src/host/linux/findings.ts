@@ -1,31 +1,16 @@
 // Compares the desired state of this machine with its present state, and so finds what another program has changed. It is
-// pure: host.ts reads the machine, and guard.ts decides what is put back.
-import * as z from 'zod/mini'
+// pure: machine.ts reads the machine, and ../guard.ts decides what is put back.
+
 import { IpAddress } from '../../wire/address.ts'
 import { network } from '../../wire/prefix.ts'
+import type { Finding } from '../machine.ts'
 import type { DoAction, ResolvedLink, Tun } from './actions.ts'
 import type { RouteFact, SeenLink } from './facts.ts'
 import type { Upstreams } from './resolver.ts'
 
-/** Something that is not as it should be, for the person who uses this machine. `code` is stable. */
-export const Fault = z.object({
-  code: z.string(),
-  /** What and why, a sentence without a full stop. */
-  message: z.string(),
-  /** What to do. */
-  hint: z.string(),
-})
-export type Fault = z.infer<typeof Fault>
-
-export interface Finding {
-  fault: Fault
-  /** What puts it back: actions, or resolv.conf anew. Undefined where kt cannot. */
-  repair: DoAction[] | 'resolv-conf' | undefined
-  /** Of a resolv.conf that another program has written: the resolvers it put there. */
-  upstreams?: string[]
-  /** Of the same: what a person should know of its lines. */
-  notes?: string[]
-}
+/** What puts it back: actions, or resolv.conf anew. */
+type Repair = DoAction[] | 'resolv-conf'
+export type LinuxFinding = Finding<Repair>
 
 export interface WantedNetwork {
   mtu: number
@@ -40,7 +25,7 @@ export function findNetwork(
   wanted: WantedNetwork,
   link: SeenLink | undefined,
   routes: readonly RouteFact[],
-): Finding[] {
+): LinuxFinding[] {
   const dev = `dev ${tun.name}`
   const again =
     'kt puts it back; look for the program that does this (`ip monitor`), or connect anew: `kt down`, `kt up`'
@@ -94,7 +79,7 @@ function destination(route: RouteFact): string {
 }
 
 /** `seen`: undefined while systemd-resolved does not answer. */
-export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink | undefined): Finding[] {
+export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink | undefined): LinuxFinding[] {
   if (!seen) {
     const message = "systemd-resolved does not answer: programs find no names of the cluster's"
     const hint = 'start it: sudo systemctl start systemd-resolved'
@@ -112,13 +97,13 @@ export function findResolved(tun: Tun, wanted: ResolvedLink, seen: ResolvedLink 
   return [{ fault: { code: 'resolved', message, hint }, repair: [{ type: 'resolved-set', ...tun, ...wanted }] }]
 }
 
-export function foundResolvConf(path: string, { upstreams, notes }: Upstreams): Finding {
+export function foundResolvConf(path: string, { upstreams, notes }: Upstreams): LinuxFinding {
   const message = `another program has rewritten ${path}: programs find no names of the cluster's`
   const hint = `the first lines of ${path} may say which program; keep it from writing the file, or connect anew: \`kt down\`, \`kt up\``
   return { fault: { code: 'resolv-conf', message, hint }, repair: 'resolv-conf', upstreams, notes }
 }
 
-export function foundStubLeft(path: string): Finding {
+export function foundStubLeft(path: string): LinuxFinding {
   const message = `${path} does not lead to systemd-resolved any more: programs find no names of the cluster's`
   const hint = `if that was a mistake: sudo ln -sf /run/systemd/resolve/stub-resolv.conf ${path}; else connect anew: \`kt down\`, \`kt up\``
   return { fault: { code: 'resolv-conf', message, hint }, repair: undefined }

@@ -4,14 +4,14 @@
 import { covers, network, type Prefix, parsePrefix } from '../../wire/prefix.ts'
 import type { DesiredState } from '../desired.ts'
 import { HostError } from '../errors.ts'
-import type { Step, Tun } from './actions.ts'
+import type { LinuxStep, Tun } from './actions.ts'
 import type { Facts, RouteFact } from './facts.ts'
 import { composeResolvConf } from './resolv-conf.ts'
 import type { ResolvConfPlace } from './resolv-conf-place.ts'
 import { type ResolverDecision, upstreamsOf } from './resolver.ts'
 
 export interface NetworkPlan {
-  steps: Step[]
+  steps: LinuxStep[]
   routes: string[]
   missingRoutes: string[]
   notes: string[]
@@ -30,7 +30,7 @@ export function planNetwork(desired: DesiredState, facts: Facts, tun: Tun): Netw
   if (!facts.ipv6 && [...desired.routes, ...desired.addresses].some((cidr) => !usable(cidr)))
     notes.push("IPv6 is switched off on this machine: the cluster's IPv6 addresses are left out")
   const dev = `dev ${tun.name}`
-  const steps: Step[] = []
+  const steps: LinuxStep[] = []
   // No router solicitations into the cluster, and no answers to them from it.
   if (facts.ipv6) steps.push({ do: { type: 'sysctl', key: `net.ipv6.conf.${tun.name}.accept_ra`, value: '0' } })
   steps.push({
@@ -103,7 +103,7 @@ function conflict(cidr: string, route: RouteFact, owner: string | undefined): Ho
 }
 
 export interface ResolverPlan {
-  steps: Step[]
+  steps: LinuxStep[]
   upstreams: string[]
   search: string[]
   notes: string[]
@@ -123,7 +123,7 @@ export function planResolver(
   if (decision.mode === 'none' || servers.length === 0) return { ...result, steps: [] }
   if (decision.mode === 'resolved') {
     const { domains, searchDomains = [] } = desired
-    const step: Step = {
+    const step: LinuxStep = {
       do: { type: 'resolved-set', ...tun, servers, domains, searchDomains },
       undo: { type: 'resolved-revert', ...tun },
     }
@@ -131,7 +131,7 @@ export function planResolver(
   }
   if (!place) return { ...result, steps: [] }
   const text = composeResolvConf(place.owner, servers, facts.resolver.resolvConf ?? '')
-  const step: Step = {
+  const step: LinuxStep = {
     do: { type: 'resolv-conf-install', path: place.path, text },
     undo: { type: 'resolv-conf-restore', ...place },
   }

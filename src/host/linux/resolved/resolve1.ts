@@ -1,5 +1,5 @@
-// systemd-resolved's settings of one link, over org.freedesktop.resolve1 (its manual page of that name). By D-Bus and
-// not by resolvectl: that may be missing or outside of root's path, and costs a process a setting.
+// systemd-resolved's settings of one link, over org.freedesktop.resolve1 (its manual page of that name). Why kt speaks D-Bus
+// itself, and starts neither busctl nor resolvectl, is in docs/understand/host.md.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { IpAddress } from '../../../wire/address.ts'
 import type { Resolved } from '../../effects.ts'
