@@ -5,8 +5,9 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { loadAddon } from '../src/base/installation.ts'
 import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
-import { type ConnectedTunnel, connectTunnel, openTcp } from '../src/tunnel/index.ts'
+import { type ConnectedTunnel, connectTunnel, loadGcm, openTcp } from '../src/tunnel/index.ts'
 import type { StreamHandler, Tunnel, TunnelStream } from '../src/tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../src/wire/address.ts'
 import { startSshd } from '../test/tunnel/shadows.ts'
@@ -36,6 +37,10 @@ interface Targets {
 }
 
 const block = Buffer.alloc(256 * 1024, 'kt')
+
+// KT_BENCH_CIPHER=node leaves the compiled cipher out, at both ends.
+const noGcm = process.env.KT_BENCH_CIPHER === 'node' || loadGcm(() => loadAddon('kt_gcm.node'))
+if (noGcm) console.log('without the compiled cipher')
 
 const cleanups: (() => Promise<void> | void)[] = []
 try {

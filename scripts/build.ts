@@ -2,7 +2,7 @@
 // The bundles are made in a folder of their own beside dist/ and moved there when all is done, so that a kt that runs
 // meanwhile, or another build, never sees a half.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { publish } from './publish.ts'
@@ -24,15 +24,7 @@ async function make(out: string): Promise<void> {
   await bundle(out)
   if (spawnSync(process.execPath, ['native/build.ts'], { stdio: 'inherit' }).status !== 0)
     throw new BuildError('the addon was not built (see above)')
-  // Beside the agent, with which it goes into the shadow.
-  const cipher = `native/build/napi8-${process.arch}/kt_gcm.node`
-  if (existsSync(cipher)) copyFileSync(cipher, join(out, 'kt_gcm.node'))
   publish(out, 'dist', Date.now())
-  if (!existsSync('node_modules/ssh2/lib/protocol/crypto/build/Release/sshcrypto.node'))
-    console.error(
-      "build: ssh2's native ciphers were not built: kt works, at about two thirds of its speed\n" +
-        'build: install a C++ compiler, make and Python 3, then: rm -rf node_modules && ./dev setup',
-    )
 }
 
 for (const name of readdirSync('.').filter((name) => /^dist\.\w{6}$/.test(name)))

@@ -1,11 +1,26 @@
 // The bundles that run outside development: kt's programs, the agent for the pod, the dashboard's page.
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const cjsInterop = "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);"
 
-/** Programs of their own. Shared code goes into chunks; packages with addons stay in node_modules. */
+/**
+ * Optional parts of packages that need a compiler where they are installed. kt has a compiled cipher of its own
+ * (native/gcm.c), and the packages do without.
+ */
+const optionalParts: Plugin = {
+  name: 'optional-parts',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^cpu-features$|[/]sshcrypto[.]node$/ }, ({ path }) => ({ path, namespace: 'left-out' }))
+    onLoad({ filter: /./, namespace: 'left-out' }, ({ path }) => ({
+      contents: `throw new Error(${JSON.stringify(`${path} is not part of kt`)})`,
+      loader: 'js',
+    }))
+  },
+}
+
+/** Programs of their own. Shared code goes into chunks. */
 const programs = Object.fromEntries(
   [
     'cli',
@@ -32,7 +47,8 @@ export async function bundle(out: string): Promise<void> {
     format: 'esm',
     platform: 'node',
     target: 'node22',
-    external: ['ssh2', 'cpu-features', '*.node', 'bufferutil', 'utf-8-validate'],
+    external: ['bufferutil', 'utf-8-validate'],
+    plugins: [optionalParts],
     banner: { js: cjsInterop },
     sourcemap: false,
     minifySyntax: true,
@@ -50,7 +66,7 @@ export async function bundle(out: string): Promise<void> {
       format: 'cjs',
       platform: 'node',
       target: 'node20',
-      external: ['cpu-features', '*.node'],
+      plugins: [optionalParts],
       minify: true,
       legalComments: 'none',
       logLevel: 'warning',

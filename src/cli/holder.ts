@@ -3,6 +3,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { quietPipes } from '../base/children.ts'
+import { REPAIR } from '../base/installation.ts'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { RequestReport } from '../control/views.ts'
@@ -10,7 +11,7 @@ import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
 import { callersEnvironment } from './environment.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
-import { programFile } from './programs.ts'
+import { programCommand } from './programs.ts'
 import { asTyped } from './self.ts'
 
 /** A holder that is told to end gives itself less, and told again much less. */
@@ -129,7 +130,7 @@ interface Holder {
 }
 
 function start(config: HolderConfig, caller: Caller): Holder {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', programFile('holder')], {
+  const child = spawn(process.execPath, programCommand('holder'), {
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
     // Under sudo it is still the person's kubeconfig, and nothing here needs root.
@@ -139,9 +140,7 @@ function start(config: HolderConfig, caller: Caller): Holder {
   quietPipes(child)
   child.stdin.write(`${JSON.stringify(config)}\n`)
   const ended = new Promise<void>((resolve, reject) => {
-    child.once('error', (error) =>
-      reject(new CliError(`the holder cannot be started: ${error.message}`, 'run ./dev setup again')),
-    )
+    child.once('error', (error) => reject(new CliError(`the holder cannot be started: ${error.message}`, REPAIR)))
     child.once('close', () => resolve())
   })
   return {

@@ -1,13 +1,15 @@
-// The programs that lie beside the command line: in dist/ as in the sources.
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// How the command line starts the programs that do the work.
+import { MissingPartError, type ProgramName, programArguments } from '../base/installation.ts'
 import { CliError } from './output.ts'
 
-/** Path of `dist/NAME.js`, or of `src/daemon/NAME.ts` when run from source. Throws CliError. */
-export function programFile(name: string): string {
-  const folder = dirname(fileURLToPath(import.meta.url))
-  const file = [join(folder, `${name}.js`), join(folder, '../daemon', `${name}.ts`)].find((path) => existsSync(path))
-  if (!file) throw new CliError(`the ${name} program is missing`, 'run ./dev setup again')
-  return file
+/** What follows `process.execPath` to start the program. Throws CliError. */
+export function programCommand(name: ProgramName, nodeOptions: readonly string[] = QUIET): string[] {
+  try {
+    return programArguments(name, nodeOptions)
+  } catch (error) {
+    if (error instanceof MissingPartError) throw new CliError(error.message, error.hint)
+    throw error
+  }
 }
+
+const QUIET = ['--disable-warning=ExperimentalWarning']

@@ -1,20 +1,20 @@
 // How a person calls this kt: hints are commands that work exactly as they are printed. The name alone does where PATH
 // leads here; with sudo, where sudo's own path does.
 import { realpathSync } from 'node:fs'
-import { delimiter, dirname, isAbsolute, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { delimiter, isAbsolute, join } from 'node:path'
+import { ownProgram } from '../base/installation.ts'
 
 /** sudoers(5), secure_path: what Debian, Fedora and Alpine put there, as far as all of them do. */
 const SUDO_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 
 export interface Self {
-  /** Path of `bin/kt`. */
+  /** Path of `bin/kt`, or of the single file. */
   program: string
   /** PATH of the caller. */
   path: string
 }
 
-export const self: Self = { program: ownProgram(), path: process.env['PATH'] ?? '' }
+export const self: Self = { program: ownProgram, path: process.env['PATH'] ?? '' }
 
 /** `text` with each `kt …` and `sudo kt …` between backticks as it has to be typed here. */
 export function asTyped(text: string, { program, path }: Self = self): string {
@@ -44,10 +44,3 @@ function realOrUndefined(path: string): string | undefined {
 }
 
 const quoted = (path: string): string => (/^[\w./+:@%-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)
-
-/** From dist/cli.js as from src/cli/self.ts. */
-function ownProgram(): string {
-  const here = fileURLToPath(import.meta.url)
-  const root = here.endsWith('.ts') ? dirname(dirname(dirname(here))) : dirname(dirname(here))
-  return join(root, 'bin/kt')
-}

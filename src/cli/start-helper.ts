@@ -1,6 +1,7 @@
 // Starts the helper (by sudo where needed), shows its lines until kt is connected, and in the foreground until it ends.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { quietPipes } from '../base/children.ts'
+import { REPAIR } from '../base/installation.ts'
 import { connectControl } from '../control/client.ts'
 import type { UpConfig } from '../control/config.ts'
 import { LineSplitter } from '../control/lines.ts'
@@ -8,7 +9,7 @@ import { controlSocket } from '../control/paths.ts'
 import type { Progress } from '../control/protocol.ts'
 import { type Caller, helperEnvironment } from './caller.ts'
 import { CliError, printProgress } from './output.ts'
-import { programFile } from './programs.ts'
+import { programCommand } from './programs.ts'
 
 // The helper does little: without the optimizing compilers it takes 3 MB less.
 const HELPER_NODE_OPTIONS = ['--lite-mode']
@@ -40,7 +41,7 @@ export async function startHelper(caller: Caller, config: UpConfig, foreground: 
     reject(
       error.code === 'ENOENT' && !caller.root
         ? new CliError('kt needs root for its network device, and there is no sudo', 'run `kt up` as root')
-        : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
+        : new CliError(`the helper cannot be started: ${error.message}`, REPAIR),
     ),
   )
   input.on('error', () => {}) // the helper's end is seen on its output
@@ -90,8 +91,7 @@ function spawnHelper(
 ): { child: ChildProcess; input: NodeJS.WritableStream & { destroy(): void } } {
   const helper = [
     process.execPath,
-    ...HELPER_NODE_OPTIONS,
-    programFile('helper'),
+    ...programCommand('helper', HELPER_NODE_OPTIONS),
     'up',
     '--uid',
     String(caller.uid),

@@ -1,9 +1,10 @@
 // Root's part of `kt down`: the helper's `undo`, through sudo where the caller is not root.
 import { spawn } from 'node:child_process'
 import { quietPipes } from '../base/children.ts'
+import { REPAIR } from '../base/installation.ts'
 import { type Caller, helperEnvironment } from './caller.ts'
 import { CliError } from './output.ts'
-import { programFile } from './programs.ts'
+import { programCommand } from './programs.ts'
 
 /** What the helper prints; docs/understand/host.md. */
 export interface Undone {
@@ -16,7 +17,7 @@ export interface Undone {
 /** Ends what lives of the caller's kt and undoes what dead ones left. Rejects with CliError. */
 export async function undoAsRoot(caller: Caller): Promise<Undone> {
   // The helper has a limit of its own; only the person whom sudo asks for a password may take longer.
-  const command = [process.execPath, programFile('helper'), 'undo', '--end', String(caller.uid)]
+  const command = [process.execPath, ...programCommand('helper', []), 'undo', '--end', String(caller.uid)]
   const { code, stdout, stderr } = await run(caller.root ? command : ['sudo', '--', ...command], caller)
   try {
     const report = JSON.parse(stdout) as Undone
@@ -59,7 +60,7 @@ function run(command: string[], caller: Caller): Promise<{ code: number | null; 
               'kt has left its settings on this machine, to put it back needs root, and there is no sudo',
               'run `kt down` as root',
             )
-          : new CliError(`the helper cannot be started: ${error.message}`, 'run ./dev setup again'),
+          : new CliError(`the helper cannot be started: ${error.message}`, REPAIR),
       ),
     )
     child.once('close', (code) => resolve({ code, stdout, stderr }))

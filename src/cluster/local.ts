@@ -2,8 +2,8 @@
 import { randomInt } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import type { V1Pod } from '@kubernetes/client-node'
+import { builtFile, nativeBytes, REPAIR } from '../base/installation.ts'
 import { Api, type ApiOptions } from './api.ts'
 import type { ClusterIdentity, ClusterSelection, PortForwardEndpoint, ShadowHandle } from './calls.ts'
 import { type Arguments, type ClusterCalls, METHODS, type Method, type Result } from './calls.ts'
@@ -37,8 +37,8 @@ const MOST_NAMESPACES = 1000
 
 export interface LocalOptions {
   env: Environment
-  /** File with the agent's program, made by the build. */
-  agentBundle: string
+  /** File with the agent's program. Undefined: the one that was built with this kt. */
+  agentBundle: string | undefined
   /** See ShadowDependencies. */
   patienceMs?: [number, number]
   /** See ApiOptions. */
@@ -115,7 +115,7 @@ export function localCalls(selection: ClusterSelection, options: LocalOptions): 
       ownPod: Promise.resolve(undefined),
       suffix,
       agentBundle: () => readBundle(options.agentBundle),
-      agentCipher: () => readFile(join(dirname(options.agentBundle), 'kt_gcm.node')).catch(() => undefined),
+      agentCipher: (arch) => nativeBytes('kt_gcm.node', arch),
       patienceMs: options.patienceMs,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       now: () => performance.now(),
@@ -180,10 +180,10 @@ function suffix(): string {
   return Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
 }
 
-async function readBundle(file: string): Promise<string> {
+async function readBundle(file: string | undefined): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
-  } catch {
-    throw clusterError('internal', `the agent's program ${file} is missing`, 'build it: ./dev build')
+    return file === undefined ? builtFile('agent.cjs').toString() : await readFile(file, 'utf8')
+  } catch (error) {
+    throw clusterError('internal', `the agent's program cannot be read: ${(error as Error).message}`, REPAIR)
   }
 }

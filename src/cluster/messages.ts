@@ -23,7 +23,7 @@ const Request = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('open'),
     selection: ClusterSelection,
-    agentBundle: z.string(),
+    agentBundle: z.optional(z.string()),
     kept: z.array(z.tuple([z.string(), PluginAnswer])),
     /** For credential plugins, not for the worker. */
     nodeOptions: z.optional(z.string()),

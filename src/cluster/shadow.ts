@@ -28,8 +28,8 @@ export interface ShadowDependencies {
   suffix: () => string
   /** The agent's program. Throws ClusterError where it was not built. */
   agentBundle: () => Promise<string>
-  /** The agent's compiled cipher, native/gcm.c; undefined where it was not built. The agent works without. */
-  agentCipher?: () => Promise<Buffer | undefined>
+  /** The agent's compiled cipher, native/gcm.c, for nodes of this architecture if there is one. The agent works without. */
+  agentCipher?: (arch: string) => Buffer | undefined
   /** How long a pod may be without a node: [when no node fits its selector, when no autoscaler stirs]. */
   patienceMs?: [number, number]
   /** Told the pod as it is when its container runs. */
@@ -40,6 +40,16 @@ export interface ShadowDependencies {
 
 // The scheduler may be ahead of its node cache; the cluster-autoscaler looks every 10 s (--scan-interval).
 const PATIENCE_MS: [number, number] = [3_000, 15_000]
+
+/** For whichever node the pod comes to; the agent takes the one of its architecture. */
+function ciphers({ agentCipher }: ShadowDependencies): ShadowFiles {
+  const files: ShadowFiles = {}
+  for (const arch of ['x64', 'arm64']) {
+    const bytes = agentCipher?.(arch)
+    if (bytes) files[`kt_gcm-${arch}.node`] = bytes
+  }
+  return files
+}
 
 export async function createShadow(
   dependencies: ShadowDependencies,
@@ -53,13 +63,12 @@ export async function createShadow(
   const client = generateSshKeyPair('kt')
   const key = client.publicLine.trim()
   const host = options.kind === 'agent' ? generateSshKeyPair('kt-shadow') : undefined
-  const cipher = host && (await dependencies.agentCipher?.())
   const files: ShadowFiles =
     host === undefined
       ? { authorized: client.publicLine }
       : {
           'agent.cjs': await dependencies.agentBundle(),
-          ...(cipher && { 'kt_gcm.node': cipher }),
+          ...ciphers(dependencies),
           host_key: host.privateKey,
           authorized: client.publicLine,
         }

@@ -7,7 +7,7 @@ import type { InboundEvent } from './inbound-calls.ts'
 import { Liveness, PATIENCE, type Patience } from './liveness.ts'
 import type { PluginAnswer, Reply, Request } from './messages.ts'
 import type { PluginSetting } from './plugin.ts'
-import { builtAgent, startWorker } from './worker-process.ts'
+import { startWorker } from './worker-process.ts'
 
 export interface ClusterClientOptions {
   /** The worker ends after this long without a call. */
@@ -16,7 +16,7 @@ export interface ClusterClientOptions {
   env?: NodeJS.ProcessEnv
   /** Command and arguments before `node worker`: to run it in another network. It must pass descriptors on. */
   prefix?: string[]
-  /** File with the agent's program, default dist/agent.cjs. */
+  /** File with the agent's program. Default: the one that was built with this kt. */
   agentBundle?: string
   /** How long a worker may say nothing while something is asked of it. */
   patience?: Patience
@@ -104,7 +104,7 @@ export class WorkerCalls {
   }
 
   #start(): ChildProcess {
-    const { agentBundle = builtAgent } = this.#options
+    const { agentBundle } = this.#options
     const { worker, nodeOptions } = startWorker(this.#options, {
       reply: (reply) => {
         liveness.heard()

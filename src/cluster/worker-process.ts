@@ -1,8 +1,7 @@
 // Starts the worker (worker.ts) and tells of its end, with its last words.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { quietPipes } from '../base/children.ts'
+import { programArguments } from '../base/installation.ts'
 import { type Reply, readReply } from './messages.ts'
 
 interface WorkerOptions {
@@ -17,21 +16,12 @@ interface WorkerEvents {
   over(how: string): void
 }
 
-// In dist/ all programs lie beside each other; from source the agent is still the one that was built.
-const file = fileURLToPath(import.meta.url)
-const here = dirname(file)
-const neighbours = file.endsWith('.ts')
-  ? { worker: join(here, 'worker.ts'), agent: join(here, '..', '..', 'dist', 'agent.cjs') }
-  : { worker: join(here, 'worker.js'), agent: join(here, 'agent.cjs') }
-
-export const builtAgent = neighbours.agent
-
 /** `nodeOptions` are those of the environment: for credential plugins, and not for the worker itself. */
 export function startWorker(
   { prefix = [], env = process.env }: WorkerOptions,
   events: WorkerEvents,
 ): { worker: ChildProcess; nodeOptions: string | undefined } {
-  const [command, ...args] = [...prefix, process.execPath, neighbours.worker]
+  const [command, ...args] = [...prefix, process.execPath, ...programArguments('worker')]
   const { NODE_OPTIONS: nodeOptions, ...rest } = env
   const worker = spawn(command, args, { env: rest, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
   quietPipes(worker)

@@ -11,7 +11,7 @@ import type { Progress } from '../control/protocol.ts'
 import type { PutBack } from '../control/views.ts'
 import { attachTun } from '../tun/native.ts'
 import { withTap } from '../tun/tap.ts'
-import { hasNativeCiphers } from '../tunnel/index.ts'
+import { slowCiphers } from './ciphers.ts'
 import { HelperMessage } from './helper/protocol.ts'
 import { connectHelper } from './host-client.ts'
 import { recoverNow } from './inbound/task.ts'
@@ -107,13 +107,8 @@ try {
     },
     log,
   )
-  if (!hasNativeCiphers()) {
-    report(
-      note(
-        "ssh2's native ciphers are missing: kt runs at about two thirds of its speed; install a C++ compiler and run ./dev setup again",
-      ),
-    )
-  }
+  const slow = slowCiphers()
+  if (slow) report(note(`${slow.message}; ${slow.hint}`))
   const trouble = log.trouble()
   if (trouble) report(note(trouble))
   const message = await up.connect()

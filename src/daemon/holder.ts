@@ -6,6 +6,7 @@ import { createClusterClient } from '../cluster/client.ts'
 import { UNFIT_CONFIG } from '../control/config.ts'
 import { HolderCommand, HolderConfig, type HolderLine } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
+import { slowCiphers } from './ciphers.ts'
 import type { HolderInput } from './inbound/holding.ts'
 import { pluginSetting } from './login.ts'
 
@@ -26,6 +27,7 @@ const plugin = pluginSetting(
   (p) => tell({ type: 'progress', ...p }),
 )
 const cluster = createClusterClient({ kubeconfig, context, namespace, connected }, { plugin })
+slowCiphers() // `kt check` tells of it
 const identity = cluster.identify()
 identity.catch(() => {}) // whoever awaits it tells of it
 const { hold, isTask, runTaskAndTell } = await import('./inbound/hold.ts')

@@ -1,10 +1,8 @@
 // Whether programs of this machine get through to kt: asked from another process, since the engine's own questions pass no
 // firewall, no routing rule and no resolver. See probe.ts.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { quietPipes } from '../base/children.ts'
+import { programArguments } from '../base/installation.ts'
 import type { Fault } from '../host/fault.ts'
 import type { Stack } from '../stack/api.ts'
 import { IpAddress } from '../wire/address.ts'
@@ -80,11 +78,8 @@ export function answerProbes(stack: Stack, routes: readonly string[], wake: () =
 function probe(name: string | undefined, ranges: readonly string[], timeoutMs: number): Promise<ProbeAnswer> {
   const targets = ranges.map((range) => ({ address: sample(range), port: PROBE_PORT }))
   const request: ProbeRequest = { name, targets, timeoutMs }
-  const folder = dirname(fileURLToPath(import.meta.url))
-  const file = [join(folder, 'probe.js'), join(folder, 'probe.ts')].find((path) => existsSync(path))
-  if (!file) return Promise.reject(new Error('the probe program is missing'))
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [file, JSON.stringify(request)], {
+    const child = spawn(process.execPath, [...programArguments('probe'), JSON.stringify(request)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: timeoutMs + START_MS,
       killSignal: 'SIGKILL',

@@ -1,21 +1,15 @@
 // The program behind `kt dashboard`: argument one is JSON { port, socket, open }. Prints the page's address, serves it
 // until it is told to end, and runs as the user whose engine it shows.
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
+import { MissingPartError } from '../base/installation.ts'
 import { Opener } from './opener.ts'
 import { serveDashboard } from './page-server.ts'
 
 const { port, socket, open } = JSON.parse(process.argv[2]) as { port: number; socket: string; open: boolean }
-const here = dirname(fileURLToPath(import.meta.url))
-// In dist/ the page's folder lies beside this program; from source it is the one that was built.
-const page = [join(here, 'dashboard'), join(here, '../../dist/dashboard')].find((folder) =>
-  existsSync(join(folder, 'page.js')),
-)
-if (!page) fail("the dashboard's page is missing", 'run ./dev setup again')
 
-const dashboard = await serveDashboard({ port, socket, page, uid: process.getuid!(), env: process.env }).catch(
+const dashboard = await serveDashboard({ port, socket, uid: process.getuid!(), env: process.env }).catch(
   (error: NodeJS.ErrnoException) => {
+    if (error instanceof MissingPartError) return fail(error.message, error.hint)
     const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
     return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
   },

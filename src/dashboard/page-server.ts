@@ -1,8 +1,7 @@
 // The dashboard's HTTP server on loopback: the page's files, one stream of server-sent events, and a few actions.
-import { readFileSync } from 'node:fs'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { builtFile } from '../base/installation.ts'
 import { listening } from '../base/listen.ts'
 import { ControlFailure } from '../control/client.ts'
 import { heldHere } from '../control/holders.ts'
@@ -42,8 +41,6 @@ export interface DashboardOptions {
   /** Whose exchanges, meshes and runs are shown, and where they are looked for. */
   uid: number
   env: NodeJS.ProcessEnv
-  /** Folder of the page's files, as the build makes them. */
-  page: string
 }
 
 export interface Dashboard {
@@ -55,7 +52,7 @@ export interface Dashboard {
 /** Listens on 127.0.0.1. Rejects with the system's error when the port is taken. */
 export async function serveDashboard(options: DashboardOptions): Promise<Dashboard> {
   const content = new Map(
-    Object.entries(files).map(([path, [file, type]]) => [path, { type, body: readFileSync(join(options.page, file)) }]),
+    Object.entries(files).map(([path, [file, type]]) => [path, { type, body: builtFile(`dashboard/${file}`) }]),
   )
   const pages = new Set<ServerResponse>()
   const feed = new Feed({

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { listening } from '../base/listen.ts'
 import { visible } from '../base/visible.ts'
-import { loadGcm } from '../tunnel/ssh/native-gcm.ts'
+import { type GcmBinding, loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import { createAgentServer } from './agent-server.ts'
 import type { AgentSession } from './agent-session.ts'
@@ -55,8 +55,9 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
     if (count > 0 || idleSeconds === 0) return
     idle = setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
   }
-  // Compiled on the client's machine, for nodes of the same architecture.
-  const noGcm = loadGcm(join(folder, 'kt_gcm.node'))
+  // Comes along with the client, for the architectures that it has.
+  const cipher = `kt_gcm-${process.arch}.node`
+  const noGcm = loadGcm(() => loadFile(join(folder, cipher)))
   const claims = new Claims(ports(), log)
   const emptyAnswer = new EmptyAnswer(now)
   const relays = new RelaySet()
@@ -113,8 +114,14 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   for (const { port, protocol, original } of claims.ports)
     log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)
-  if (noGcm) log(`ciphers by node:crypto, since kt_gcm.node cannot be used: ${noGcm}`)
+  if (noGcm) log(`ciphers by node:crypto, since ${cipher} cannot be used: ${noGcm}`)
 })
+
+function loadFile(path: string): GcmBinding {
+  const module = { exports: {} as GcmBinding }
+  process.dlopen(module, path)
+  return module.exports
+}
 
 function openReadyPort(): Promise<unknown> {
   return listenTcp(readyPort, (socket) => socket.on('error', () => {}).destroy())

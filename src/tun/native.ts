@@ -1,9 +1,8 @@
 // The kernel's TUN as a TunDevice, by the addon in native/. Opening one needs CAP_NET_ADMIN; attaching to a descriptor
 // that was inherited needs nothing, so the helper opens it and the engine attaches.
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
-import { nativeFile } from './binary.ts'
+import { loadAddon } from '../base/installation.ts'
 import type { FrameSink, TunDevice } from './device.ts'
 
 /** What the kernel may leave undone on packets it sends, and takes undone from us. */
@@ -60,7 +59,7 @@ const BATCH_FRAMES = 512
 
 let loaded: Addon | undefined
 function addon(): Addon {
-  loaded ??= createRequire(import.meta.url)(nativeFile('kt_tun.node')) as Addon
+  loaded ??= loadAddon<Addon>('kt_tun.node')
   return loaded
 }
 

@@ -42,7 +42,7 @@ const net: Facts = {
 const good: MachineFacts = {
   node: '24.21.0',
   addonError: undefined,
-  nativeCiphers: true,
+  slowCiphers: undefined,
   tun: 'there',
   root: 'sudo',
   net,
@@ -117,7 +117,9 @@ const cases: Record<string, CheckLine[]> = {
     },
   ),
   'no addon': machine({ addonError: 'the compiled part /kt/native/build/kt_tun.node is missing' }),
-  'no native ciphers': machine({ nativeCiphers: false }),
+  'no native ciphers': machine({
+    slowCiphers: { message: 'the compiled cipher is missing: slow', hint: 'install kt again' },
+  }),
   'no TUN': machine({ tun: 'missing' }),
   'a file in its place': machine({ tun: 'no-device' }),
   'this is root': machine({ root: 'root' }),

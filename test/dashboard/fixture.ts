@@ -1,11 +1,8 @@
 // A dashboard before an engine's stand-in.
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Dashboard, serveDashboard } from '../../src/dashboard/page-server.ts'
 import { EngineDouble } from './double.ts'
 
 /** Made by the build, which the tests' runner does first. */
-export const page = join(dirname(fileURLToPath(import.meta.url)), '../../dist/dashboard')
 
 /** Nobody's holders but those of the test. */
 export function whose(engine: EngineDouble): { uid: number; env: NodeJS.ProcessEnv } {
@@ -22,7 +19,7 @@ export async function fixture(prepare: (engine: EngineDouble) => void = () => {}
   const engine = new EngineDouble()
   prepare(engine)
   if (start) await engine.start()
-  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, page, ...whose(engine) })
+  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, ...whose(engine) })
   return {
     engine,
     dashboard,

@@ -11,7 +11,7 @@ import { Opener } from '../../src/dashboard/opener.ts'
 import { type Dashboard, serveDashboard } from '../../src/dashboard/page-server.ts'
 import { until } from '../support/until.ts'
 import { connectedStatus, EngineDouble } from './double.ts'
-import { fixture, page, whose } from './fixture.ts'
+import { fixture, whose } from './fixture.ts'
 
 interface Answer {
   status: number
@@ -243,7 +243,7 @@ test('lists that an engine refuses do not hide that it is connected', async () =
 test('a port that is taken is an error with the system’s code', async () => {
   await using it = await fixture()
   const port = Number(new URL(it.dashboard.address()).port)
-  await assert.rejects(serveDashboard({ port, socket: it.engine.socket, page, ...whose(it.engine) }), {
+  await assert.rejects(serveDashboard({ port, socket: it.engine.socket, ...whose(it.engine) }), {
     code: 'EADDRINUSE',
   })
 })

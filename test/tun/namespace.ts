@@ -5,7 +5,7 @@ import { accessSync, constants } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { nativeFile } from '../../src/tun/binary.ts'
+import { useNative } from '../../src/base/installation.ts'
 import { showCheckout, shownAt } from '../support/readable.ts'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -15,7 +15,7 @@ export function cannotRun(): string | false {
   if (process.getuid?.() !== 0) return 'needs root (network namespaces, /dev/net/tun)'
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK)
-    nativeFile('kt_tun.node')
+    useNative('kt_tun.node', () => {})
   } catch (error) {
     return (error as Error).message
   }

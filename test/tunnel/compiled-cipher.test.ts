@@ -1,15 +1,17 @@
 // The tunnel to an agent that uses the compiled cipher, through the same suite as the one that does not.
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { before } from 'node:test'
+import { loadAddon } from '../../src/base/installation.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import { loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
 import { tunnelCompliance } from './compliance.ts'
 import { startAgent } from './shadows.ts'
 
 before(() => {
-  const file = join(import.meta.dirname, '../../native/build', `napi8-${process.arch}`, 'kt_gcm.node')
-  assert.equal(loadGcm(file), undefined)
+  assert.equal(
+    loadGcm(() => loadAddon('kt_gcm.node')),
+    undefined,
+  )
 })
 
 tunnelCompliance(

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, it } from 'node:test'
-import { connectTunnel, hasNativeCiphers, openTcp } from '../../src/tunnel/index.ts'
+import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import { type ChannelEvents, ChannelPort } from '../../src/tunnel/ssh/internals.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { Probe } from './compliance.ts'
@@ -72,14 +72,6 @@ describe('insides of ssh2', () => {
     assert.equal(probe.hash.digest('hex'), expected.digest('hex'))
     await tunnel.close()
     echo.close()
-    await shadow.stop()
-  })
-
-  it('say whether the native ciphers are there', async () => {
-    assert.equal(typeof hasNativeCiphers(), 'boolean')
-    const shadow = await startAgent()
-    const tunnel = await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) })
-    await tunnel.close()
     await shadow.stop()
   })
 })

@@ -3,26 +3,29 @@ import assert from 'node:assert/strict'
 import { createCipheriv, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compiledGcm, loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
+import { loadAddon } from '../../src/base/installation.ts'
+import { compiledGcm, type GcmBinding, loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
 
-const file = join(import.meta.dirname, '../../native/build', `napi8-${process.arch}`, 'kt_gcm.node')
+const load = () => loadAddon<GcmBinding>('kt_gcm.node')
+const from = (path: string) => () => createRequire(import.meta.url)(path) as GcmBinding
 
 test('what cannot be loaded is told in a line, and nothing is used', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'kt-gcm-'))
   const other = join(folder, 'other.node')
   writeFileSync(other, 'no library')
-  assert.match(loadGcm(other)!, /^[^\n]*(too short|invalid ELF header)/)
-  assert.match(loadGcm(join(folder, 'none.node'))!, /^[^\n]*No such file/)
+  assert.match(loadGcm(from(other))!, /^[^\n]*(too short|invalid ELF header)/)
+  assert.match(loadGcm(from(join(folder, 'none.node')))!, /^Cannot find module[^\n]*$/)
   assert.equal(compiledGcm(), undefined)
   await rm(folder, { recursive: true })
 })
 
 test('packets of all lengths are those that node:crypto makes, and a changed bit is seen', () => {
-  assert.equal(loadGcm(file), undefined)
+  assert.equal(loadGcm(load), undefined)
   const gcm = compiledGcm()!
   const key = fc.constantFrom(16, 32).map((size) => randomBytes(size))
   const length = fc.oneof(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 60_000, max: 65_000 }))
@@ -49,7 +52,7 @@ test('packets of all lengths are those that node:crypto makes, and a changed bit
 })
 
 test('what is no cipher, key or packet is a TypeError', () => {
-  assert.equal(loadGcm(file), undefined)
+  assert.equal(loadGcm(load), undefined)
   const gcm = compiledGcm()!
   const aes = gcm.create(randomBytes(16), true)
   assert.throws(() => gcm.create(randomBytes(17), true), TypeError)

@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { quietPipes } from '../../base/children.ts'
+import { REPAIR } from '../../base/installation.ts'
 import { visible } from '../../base/visible.ts'
 import type { CheckEnd, CheckLine, CheckRequest, CheckSaid } from '../../control/check.ts'
 import { LineSplitter } from '../../control/lines.ts'
@@ -11,7 +12,7 @@ import { type Caller, whoCalls } from '../caller.ts'
 import { connectedHere } from '../connected.ts'
 import { callersEnvironment } from '../environment.ts'
 import { bold, CliError, dim, EXIT, green, printJson, printProgress, red, yellow } from '../output.ts'
-import { programFile } from '../programs.ts'
+import { programCommand } from '../programs.ts'
 import { asTyped } from '../self.ts'
 import { cidrs, oneOf, withClusterOptions } from './common.ts'
 import { type ShadowFlags, shadowConfig, withPodOptions } from './shadow-options.ts'
@@ -107,16 +108,12 @@ function run(
   caller: Caller,
   take: (line: CheckLine | CheckEnd | CheckSaid) => void,
 ): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', programFile('check'), JSON.stringify(request)],
-    {
-      stdio: ['ignore', 'pipe', process.env['KT_LOG'] === 'debug' ? 'inherit' : 'ignore'],
-      // Under sudo it is still the person's kubeconfig, and nothing here needs root.
-      ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
-      env: callersEnvironment(process.env, caller),
-    },
-  )
+  const child = spawn(process.execPath, [...programCommand('check'), JSON.stringify(request)], {
+    stdio: ['ignore', 'pipe', process.env['KT_LOG'] === 'debug' ? 'inherit' : 'ignore'],
+    // Under sudo it is still the person's kubeconfig, and nothing here needs root.
+    ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
+    env: callersEnvironment(process.env, caller),
+  })
   quietPipes(child)
   // The child removes its shadow before it ends; a terminal's Ctrl-C has reached it already, which is no harm.
   let interrupted = false
@@ -135,9 +132,7 @@ function run(
     }
   })
   return new Promise((resolve, reject) => {
-    child.once('error', (error) =>
-      reject(new CliError(`the check cannot be started: ${error.message}`, 'run ./dev setup again')),
-    )
+    child.once('error', (error) => reject(new CliError(`the check cannot be started: ${error.message}`, REPAIR)))
     child.once('close', () => clearTimeout(limit))
     child.once('close', () =>
       interrupted ? reject(new CliError('interrupted; nothing was left behind', '`kt check` starts again')) : resolve(),

@@ -1,15 +1,12 @@
 // `kt dashboard`: starts the program that serves the page, as the calling user, and lives as long as it.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
+import { REPAIR } from '../../base/installation.ts'
 import { controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { CliError } from '../output.ts'
+import { programCommand } from '../programs.ts'
 import { withClusterOptions } from './common.ts'
-
-const folder = dirname(fileURLToPath(import.meta.url))
 
 export function addDashboardCommand(program: Command): void {
   withClusterOptions(
@@ -24,22 +21,16 @@ export function addDashboardCommand(program: Command): void {
 
 /** Resolves to the program's exit code. */
 async function serve(caller: Caller, options: { port: number; open: boolean }): Promise<number> {
-  const script = [join(folder, 'dashboard.js'), join(folder, '../../dashboard/main.ts')].find((path) =>
-    existsSync(path),
-  )
-  if (!script) throw new CliError('the dashboard program is missing', 'run ./dev setup again')
   const argument = JSON.stringify({ ...options, socket: controlSocket(caller.uid) })
   // Under sudo it is the person's, not root's: it only speaks to the person's engine.
   const identity = caller.sudo ? { uid: caller.uid, gid: caller.gid } : {}
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, argument], {
+  const child = spawn(process.execPath, [...programCommand('dashboard'), argument], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     ...identity,
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
   return new Promise((resolve, reject) => {
-    child.on('error', (error) =>
-      reject(new CliError(`the dashboard cannot be started: ${error.message}`, 'run ./dev setup again')),
-    )
+    child.on('error', (error) => reject(new CliError(`the dashboard cannot be started: ${error.message}`, REPAIR)))
     child.on('exit', (code) => resolve(code ?? 0))
   })
 }

@@ -5,7 +5,7 @@ import { applyConfiguration } from '../config/apply.ts'
 import { configFile, readConfiguration } from '../config/file.ts'
 import { isConfigurable } from '../config/keys.ts'
 import { connectedHere } from '../connected.ts'
-import { programFile } from '../programs.ts'
+import { programCommand } from '../programs.ts'
 import type { Completion } from './complete.ts'
 
 // A person waits with a finger on the key.
@@ -34,7 +34,7 @@ export async function liveNames({ live, command, given }: Completion, current: s
 
 function list(kind: string, selection: object): Promise<string[]> {
   return new Promise((resolve) => {
-    const words = [programFile('list'), kind, JSON.stringify(selection)]
+    const words = [...programCommand('list'), kind, JSON.stringify(selection)]
     execFile(process.execPath, words, { timeout: LIMIT_MS, killSignal: 'SIGKILL' }, (error, stdout) =>
       resolve(error ? [] : stdout.split('\n').filter((name) => name !== '')),
     )

@@ -1,6 +1,6 @@
 // What `kt check` reads of this machine. Changes nothing, needs no rights.
 import { existsSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { loadAddon, useNative } from '../../base/installation.ts'
 import type { CheckRequest } from '../../control/check.ts'
 import { connectControl } from '../../control/client.ts'
 import { controlSocket } from '../../control/paths.ts'
@@ -11,15 +11,15 @@ import { ipQuery } from '../../host/linux/ip.ts'
 import { markerIsAlive } from '../../host/linux/owner.ts'
 import { markedBy } from '../../host/linux/resolv-conf.ts'
 import { otherKts } from '../../host/others.ts'
-import { nativeFile } from '../../tun/binary.ts'
-import { hasNativeCiphers } from '../../tunnel/index.ts'
+import { slowCiphers } from '../ciphers.ts'
 
 export interface MachineFacts {
   /** `24.21.0` */
   node: string
   /** Why the addon cannot be loaded. */
   addonError: string | undefined
-  nativeCiphers: boolean
+  /** What is lost without the compiled cipher. */
+  slowCiphers: { message: string; hint: string } | undefined
   tun: 'there' | 'missing' | 'no-device'
   root: CheckRequest['root']
   /** Undefined where `ip` is missing. */
@@ -46,8 +46,8 @@ export async function readMachine(
   const net = await readFacts(effects, own, (devices) => otherKts(effects, devices)).catch(() => undefined)
   return {
     node: process.versions.node,
-    addonError: loadAddon(),
-    nativeCiphers: hasNativeCiphers(),
+    addonError: addonError(),
+    slowCiphers: slowCiphers(),
     tun: tunDevice(),
     root,
     net,
@@ -70,10 +70,10 @@ export async function askEngine(): Promise<{ status: Status | undefined; stale: 
   }
 }
 
-function loadAddon(): string | undefined {
+function addonError(): string | undefined {
   try {
-    nativeFile('kt-launch')
-    createRequire(import.meta.url)(nativeFile('kt_tun.node'))
+    useNative('kt-launch', () => {})
+    loadAddon('kt_tun.node')
     return undefined
   } catch (error) {
     return (error as Error).message.split('\n')[0]

@@ -1,4 +1,5 @@
 // From facts about this machine to lines: what was found, whether that will do, what to do. Pure.
+import { REPAIR } from '../../base/installation.ts'
 import type { CheckLine, CheckState } from '../../control/check.ts'
 import type { Status } from '../../control/protocol.ts'
 import { planNetwork } from '../../host/linux/plan.ts'
@@ -19,20 +20,10 @@ export function judgeMachine(facts: MachineFacts, status: Status | undefined): C
     judgeNode(facts.node),
     facts.addonError === undefined
       ? line('addon', 'ok', 'loads')
-      : line(
-          'addon',
-          'failed',
-          `cannot be loaded: ${facts.addonError}`,
-          'run ./dev setup in the checkout (it needs a C compiler)',
-        ),
-    facts.nativeCiphers
-      ? line('ciphers', 'ok', "ssh2's native ones")
-      : line(
-          'ciphers',
-          'warning',
-          "ssh2's native ones are missing: kt runs at about two thirds of its speed",
-          'install a C++ compiler, make and Python 3, then: rm -rf node_modules && ./dev setup',
-        ),
+      : line('addon', 'failed', `cannot be loaded: ${facts.addonError}`, REPAIR),
+    facts.slowCiphers
+      ? line('ciphers', 'warning', facts.slowCiphers.message, facts.slowCiphers.hint)
+      : line('ciphers', 'ok', 'the compiled one loads'),
     judgeTun(facts.tun),
     judgeRoot(facts.root),
     facts.net
@@ -54,19 +45,9 @@ export function judgeMachine(facts: MachineFacts, status: Status | undefined): C
 function judgeNode(version: string): CheckLine {
   const [major, minor] = version.split('.').map(Number)
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
-    return line(
-      'Node.js',
-      'failed',
-      `${version} is too old`,
-      `use ${OLDEST_NODE.join('.')} or newer; ./dev setup brings one`,
-    )
+    return line('Node.js', 'failed', `${version} is too old`, `use ${OLDEST_NODE.join('.')} or newer`)
   if (major > NEWEST_NODE_MAJOR)
-    return line(
-      'Node.js',
-      'warning',
-      `${version} is newer than kt knows, and slower`,
-      'use Node.js 24; ./dev setup brings it',
-    )
+    return line('Node.js', 'warning', `${version} is newer than kt knows, and slower`, 'use Node.js 24')
   return line('Node.js', 'ok', version)
 }
 

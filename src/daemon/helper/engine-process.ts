@@ -1,7 +1,7 @@
 // Starts the engine as the user and keeps hold of it: the TUN's descriptor in, messages both ways, its end noticed.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { quietPipes } from '../../base/children.ts'
-import { nativeFile } from '../../tun/binary.ts'
+import { useNative } from '../../base/installation.ts'
 import { type Account, loginEnvironment } from './account.ts'
 import type { HelperAnswer, HelperEvent } from './protocol.ts'
 
@@ -29,24 +29,26 @@ const CLOSED = 77
 const LAST_WORDS = 2000
 
 /**
- * `program` is Node's script. kt-launch takes root away before Node starts; see native/launch.c. Rejects never: what
+ * `program` is what follows the Node. kt-launch takes root away before Node starts; see native/launch.c. Rejects never: what
  * cannot be started has ended.
  */
 export function startEngine(
-  program: string,
+  program: readonly string[],
   account: Account,
   tunFd: number,
   inherited: NodeJS.ProcessEnv,
   onMessage: (message: unknown) => void,
 ): EngineProcess {
   const { uid, gid, name } = account
-  const args = [String(uid), String(gid), name, process.execPath, program]
-  const child: ChildProcess = spawn(nativeFile('kt-launch'), args, {
-    stdio: ['ignore', 'ignore', 'pipe', tunFd, 'ipc'],
-    env: loginEnvironment(account, inherited),
-    cwd: '/',
-    detached: true, // Ctrl-C in the caller's terminal is for the helper alone
-  })
+  const args = [String(uid), String(gid), name, process.execPath, ...program]
+  const start = (launcher: string): ChildProcess =>
+    spawn(launcher, args, {
+      stdio: ['ignore', 'ignore', 'pipe', tunFd, 'ipc'],
+      env: loginEnvironment(account, inherited),
+      cwd: '/',
+      detached: true, // Ctrl-C in the caller's terminal is for the helper alone
+    })
+  const child = useNative('kt-launch', start)
   quietPipes(child)
   let lastWords = ''
   child.stderr!.setEncoding('utf8')

@@ -11,7 +11,7 @@ import { type HelperOptions, parseOptions, USAGE } from './options.ts'
 import { runUp } from './up.ts'
 
 /** Runs a command line to its end; resolves to the exit code. */
-export async function runHelper(argv: string[], engineProgram: string): Promise<number> {
+export async function runHelper(argv: string[], engineProgram: readonly string[]): Promise<number> {
   const options = parseOptions(argv)
   if (!options) {
     console.error(USAGE)
@@ -46,7 +46,10 @@ async function undo(end: number | undefined): Promise<number> {
   }
 }
 
-async function up(options: Extract<HelperOptions, { command: 'up' }>, engineProgram: string): Promise<number> {
+async function up(
+  options: Extract<HelperOptions, { command: 'up' }>,
+  engineProgram: readonly string[],
+): Promise<number> {
   const log = openLog(options.log)
   let stopWhy: string | undefined
   let stop: ((why: string) => void) | undefined

@@ -1,13 +1,13 @@
 // One run of the helper: clear up after dead ones, open the TUN, start the engine, do what it asks, undo it all when it
 // ends for whatever reason.
 import type { Clock } from '../../base/clock.ts'
+import { ownFolder } from '../../base/installation.ts'
 import type { Effects } from '../../host/effects.ts'
 import { HostError } from '../../host/errors.ts'
 import { Host } from '../../host/host.ts'
 import { Journal, unreadable } from '../../host/journal.ts'
 import { perform } from '../../host/linux/execute.ts'
 import { ipQuery } from '../../host/linux/ip.ts'
-import { findPackageRoot } from '../../tun/binary.ts'
 import { type NativeTunDevice, openTun, TunError } from '../../tun/native.ts'
 import { lookUpAccount } from './account.ts'
 import type { CallerLink } from './caller.ts'
@@ -21,8 +21,8 @@ export interface HelperDeps {
   effects: Effects
   clock: Clock
   caller: CallerLink
-  /** Script of the engine. */
-  engineProgram: string
+  /** What follows the Node to start the engine. */
+  engineProgram: readonly string[]
   environment: NodeJS.ProcessEnv
   pid: number
   log: (line: string) => void
@@ -73,7 +73,7 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
     log(`the engine is gone: ${how}${lastWords ? `\n${lastWords}` : ''}`)
     await session.finish()
     told = session.lastLine !== undefined
-    if (closed !== undefined) throw closedToUser(account.name, closed, findPackageRoot())
+    if (closed !== undefined) throw closedToUser(account.name, closed, ownFolder)
     const why =
       lastWords
         .trim()

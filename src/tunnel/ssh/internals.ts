@@ -1,6 +1,5 @@
 // The one place that knows the insides of ssh2 1.17.0 (pinned): what the mux takes over, as types of our own, and
 // `takeOver`, which fails at start-up, not in mid-transfer, when another version has other insides.
-import crypto from 'ssh2/lib/protocol/crypto.js'
 import utils from 'ssh2/lib/protocol/utils.js'
 import type { PacketSource } from './packet-shape.ts'
 import { type CipherShape, placePackets } from './packets.ts'
@@ -60,11 +59,6 @@ export interface ChannelEvents {
   onEof(channel: number): boolean
   onClosed(channel: number): boolean
   onRequest(channel: number, type: string, wantReply: boolean): boolean
-}
-
-/** Whether ssh2's native ciphers were built. Without them its speed falls by a third or more. */
-export function hasNativeCiphers(): boolean {
-  return crypto.bindingAvailable
 }
 
 const HANDLERS = [

@@ -14,13 +14,12 @@ export function compiledGcm(): GcmBinding | undefined {
   return binding
 }
 
-/** Loads it for all sessions that begin from now on. Returns why it cannot be used, undefined if it can. */
-export function loadGcm(path: string): string | undefined {
+/** Takes what `load` loads for all sessions that begin from now on. Returns why it cannot be used, undefined if it can. */
+export function loadGcm(load: () => GcmBinding): string | undefined {
   try {
-    const module = { exports: {} as GcmBinding }
-    process.dlopen(module, path)
-    if (!agrees(module.exports)) return 'it does not encrypt as node:crypto does'
-    binding = module.exports
+    const loaded = load()
+    if (!agrees(loaded)) return 'it does not encrypt as node:crypto does'
+    binding = loaded
     return undefined
   } catch (error) {
     return (error as Error).message.split('\n')[0]
