@@ -1,10 +1,11 @@
-// kt-launch UID GID USER PROGRAM ARG...: becomes that user for good, with the user's supplementary groups, then runs
-// PROGRAM. Node's own spawn drops the supplementary groups; and the engine must never run as root, not even while its
+// kt-launch UID GID GROUPS PROGRAM ARG...: becomes that user for good, with the supplementary groups GROUPS ("4,27"; "-" for
+// none), then runs PROGRAM. It looks nothing up, so that it works with any C library, linked in or not. Node's own spawn drops the supplementary groups; and the engine must never run as root, not even while its
 // own start-up code loads, so this is done by a program that does nothing else. Descriptors 0 to 4 are handed on
 // (input, output, errors, the TUN, the channel to the helper).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,14 +47,29 @@ static void must_reach(const char *path, int mode) {
   exit(EX_NOPERM);
 }
 
+// Takes the list's numbers as supplementary groups.
+static void become_member(char *list) {
+  gid_t groups[NGROUPS_MAX];
+  size_t count = 0;
+  if (strcmp(list, "-"))
+    for (char *word = strtok(list, ","); word; word = strtok(NULL, ",")) {
+      if (count == NGROUPS_MAX) {
+        errno = E2BIG;
+        fail("groups");
+      }
+      groups[count++] = parse_id(word);
+    }
+  if (setgroups(count, groups) < 0) fail("setgroups");
+}
+
 int main(int argc, char **argv) {
   if (argc < 5) {
-    fputs("usage: kt-launch UID GID USER PROGRAM ARG...\n", stderr);
+    fputs("usage: kt-launch UID GID GROUPS PROGRAM ARG...\n", stderr);
     return 2;
   }
   uid_t uid = parse_id(argv[1]);
   gid_t gid = parse_id(argv[2]);
-  if (initgroups(argv[3], gid) < 0) fail("initgroups");
+  become_member(argv[3]);
   if (setresgid(gid, gid, gid) < 0) fail("setresgid");
   if (setresuid(uid, uid, uid) < 0) fail("setresuid");
   // There must be no way back: a kernel or a sandbox that pretends would leave the engine with root's rights.

@@ -37,9 +37,10 @@ const programs = Object.fromEntries(
     .filter(([, path]) => existsSync(path)),
 )
 
-/** Writes all bundles into the folder `out`. The current folder is the checkout. */
-export async function bundle(out: string): Promise<void> {
-  await build({
+/** Writes all bundles into the folder `out`, and returns the names of the packages in them. The current folder is the checkout. */
+export async function bundle(out: string): Promise<string[]> {
+  const programsBuilt = await build({
+    metafile: true,
     entryPoints: programs,
     outdir: out,
     bundle: true,
@@ -48,6 +49,8 @@ export async function bundle(out: string): Promise<void> {
     platform: 'node',
     target: 'node22',
     external: ['bufferutil', 'utf-8-validate'],
+    // ssh2 names a program for Windows with it.
+    define: { __dirname: '""' },
     plugins: [optionalParts],
     banner: { js: cjsInterop },
     sourcemap: false,
@@ -100,6 +103,15 @@ export async function bundle(out: string): Promise<void> {
   // The terms of what is in the bundle go along with it.
   writeFileSync(
     join(out, 'dashboard/LICENSES.txt'),
-    ['preact', 'uplot'].map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8')}`).join('\n'),
+    PAGE_PACKAGES.map((name) => `${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, 'utf8')}`).join('\n'),
   )
+  // What is in the agent is in the programs, too.
+  return [...new Set([...packagesOf(Object.keys(programsBuilt.metafile.inputs)), ...PAGE_PACKAGES])].sort()
+}
+
+const PAGE_PACKAGES = ['preact', 'uplot']
+
+/** `@scope/name` or `name` of each path in node_modules. */
+function packagesOf(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [])
 }

@@ -9,9 +9,8 @@ table='
 download    npm         npm,ca-certificates    npm                 npm                         -
 musl        node        -                      -                   nodejs,nodejs-dev           -
 compile     cc          gcc,libc6-dev          gcc,glibc-devel     gcc,musl-dev,linux-headers  -
-compile     c++         g++                    gcc-c++             g++                         -
-compile     make        make                   make                make                        -
-compile     python3     python3                python3             python3                     -
+pack        python3     python3                python3             python3                     -
+pack        pip3        python3-pip            python3-pip         py3-pip                     -
 demo        ip          iproute2               iproute             iproute2                    -
 demo        mount       mount                  util-linux          mount                       -
 demo        nsenter     util-linux             util-linux          util-linux-misc             -
@@ -57,6 +56,8 @@ while read -r purpose program debian fedora alpine without; do
   [ -n "$purpose" ] || continue
   case $purposes in *" $purpose "*) ;; *) continue ;; esac
   command -v "$program" >/dev/null && continue
+  # Who may install nothing compiles with zig, which comes from PyPI (native/build.ts).
+  [ "$program" != cc ] || [ "$(id -u)" = 0 ] || ! python3 -m pip --version >/dev/null 2>&1 || continue
   case $manager in dnf) names=$fedora ;; apk) names=$alpine ;; *) names=$debian ;; esac
   names=$(printf %s "$names" | tr , ' ')
   [ "$names" != - ] || names=$program

@@ -9,6 +9,8 @@ export interface Account {
   name: string
   home: string
   shell: string
+  /** Ids of the supplementary groups. */
+  groups: number[]
 }
 
 /** Looks the account up where the system does (getent: files, LDAP, ...). Throws HelperError. */
@@ -20,7 +22,8 @@ export async function lookUpAccount(uid: number, gid: number, user: string, effe
       `there is no account ${user} with uid ${uid}`,
       'run kt as a user of this machine, or as root itself',
     )
-  return { uid, gid, name: fields[0], home: fields[5] || '/', shell: fields[6] || '/bin/sh' }
+  const [name, , , , , home, shell] = fields
+  return { uid, gid, name, home: home || '/', shell: shell || '/bin/sh', groups: await groupsOf(name, effects) }
 }
 
 async function getent(user: string, effects: Effects): Promise<string> {
@@ -31,6 +34,16 @@ async function getent(user: string, effects: Effects): Promise<string> {
     // Not every C library has getent.
     const lines = effects.files.read('/etc/passwd') ?? ''
     return lines.split('\n').find((line) => line.startsWith(`${user}:`)) ?? ''
+  }
+}
+
+/** As the system knows them (files, LDAP, ...). Without `id` there are none: less is permitted then, never more. */
+async function groupsOf(name: string, effects: Effects): Promise<number[]> {
+  try {
+    const { stdout } = await effects.run(['id', '-G', name])
+    return stdout.trim().split(/\s+/).map(Number).filter(Number.isInteger)
+  } catch {
+    return []
   }
 }
 

@@ -39,8 +39,8 @@ export function startEngine(
   inherited: NodeJS.ProcessEnv,
   onMessage: (message: unknown) => void,
 ): EngineProcess {
-  const { uid, gid, name } = account
-  const args = [String(uid), String(gid), name, process.execPath, ...program]
+  const { uid, gid, groups } = account
+  const args = [String(uid), String(gid), groups.join(',') || '-', process.execPath, ...program]
   const start = (launcher: string): ChildProcess =>
     spawn(launcher, args, {
       stdio: ['ignore', 'ignore', 'pipe', tunFd, 'ipc'],

@@ -1,0 +1,41 @@
+// Makes every form in which kt is installed, into out/: `./dev pack [FORM...]`, all by default. The same commit makes the same
+// bytes, wherever and whenever it is packed.
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { npmPackage } from './npm.ts'
+import { makeProduct, type Product } from './product.ts'
+import { PackError } from './tools.ts'
+
+/** Each makes files of out/, by name. */
+const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> | Map<string, Buffer>> = {
+  npm: (product) => new Map([[`kt-${product.version}.tgz`, npmPackage(product)]]),
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.find((name) => !(name in forms))
+if (unknown) fail(`there is no form ${unknown}; there are ${Object.keys(forms).join(', ')}`, 2)
+
+try {
+  const product = await makeProduct()
+  rmSync('out', { recursive: true, force: true })
+  mkdirSync('out')
+  for (const [name, make] of Object.entries(forms)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue
+    for (const [file, bytes] of await make(product)) write(file, bytes)
+  }
+} catch (error) {
+  if (!(error instanceof PackError)) throw error
+  fail(error.message, 1)
+}
+
+function write(file: string, bytes: Buffer): void {
+  const target = join('out', file)
+  writeFileSync(`${target}.part`, bytes)
+  renameSync(`${target}.part`, target)
+  console.log(`${target}  ${(bytes.length / 1e6).toFixed(bytes.length < 1e7 ? 2 : 0)} MB`)
+}
+
+function fail(message: string, code: number): never {
+  console.error(`pack: ${message}`)
+  process.exit(code)
+}
