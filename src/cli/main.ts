@@ -14,6 +14,7 @@ import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
 import { addHelpCommand } from './commands/help.ts'
 import { addLeaveCommand } from './commands/leave.ts'
+import { addListCommand } from './commands/list.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMeshCommand } from './commands/mesh.ts'
 import { addMetricsCommand } from './commands/metrics.ts'
@@ -49,6 +50,7 @@ addMeshCommand(program)
 addRunCommand(program)
 addForwardCommand(program)
 addEnvCommand(program)
+addListCommand(program)
 addLeaveCommand(program)
 addRecoverCommand(program)
 addCleanCommand(program)

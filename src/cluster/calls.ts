@@ -13,6 +13,7 @@ import {
   Ranges,
   Services,
   ShadowState,
+  TargetsSeen,
   TeamSeen,
 } from './cluster-calls.ts'
 import {
@@ -44,6 +45,7 @@ export {
   type ServiceSeen,
   type Services,
   type ShadowState,
+  type TargetsSeen,
   type TeamSeen,
 } from './cluster-calls.ts'
 export type { Progress, ShadowHandle, ShadowHooks, ShadowKind, ShadowOptions } from './shadow-calls.ts'
@@ -80,6 +82,8 @@ export const METHODS = {
   namespaces: { takes: [], gives: z.array(z.string()) },
   /** All services that can be seen. */
   services: { takes: [], gives: Services },
+  /** What can be exchanged or forwarded in the namespace, and who holds it. */
+  targets: { takes: [], gives: TargetsSeen },
   /** Whose shadows run, and what is exchanged, meshed or run. */
   team: { takes: [], gives: TeamSeen },
 

@@ -102,6 +102,31 @@ export const TeamSeen = z.object({
 })
 export type TeamSeen = z.infer<typeof TeamSeen>
 
+const TargetSeen = z.object({
+  kind: z.enum(['service', 'deployment', 'statefulset']),
+  name: z.string(),
+  /** As of ServiceSeen; empty of a workload. */
+  type: z.string(),
+  ports: z.array(z.object({ port: z.number(), protocol: z.string(), name: z.string() })),
+  ready: z.nullable(z.number()),
+  total: z.nullable(z.number()),
+  /** Why it cannot be exchanged or meshed; empty where it can. */
+  unfit: z.string(),
+})
+
+/** What there is in one namespace. */
+export const TargetsSeen = z.object({
+  namespace: z.string(),
+  context: z.string(),
+  cluster: z.string(),
+  /** By name; workloads only where no Service leads to them. */
+  targets: z.array(TargetSeen),
+  held: z.array(HeldLease),
+  /** Sentences for the user: what could not be seen. */
+  notes: z.array(z.string()),
+})
+export type TargetsSeen = z.infer<typeof TargetsSeen>
+
 /** What `kt forward` asks for. */
 export const ForwardRequest = z.object({
   /** `[KIND/]NAME`, see target.ts. */

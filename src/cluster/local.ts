@@ -31,6 +31,7 @@ import { readPlace } from './read-place.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
 import { removeShadow, retireShadow } from './shadow-removal.ts'
+import { listTargets } from './targets.ts'
 
 // Each becomes a routing domain of systemd-resolved.
 const MOST_NAMESPACES = 1000
@@ -62,6 +63,7 @@ const implementations: Implementations = {
   },
   namespaces: ({ api }) => namespaces(api),
   services: ({ api, namespace }) => listServices(api, namespace),
+  targets: ({ api, namespace }) => listTargets(api, namespace),
   team: ({ api, namespace }) => listTeam(api, namespace),
 
   createShadow: async (cluster, options, progress, hooks) => {

@@ -5,7 +5,7 @@ import type { Api } from './api.ts'
 import type { ServiceSeen, Services, TeamSeen } from './calls.ts'
 import { fromStatus } from './errors.ts'
 import { heldLease } from './inbound/lease.ts'
-import { ID_LABEL, MANAGED_SELECTOR } from './inbound/record.ts'
+import { ID_LABEL, MANAGED_LABELS, MANAGED_SELECTOR, readRecord } from './inbound/record.ts'
 import { OWNER_ANNOTATION } from './shadow-manifest.ts'
 
 // client-go's page size for lists (tools/pager, defaultPageSize).
@@ -30,7 +30,7 @@ export async function listServices(api: Api, namespace: string): Promise<Service
   return {
     scope: services?.scope ?? 'namespace',
     notes,
-    services: (services?.items ?? []).map((service) => {
+    services: (services?.items ?? []).filter(isUsers).map((service) => {
       const id = `${service.metadata!.namespace}/${service.metadata!.name}`
       const visible = slices && (slices.scope === 'cluster' || service.metadata!.namespace === namespace)
       return describe(service, visible ? (known?.get(id) ?? NONE) : undefined)
@@ -60,15 +60,22 @@ export async function listTeam(api: Api, namespace: string): Promise<TeamSeen> {
   return { connected, held: (leases?.items ?? []).flatMap((lease) => heldLease(lease) ?? []) }
 }
 
+/** Not one that kt made for its own use: the Service that leads to the original pods of another. */
+export function isUsers({ metadata }: V1Service): boolean {
+  const label = 'app.kubernetes.io/managed-by'
+  if (metadata?.labels?.[label] !== MANAGED_LABELS[label] || metadata.labels[ID_LABEL] === undefined) return true
+  return readRecord(metadata.annotations)?.kind === 'run'
+}
+
 interface Endpoints {
   ready: number
   total: number
   addresses: string[]
 }
-const NONE: Endpoints = { ready: 0, total: 0, addresses: [] }
+export const NONE: Endpoints = { ready: 0, total: 0, addresses: [] }
 
 // A dual-stack service has slices of both families for the same pods: the fuller family counts, or pods count twice.
-function countEndpoints(slices: V1EndpointSlice[]): Map<string, Endpoints> {
+export function countEndpoints(slices: V1EndpointSlice[]): Map<string, Endpoints> {
   const families = new Map<string, Map<string, Endpoints>>()
   for (const { metadata, addressType, endpoints } of slices) {
     const id = `${metadata?.namespace}/${metadata?.labels?.[SERVICE_NAME]}`
@@ -95,7 +102,7 @@ function countEndpoints(slices: V1EndpointSlice[]): Map<string, Endpoints> {
   return result
 }
 
-function describe({ metadata, spec }: V1Service, endpoints: Endpoints | undefined): ServiceSeen {
+export function describe({ metadata, spec }: V1Service, endpoints: Endpoints | undefined): ServiceSeen {
   const clusterIPs = (spec?.clusterIPs ?? []).filter((address) => address !== 'None' && address !== '')
   const headless = spec?.clusterIP === 'None'
   return {
@@ -128,7 +135,7 @@ async function everywhereOrHere<T>(
 }
 
 /** All pages of a list; undefined without the right to it. */
-async function pages<T>(api: Api, path: string, labelSelector?: string): Promise<T[] | undefined> {
+export async function pages<T>(api: Api, path: string, labelSelector?: string): Promise<T[] | undefined> {
   const items: T[] = []
   let next: string | undefined
   do {

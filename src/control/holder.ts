@@ -5,6 +5,7 @@ import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
 import type { PlaceEnvironment } from './place.ts'
 import type { ControlError, Progress } from './protocol.ts'
+import type { TargetList } from './targets.ts'
 import type { PutBack, RequestReport } from './views.ts'
 
 const ForwardPort = z.object({
@@ -109,6 +110,10 @@ const EnvConfig = z.extend(ClusterConfig, {
 })
 export type EnvConfig = z.infer<typeof EnvConfig>
 
+/** `kt list`. */
+const ListConfig = z.extend(ClusterConfig, { kind: z.literal('list') })
+export type ListConfig = z.infer<typeof ListConfig>
+
 /** The first line. */
 export const HolderConfig = z.discriminatedUnion('kind', [
   ForwardConfig,
@@ -117,6 +122,7 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   CleanConfig,
   IdentifyConfig,
   EnvConfig,
+  ListConfig,
 ])
 export type HolderConfig = z.infer<typeof HolderConfig>
 export type HoldConfig = ForwardConfig | InboundConfig
@@ -152,6 +158,7 @@ export type HolderLine =
   | { type: 'recovered'; result: PutBack }
   | { type: 'identified' }
   | { type: 'environment'; environment: PlaceEnvironment }
+  | { type: 'listed'; targets: TargetList }
   | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }
   /** It could not begin, or had to end; everything is put back when the output closes. */
   | ({ type: 'failed' } & ControlError)

@@ -26,6 +26,8 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['forward', 'web', 'eighty'],
     ['forward', 'web', '80:70000'],
     ['exchange', 'web'],
+    ['exchange', '--expose', '8080:80'],
+    ['mesh', '--expose', '8080:80'],
     ['exchange', 'web', '--expose', '8080:0'],
     ['exchange', 'web', '--expose', '8080:http,8081:HTTP'],
     ['run', 'mine', '--expose', '8080:http'],

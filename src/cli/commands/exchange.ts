@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { ExposedPort, InboundConfig } from '../../control/holder.ts'
 import { whoCalls } from '../caller.ts'
+import { chooseTarget } from '../choose-target.ts'
 import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
 import { CliError, EXIT } from '../output.ts'
@@ -33,7 +34,7 @@ export function addExchangeCommand(program: Command): void {
   const command = program
     .command('exchange')
     .description('requests of the cluster to a Service, Deployment or Pod come here; needs no root')
-    .argument('<target>', '[service/|deployment/|statefulset/|pod/]NAME')
+    .argument('[target]', '[service/|deployment/|statefulset/|pod/]NAME; without it, you choose')
   withBackOptions(withShadowOptions(command))
     .addOption(
       new Option('--mode <mode>', 'selector: the Service leads here; scale: the workload is scaled to 0 meanwhile')
@@ -41,9 +42,10 @@ export function addExchangeCommand(program: Command): void {
         .argParser(oneOf('selector', 'scale')),
     )
     .option('--force', 'take over what somebody else holds; with --mode scale also leave ports without anybody')
-    .action(async (target: string, options: ExchangeFlags) => {
+    .action(async (target: string | undefined, options: ExchangeFlags) => {
       const { mode, force = false } = options
-      await start('exchange', target, options.expose ?? [], { mode, force }, options)
+      const chosen = await targetOf('exchange', target, options)
+      await start('exchange', chosen.target, chosen.ports, { mode, force }, options)
     })
 }
 
@@ -100,6 +102,15 @@ export function withBackOptions(command: Command): Command {
         .argParser(oneOf('text', 'json')),
     )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
+}
+
+/** What is to be exchanged or meshed: as given, or as a person chooses. */
+export async function targetOf(
+  kind: 'exchange' | 'mesh',
+  target: string | undefined,
+  options: InboundFlags,
+): Promise<{ target: string; ports: ExposedPort[] }> {
+  return target === undefined ? chooseTarget(kind, options) : { target, ports: options.expose ?? [] }
 }
 
 export async function start(

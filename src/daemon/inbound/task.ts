@@ -1,9 +1,10 @@
-// `kt recover`, `kt clean`, `kt env`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
+// `kt recover`, `kt clean`, `kt env`, `kt list`, and the first question of `kt up`: what ends by itself, with a result instead of something held.
 
-import type { ClusterClient } from '../../cluster/calls.ts'
+import type { ClusterClient, TargetsSeen } from '../../cluster/calls.ts'
 import type { Leftover, Recovered } from '../../cluster/inbound-calls.ts'
 import type { EnvConfig, HolderLine, LeftBehind, RecoverConfig, TaskConfig } from '../../control/holder.ts'
 import type { PlaceEnvironment } from '../../control/place.ts'
+import type { TargetList } from '../../control/targets.ts'
 import type { PutBack } from '../../control/views.ts'
 import { runInPod } from '../../tunnel/index.ts'
 import { readLive } from '../place/live.ts'
@@ -20,6 +21,7 @@ export async function runTask(
       await cluster.identify()
       return { type: 'identified' }
     }
+    if (config.kind === 'list') return { type: 'listed', targets: targetList(await cluster.targets()) }
     if (config.kind === 'env') return { type: 'environment', environment: await environment(config, cluster) }
     if (config.kind === 'recover') {
       const recovered = await cluster.recover(config.target, { force: config.force, holder: owner }, progress)
@@ -54,6 +56,20 @@ async function environment(config: EnvConfig, cluster: ClusterClient): Promise<P
   return live
     ? { ...found, variables: await readLive({ cluster, run: runInPod }, place), missing: [] }
     : { ...found, variables: place.variables, missing: place.missing }
+}
+
+function targetList({ held, ...rest }: TargetsSeen): TargetList {
+  return {
+    ...rest,
+    held: held.map(({ kind, mode, target, holder, since, mark }) => ({
+      kind,
+      mode,
+      target,
+      holder: holder.replace(/\/[^/]*$/, ''),
+      since,
+      version: mark ?? null,
+    })),
+  }
 }
 
 function putBack(target: string, { restored, kept, removed, holder }: Recovered): PutBack {
