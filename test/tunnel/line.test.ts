@@ -406,6 +406,29 @@ describe('the line', () => {
     assert.ok(held <= MOST_UNACKED + 200_000, `${held} bytes left the queue that is seen from above`)
   })
 
+  it('uses its memory again while it is busy, and frees it when it is idle', async (t) => {
+    const w = await world()
+    const { mock } = t.mock.method(Buffer, 'allocUnsafeSlow')
+    const burst = async () => {
+      const before = mock.callCount()
+      // As a round trip with much in flight: all of it waits for acknowledgement at once.
+      w.connections[0].up.stalled = true
+      for (let i = 0; i < 60; i++) w.near.send(131_000)
+      await w.time.run(500)
+      w.connections[0].up.stalled = false
+      w.connections[0].up.flush()
+      assert.ok(await w.time.runUntil(() => whole(w), 5_000))
+      await w.time.run(200)
+      return mock.callCount() - before
+    }
+    assert.ok((await burst()) >= 55)
+    assert.equal(await burst(), 0)
+    await w.time.run(10_000)
+    assert.equal(await burst(), 0)
+    await w.time.run(70_000)
+    assert.ok((await burst()) >= 50)
+  })
+
   it('tells a client of lines that the agent is an old one, which speaks SSH at once', async () => {
     const time = new VirtualTime()
     const connection = new Connection(time, () => 1)

@@ -10,12 +10,15 @@ import type { LinePath } from './line-path.ts'
 /** What may be sent and not acknowledged: at 100 ms round trip this is 160 MB/s. */
 export const MOST_UNACKED = 16 * 1024 * 1024
 /** The receiver acknowledges each time this much has come, and what is less after a while, alone or with data. */
-const ACK_BYTES = 512 * 1024
+const ACK_BYTES = 1536 * 1024
 const ACK_MS = 100
 /** Messages below this are kept as copies: a slab is 132 KiB, whatever it holds. */
 const COPY_BYTES = 32 * 1024
-/** Memory for messages that is held for reuse: 4 MiB. */
-const SPARE_SLABS = 32
+/**
+ * Memory for messages that is held for reuse: for as much as may be unacknowledged. With less, a busy line allocates 132 KiB
+ * per message, which costs more than encrypting it.
+ */
+const SPARE_SLABS = 128
 /** Of one message when bytes are sent again. */
 const AGAIN_BYTES = 128 * 1024
 

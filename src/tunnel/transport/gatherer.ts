@@ -21,6 +21,8 @@ const SPARE_SLABS = 4
  * batched. Larger ones are not, because the connection would be idle meanwhile.
  */
 const SMALL_BYTES = 16 * 1024
+/** Spare slabs that were not needed for so long are freed. */
+const TRIM_MS = 30_000
 /** How long a write made in `unhurried` may wait for others, in milliseconds. */
 const REST_MS = 5
 
@@ -54,7 +56,7 @@ export interface GathererOptions {
   framing?: Framing
   /** Default: `callback`. */
   departure?: Departure
-  /** Slabs that are held for reuse. */
+  /** Slabs that are held for reuse at most. Those beyond a few are freed when they are not needed for a while. */
   mostSpare?: number
   turns?: Turns
 }
@@ -71,6 +73,9 @@ export class Gatherer {
   #current: Slab | undefined
   #full: Slab[] = []
   #spare: Slab[] = []
+  /** The fewest spare slabs since the last trim: so many were not needed. */
+  #leastSpare = 0
+  #cancelTrim: (() => void) | undefined
   #sending: Slab | undefined
   /** A slab that the sink keeps may be in use again before `done`, so its size is remembered. */
   #sendingBytes = 0
@@ -148,13 +153,19 @@ export class Gatherer {
 
   /** A slab that the sink has kept may be used again. */
   giveBack(slab: Slab): void {
-    if (!this.#dead && this.#spare.length < this.#mostSpare) this.#spare.push(slab)
+    if (this.#dead || this.#spare.length >= this.#mostSpare) return
+    this.#spare.push(slab)
+    if (this.#spare.length > SPARE_SLABS && !this.#cancelTrim) {
+      this.#leastSpare = this.#spare.length
+      this.#cancelTrim = this.#turns.after(TRIM_MS, this.#trim)
+    }
   }
 
   /** Forgets what is queued and takes nothing more. */
   close(): void {
     this.#dead = true
     this.#cancelRest?.()
+    this.#cancelTrim?.()
     this.#full = []
     this.#spare = []
     this.buffered = 0
@@ -167,7 +178,9 @@ export class Gatherer {
       slab = undefined
     }
     if (!slab) {
-      slab = this.#spare.pop() ?? { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), end: 0 }
+      slab = this.#spare.pop()
+      if (this.#spare.length < this.#leastSpare) this.#leastSpare = this.#spare.length
+      slab ??= { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), end: 0 }
       slab.end = this.#framing.headroom
       this.#current = slab
     }
@@ -184,6 +197,13 @@ export class Gatherer {
     this.#scheduled = true
     if (this.#departure === 'turn' && this.buffered < SMALL_BYTES) this.#turns.turn(this.#flush)
     else this.#turns.callback(this.#flush)
+  }
+
+  readonly #trim = (): void => {
+    this.#cancelTrim = undefined
+    this.#spare.splice(0, Math.min(this.#leastSpare, this.#spare.length - SPARE_SLABS))
+    this.#leastSpare = this.#spare.length
+    if (this.#spare.length > SPARE_SLABS) this.#cancelTrim = this.#turns.after(TRIM_MS, this.#trim)
   }
 
   readonly #rested = (): void => {
