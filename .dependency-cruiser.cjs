@@ -1,4 +1,4 @@
-// Imports go one way: daemon -> { connection, tun, host, dns, control, stack } -> wire; connection -> { cluster, tunnel, dns }; cli -> control.
+// Imports go one way: daemon -> { reach -> connection, proxy, tun, host, dns, control, stack } -> wire; connection -> { cluster, tunnel, dns }; cli -> control.
 // TypeScript 7 has no JavaScript API, so the files are parsed by swc; without it, this check would see no .ts file and pass.
 const layer = (name, ...allowed) => ({
   name: `${name}-imports`,
@@ -63,6 +63,8 @@ module.exports = {
     layer('host', 'wire'),
     layer('cluster', 'wire', 'tunnel'),
     layer('connection', 'cluster', 'tunnel', 'dns', 'wire'),
+    layer('reach', 'connection', 'cluster', 'tunnel', 'dns', 'wire'),
+    layer('proxy', 'wire'),
     layer('control'),
     layer('cli', 'control'),
     layer('dashboard', 'control'),

@@ -1,6 +1,6 @@
 // Who calls: the person behind sudo, and their home.
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { accountOf, systemFacts, userNumber } from '../base/system.ts'
 
 export interface Caller {
   uid: number
@@ -15,19 +15,18 @@ export interface Caller {
 
 /** The person behind this command: SUDO_USER's where sudo was used, else the process's own. */
 export function whoCalls(env: NodeJS.ProcessEnv = process.env): Caller {
-  const root = process.getuid!() === 0
+  const facts = systemFacts(env)
+  const own = userNumber(facts)
+  const root = facts.uid === 0
   const sudoUid = Number(env['SUDO_UID'])
   const sudo = root && env['SUDO_UID'] !== undefined && Number.isInteger(sudoUid) && sudoUid !== 0
-  const uid = sudo ? sudoUid : process.getuid!()
-  const entry = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .map((line) => line.split(':'))
-    .find((fields) => Number(fields[2]) === uid && fields.length >= 7)
+  const uid = sudo ? sudoUid : own
+  const entry = accountOf(facts, uid)
   return {
     uid,
-    gid: entry ? Number(entry[3]) : sudo ? Number(env['SUDO_GID']) : process.getgid!(),
-    name: entry?.[0] ?? (sudo ? env['SUDO_USER'] : env['USER']) ?? String(uid),
-    home: entry?.[5] ?? env['HOME'] ?? '/',
+    gid: entry?.gid ?? (sudo ? Number(env['SUDO_GID']) : (facts.gid ?? 0)),
+    name: entry?.name ?? (sudo ? env['SUDO_USER'] : (env['USER'] ?? facts.user)) ?? String(uid),
+    home: entry?.home ?? env['HOME'] ?? facts.home,
     root,
     sudo,
   }

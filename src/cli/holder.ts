@@ -23,6 +23,8 @@ const TASK_MS = 10 * 60_000
 export interface HoldWords {
   /** Said after the holder's own line: how it ends. `target` is the name by which it is held. */
   ending: (target: string | undefined) => string
+  /** Called when it holds. */
+  ready?: (line: Extract<HolderLine, { type: 'ready' }>) => void
   /** Goes on when this command has ended. */
   background?: boolean
   /** Called for each request, where the configuration asks for them. */
@@ -53,7 +55,8 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
   }
   const hangs = () => {
     const where = config.namespace ? ` -n ${config.namespace}` : ''
-    const what = config.kind === 'run' ? `\`kt clean${where}\`` : `\`kt recover ${config.target}${where}\``
+    const isService = config.kind === 'exchange' || config.kind === 'mesh'
+    const what = isService ? `\`kt recover ${config.target}${where}\`` : `\`kt clean${where}\``
     failed ??= new CliError('the process that holds it did not answer and was killed', `${what} puts back what it left`)
     holder.child.kill('SIGKILL')
   }
@@ -82,6 +85,7 @@ export async function hold(config: HoldConfig, caller: Caller, words: HoldWords)
       case 'ready':
         ready = true
         process.stderr.write(`${bold(process.stderr, asTyped(withEnding(line.message, words.ending(line.target))))}\n`)
+        words.ready?.(line)
         if (words.background && interrupted === 0) inBackground.resolve()
     }
   })

@@ -18,6 +18,7 @@ import { addListCommand } from './commands/list.ts'
 import { addLogsCommand } from './commands/logs.ts'
 import { addMeshCommand } from './commands/mesh.ts'
 import { addMetricsCommand } from './commands/metrics.ts'
+import { addProxyCommand } from './commands/proxy.ts'
 import { addCleanCommand, addRecoverCommand } from './commands/recover.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
@@ -51,6 +52,7 @@ addRunCommand(program)
 addForwardCommand(program)
 addEnvCommand(program)
 addListCommand(program)
+addProxyCommand(program)
 addLeaveCommand(program)
 addRecoverCommand(program)
 addCleanCommand(program)

@@ -4,7 +4,7 @@
 import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
 import type { PlaceEnvironment } from './place.ts'
-import type { ControlError, Progress } from './protocol.ts'
+import type { ControlError, Progress, ProxyStatus } from './protocol.ts'
 import type { TargetList } from './targets.ts'
 import type { PutBack, RequestReport } from './views.ts'
 
@@ -23,6 +23,19 @@ const ForwardConfig = z.extend(ShadowConfig, {
   ports: z.array(ForwardPort),
 })
 export type ForwardConfig = z.infer<typeof ForwardConfig>
+
+/** `kt proxy`. */
+const ProxyConfig = z.extend(ShadowConfig, {
+  kind: z.literal('proxy'),
+  /** Of this machine; 0: any free one. */
+  port: z.number(),
+  /** What is not the cluster's is refused. */
+  clusterOnly: z.boolean(),
+  include: z.array(z.string()),
+  exclude: z.array(z.string()),
+  clusterDomain: z.optional(z.string()),
+})
+export type ProxyConfig = z.infer<typeof ProxyConfig>
 
 /** Which requests a mesh is about. */
 const MeshConfig = z.object({
@@ -117,6 +130,7 @@ export type ListConfig = z.infer<typeof ListConfig>
 /** The first line. */
 export const HolderConfig = z.discriminatedUnion('kind', [
   ForwardConfig,
+  ProxyConfig,
   InboundConfig,
   RecoverConfig,
   CleanConfig,
@@ -125,7 +139,7 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   ListConfig,
 ])
 export type HolderConfig = z.infer<typeof HolderConfig>
-export type HoldConfig = ForwardConfig | InboundConfig
+export type HoldConfig = ForwardConfig | ProxyConfig | InboundConfig
 export type TaskConfig = Exclude<HolderConfig, HoldConfig>
 
 /** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */
@@ -147,7 +161,7 @@ export interface LeftBehind {
 export type HolderLine =
   | ({ type: 'progress' } & Progress)
   /** It holds; `message` says what, `target` under which name. */
-  | { type: 'ready'; message: string; target?: string }
+  | { type: 'ready'; message: string; target?: string; proxy?: ProxyStatus }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
   /** A request has ended. */

@@ -1,35 +1,25 @@
 // The sockets of a user's holders: where they lie, and who of them is alive. A folder counts only if it is that user's
 // alone, since in /tmp anybody may have made it.
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { networkName, runFolders, systemFacts, userNumber } from '../base/system.ts'
 import { type ControlClient, connectControl } from './client.ts'
-import type { Held } from './protocol.ts'
+import type { Held, ProxyStatus } from './protocol.ts'
 
 // A holder that is busy answers later than one that hangs.
 const ANSWER_MS = 2_000
 
-/** Folders that may hold sockets, the one for new ones first. */
-function holderFolders(uid: number, env: NodeJS.ProcessEnv): string[] {
-  const runtime = env['XDG_RUNTIME_DIR']
-  const folders = [
-    ...(runtime?.startsWith('/') && ownedBy(runtime, uid) ? [join(runtime, 'kt')] : []),
-    // Under sudo, or from another login of the same user, the variable is not there.
-    ...(ownedBy(`/run/user/${uid}`, uid) ? [`/run/user/${uid}/kt`] : []),
-    `/tmp/kt-${uid}`,
-  ]
-  return [...new Set(folders)]
-}
-
 /** Path for the socket of this process, in a folder that is this user's alone. Throws with `code` and `hint`. */
-export function newHolderSocket(env: NodeJS.ProcessEnv): string {
-  const uid = process.getuid!()
-  const folder = madeFolder(holderFolders(uid, env))
+export function newHolderSocket(env: NodeJS.ProcessEnv, kind: SocketKind = 'sock'): string {
+  const facts = systemFacts(env)
+  const uid = userNumber(facts)
+  const folder = madeFolder(runFolders(facts, uid))
   if (!isPrivate(folder, uid))
     throw Object.assign(new Error(`${folder} is not a folder of yours alone`), {
       code: 'holder-folder',
       hint: `remove it, or make it yours with mode 0700; or set XDG_RUNTIME_DIR`,
     })
-  return join(folder, `${networkNamespace()}-${process.pid}.sock`)
+  return join(folder, `${networkName(facts)}-${process.pid}.${kind}`)
 }
 
 /** The first that is there or can be made: a run-time folder may be full or read-only, and /tmp will do. */
@@ -50,6 +40,9 @@ function madeFolder(folders: string[]): string {
   })
 }
 
+/** `sock`: of an exchange, mesh or run; `proxy`: of a `kt proxy`. Each kind is asked for what it has. */
+type SocketKind = 'sock' | 'proxy'
+
 export interface LiveHolder {
   held: Held
   client: ControlClient
@@ -63,16 +56,37 @@ export async function askHolders(
   uid: number,
   env: NodeJS.ProcessEnv,
 ): Promise<{ holders: LiveHolder[]; stale: string[]; silent: number[] }> {
-  const paths = holderFolders(uid, env)
+  const { answers, stale, silent } = await askSockets(uid, env, 'sock', (client) => client.request('held', {}))
+  const holders = answers.map(({ answer, client }) => ({ held: answer, client }))
+  return { holders: holders.sort((a, b) => a.held.target.localeCompare(b.held.target)), stale, silent }
+}
+
+/** The proxies of a user on this machine's network, by port. */
+export async function proxiesHere(uid: number, env: NodeJS.ProcessEnv): Promise<ProxyStatus[]> {
+  const { answers, stale } = await askSockets(uid, env, 'proxy', (client) => client.request('proxy', {}))
+  for (const { client } of answers) client.close()
+  // Nothing is known by the name of a proxy that was killed.
+  for (const path of stale) removeStale(path)
+  return answers.map(({ answer }) => answer).sort((a, b) => a.port - b.port)
+}
+
+async function askSockets<T>(
+  uid: number,
+  env: NodeJS.ProcessEnv,
+  kind: SocketKind,
+  ask: (client: ControlClient) => Promise<T>,
+): Promise<{ answers: { answer: T; client: ControlClient }[]; stale: string[]; silent: number[] }> {
+  const facts = systemFacts(env)
+  const paths = runFolders(facts, uid)
     .filter((folder) => isPrivate(folder, uid))
     .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
-    .filter((path) => path.endsWith('.sock'))
+    .filter((path) => path.endsWith(`.${kind}`))
   const stale: string[] = []
   const silent: number[] = []
   // A container may share /tmp with this machine: what is held there is not held here.
-  const here = `/${networkNamespace()}-`
+  const here = `/${networkName(facts)}-`
   const asked = await Promise.all(
-    paths.map(async (path): Promise<LiveHolder[]> => {
+    paths.map(async (path): Promise<{ answer: T; client: ControlClient }[]> => {
       const { client, stale: dead } = await connectControl(path).catch(() => ({ client: undefined, stale: false }))
       if (dead) stale.push(path)
       if (!client) return []
@@ -80,14 +94,14 @@ export async function askHolders(
         client.close()
         return []
       }
-      const held = await within(ANSWER_MS, client.request('held', {})).catch(() => undefined)
-      if (held) return [{ held, client }]
+      const answer = await within(ANSWER_MS, ask(client)).catch(() => undefined)
+      if (answer) return [{ answer, client }]
       client.close()
-      silent.push(Number(/-(\d+)\.sock$/.exec(path)?.[1]))
+      silent.push(Number(/-(\d+)\.\w+$/.exec(path)?.[1]))
       return []
     }),
   )
-  return { holders: asked.flat().sort((a, b) => a.held.target.localeCompare(b.held.target)), stale, silent }
+  return { answers: asked.flat(), stale, silent }
 }
 
 /** What all of them hold. */
@@ -105,11 +119,6 @@ function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   const { promise: late, resolve } = Promise.withResolvers<undefined>()
   const timer = setTimeout(() => resolve(undefined), ms)
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
-}
-
-/** `4026531840`; network_namespaces(7), namespaces(7). */
-function networkNamespace(): string {
-  return /\d+/.exec(readlinkSync('/proc/self/ns/net'))![0]
 }
 
 function ownedBy(path: string, uid: number): boolean {

@@ -1,5 +1,6 @@
 // Where the control socket and the log of a user are: the command line, the helper and the engine must agree.
 import { join } from 'node:path'
+import { stateFolder } from '../base/system.ts'
 
 export const RUN_FOLDER = '/run/kt'
 
@@ -12,18 +13,17 @@ export function controlSocket(uid: number): string {
   return join(controlFolder(uid), 'control.sock')
 }
 
-/** kt's part of XDG_STATE_HOME (an absolute path, else it does not count: XDG Base Directory Specification) or its default. */
-function stateFolder(home: string, env: NodeJS.ProcessEnv): string {
-  const state = env['XDG_STATE_HOME']
-  return join(state?.startsWith('/') ? state : join(home, '.local/state'), 'kt')
+/** kt's part of the user's state. */
+function stateOf(home: string, env: NodeJS.ProcessEnv): string {
+  return join(stateFolder({ platform: process.platform, env }, home), 'kt')
 }
 
 /** The engine's log. sudo drops XDG_STATE_HOME, so who looks for the log looks in both places. */
 export function logFile(home: string, env: NodeJS.ProcessEnv): string {
-  return join(stateFolder(home, env), 'kt.log')
+  return join(stateOf(home, env), 'kt.log')
 }
 
 /** What is remembered of the ways to API servers. */
 export function frontDoorsFile(home: string, env: NodeJS.ProcessEnv): string {
-  return join(stateFolder(home, env), 'front-doors.json')
+  return join(stateOf(home, env), 'front-doors.json')
 }

@@ -59,6 +59,8 @@ export interface Status {
   faults: StatusFault[]
   /** What holders of this user hold on this machine. */
   exchanges: Held[]
+  /** Proxies of this user on this machine. */
+  proxies: ProxyStatus[]
 }
 
 /** Something that keeps the connection from doing what its state says. */
@@ -121,6 +123,33 @@ export interface Held {
   notes: string[]
   /** Why it is `reconnecting`; empty otherwise. */
   faults: StatusFault[]
+}
+
+/** A `kt proxy` of this user; `proxies` of `kt status --json`. */
+export interface ProxyStatus {
+  /** `127.0.0.1:1080`: for SOCKS and HTTP alike. */
+  address: string
+  port: number
+  /** URL of the PAC file. */
+  pac: string
+  /** What is not the cluster's is refused. */
+  clusterOnly: boolean
+  namespace: string
+  context: string
+  cluster: string
+  state: 'starting' | 'active' | 'reconnecting' | 'ending'
+  /** ISO 8601, when that state began. */
+  since: string
+  pid: number
+  /** What is reached through the tunnel. */
+  ranges: string[]
+  shadow: { job: string; pod: string; node: string } | null
+  /** Of clients: since the start, open now, and those that did not get where they wanted. */
+  connections: { total: number; open: number; failed: number }
+  /** `in`: to the clients, `out`: from them. */
+  bytes: { in: number; out: number }
+  roundTripMs: number | null
+  reconnects: number
 }
 
 /** A service of the cluster, as seen from this machine. */

@@ -1,6 +1,5 @@
 // The engine: runs as the calling user, holds the connection until told to go. Started by the helper, which owns what
 // needs root and undoes it when this process ends for whatever reason.
-import { randomBytes } from 'node:crypto'
 import { homedir } from 'node:os'
 import { createClusterClient } from '../cluster/client.ts'
 import { UNFIT_CONFIG, UpConfig } from '../control/config.ts'
@@ -17,6 +16,7 @@ import { connectHelper } from './host-client.ts'
 import { recoverNow } from './inbound/task.ts'
 import { openLog } from './log.ts'
 import { pluginSetting } from './login.ts'
+import { uniform32 } from './random.ts'
 import { isSame } from './same.ts'
 import { UpConnection } from './up-connection.ts'
 import { UpViews } from './up-views.ts'
@@ -178,18 +178,5 @@ function parsed(line: string): unknown {
     return JSON.parse(line)
   } catch {
     return undefined
-  }
-}
-
-/** Uniform numbers of 32 bits from the system's generator, drawn in blocks. */
-function uniform32(): () => number {
-  let block = new Uint32Array(0)
-  let next = 0
-  return () => {
-    if (next === block.length) {
-      block = new Uint32Array(new Uint8Array(randomBytes(1024)).buffer)
-      next = 0
-    }
-    return block[next++]
   }
 }

@@ -61,6 +61,7 @@ export function statusOf({ config, connection, network, state, since, notes }: S
     notes,
     faults: network.selfCheck.faults,
     exchanges: [],
+    proxies: [],
   }
 }
 

@@ -126,6 +126,7 @@ export function connectedStatus(): Status {
     notes: [],
     faults: [],
     exchanges: [],
+    proxies: [],
   }
 }
 

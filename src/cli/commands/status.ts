@@ -2,8 +2,8 @@
 import type { Command } from 'commander'
 import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
-import { askHolders } from '../../control/holders.ts'
-import type { Held, Status, StatusFault } from '../../control/protocol.ts'
+import { askHolders, proxiesHere } from '../../control/holders.ts'
+import type { Held, ProxyStatus, Status, StatusFault } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
 import { liveView } from '../live-view.ts'
@@ -30,7 +30,7 @@ export function addStatusCommand(program: Command): void {
     .option('--json', 'one JSON object; with --watch one a line')
     .option('-w, --watch', 'show it until q or Ctrl-C, drawn anew each second')
     .action(async (options: { json?: boolean; watch?: boolean }) => {
-      const { exchanges, silent } = await held()
+      const { exchanges, silent, proxies } = await held()
       for (const pid of silent)
         printProgress({
           step: 'note',
@@ -40,17 +40,17 @@ export function addStatusCommand(program: Command): void {
         })
       try {
         if (options.watch) return await withEngine((engine) => watchStatus(engine, options.json === true))
-        const status = { ...(await withEngine(lookAndAsk)), exchanges }
+        const status = { ...(await withEngine(lookAndAsk)), exchanges, proxies }
         if (options.json) printJson(status)
         else for (const line of statusLines(status)) process.stdout.write(`${line}\n`)
         if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
       } catch (error) {
         if (options.json && error instanceof CliError && error.exitCode === EXIT.notConnected) {
-          printJson({ state: 'disconnected', message: error.message, exchanges })
+          printJson({ state: 'disconnected', message: error.message, exchanges, proxies })
           process.exitCode = EXIT.notConnected
           return
         }
-        printFields(exchangeFields(exchanges))
+        printFields([...exchangeFields(exchanges), ...proxyFields(proxies)])
         throw error
       }
     })
@@ -65,10 +65,14 @@ async function lookAndAsk(engine: ControlClient): Promise<Status> {
 }
 
 /** What is held on this machine by this user, and the processes that hold something and do not say what. */
-async function held(): Promise<{ exchanges: Held[]; silent: number[] }> {
-  const { holders, silent } = await askHolders(whoCalls().uid, process.env)
+async function held(): Promise<{ exchanges: Held[]; silent: number[]; proxies: ProxyStatus[] }> {
+  const { uid } = whoCalls()
+  const [{ holders, silent }, proxies] = await Promise.all([
+    askHolders(uid, process.env),
+    proxiesHere(uid, process.env),
+  ])
   for (const { client } of holders) client.close()
-  return { exchanges: holders.map(({ held }) => held), silent }
+  return { exchanges: holders.map(({ held }) => held), silent, proxies }
 }
 
 async function watchStatus(engine: ControlClient, json: boolean): Promise<void> {
@@ -77,7 +81,8 @@ async function watchStatus(engine: ControlClient, json: boolean): Promise<void> 
   await liveView(
     async () => {
       // A look takes a process or two: not each second.
-      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges: (await held()).exchanges }
+      const { exchanges, proxies } = await held()
+      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges, proxies }
       return json ? [visibleJson(status)] : view.lines(status, statusLines(status), performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},
@@ -110,6 +115,7 @@ function statusLines(s: Status): string[] {
     ['line', lineText(s)],
     ['notes', s.notes.join('\n')],
     ...exchangeFields(s.exchanges),
+    ...proxyFields(s.proxies),
   ])
 }
 
@@ -147,5 +153,19 @@ function describe(one: Held): string {
     `${bold(out, `${one.target}.${one.namespace}`)}  ${ports}${one.version ? `, version ${one.version}` : ''}`,
     `${colour(out, one.state)} for ${formatAge(Date.now() - Date.parse(one.since))}, ${total} connections (${open} open${refused ? `, ${refused} refused here` : ''}), ${formatBytes(one.bytes.in)} received, ${formatBytes(one.bytes.out)} sent${one.background ? ', in the background' : ''}`,
     ...(one.faults ?? []).map(faultText), // a holder of an older kt tells none
+  ].join('\n')
+}
+
+const proxyFields = (proxies: ProxyStatus[]): [string, string][] => proxies.map((one) => ['proxy', describeProxy(one)])
+
+function describeProxy(one: ProxyStatus): string {
+  const out = process.stdout
+  const { total, open, failed } = one.connections
+  const colour = one.state === 'active' ? green : yellow
+  const only = one.clusterOnly ? ', the cluster only' : ''
+  const where = one.cluster ? `into ${one.cluster}, namespace ${one.namespace}${only}` : ''
+  return [
+    `${bold(out, one.address)}  ${where}`,
+    `${colour(out, one.state)} for ${formatAge(Date.now() - Date.parse(one.since))}, ${total} connections (${open} open${failed ? `, ${failed} failed` : ''}), ${formatBytes(one.bytes.in)} received, ${formatBytes(one.bytes.out)} sent`,
   ].join('\n')
 }

@@ -1,21 +1,27 @@
 // Holds what a command began until its end, whoever brings that about, with everything put back.
 import { homedir } from 'node:os'
 import { systemClock } from '../../base/clock.ts'
+import { systemFacts, userNumber } from '../../base/system.ts'
 import type { ClusterClient, ClusterIdentity } from '../../cluster/calls.ts'
+import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
+import type { ShadowConfig } from '../../control/config.ts'
 import { type ControlServer, serveControl, toControlError } from '../../control/control-server.ts'
-import type { ForwardConfig, HoldConfig, HolderConfig, HolderLine, TaskConfig } from '../../control/holder.ts'
+import type { HoldConfig, HolderConfig, HolderLine, ProxyConfig, TaskConfig } from '../../control/holder.ts'
 import { newHolderSocket } from '../../control/holders.ts'
 import { logFile } from '../../control/paths.ts'
 import type { Progress } from '../../control/protocol.ts'
 import type { RequestReport } from '../../control/views.ts'
+import { machineLookup } from '../../reach/cluster-reach.ts'
 import { createDialer } from '../dialer.ts'
 import { type Log, openLog } from '../log.ts'
 import { watchOwnNetwork } from '../own-network.ts'
+import { type ProxyDeps, ProxyHolding } from '../proxy/proxy.ts'
+import { uniform32 } from '../random.ts'
 import { CallerNames } from '../requests/caller-names.ts'
 import { RequestLog } from '../requests/request-log.ts'
 import { Exchange } from './exchange.ts'
-import { Forward, type ForwardDeps } from './forward.ts'
-import type { HolderDeps, HolderInput, Holding } from './holding.ts'
+import { Forward } from './forward.ts'
+import type { HolderDeps, HolderInput, Holding, InboundDeps } from './holding.ts'
 import { machineParts } from './parts.ts'
 import { runTask } from './task.ts'
 
@@ -80,10 +86,8 @@ export async function hold(
     notice,
     fail,
   }
-  const holding: Holding =
-    config.kind === 'forward'
-      ? new Forward(config, forwardDeps(config, deps))
-      : new Exchange(config, { ...deps, requests }, machineParts(config, deps))
+  const proxy = config.kind === 'proxy' ? new ProxyHolding(config, proxyDeps(config, deps)) : undefined
+  const holding: Holding = proxy ?? holdingOf(config as Exclude<HoldConfig, ProxyConfig>, { ...deps, requests })
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
@@ -113,14 +117,15 @@ export async function hold(
 
   let ready = false
   input.onEnd((gone) => {
-    if (gone && ready && config.kind !== 'forward' && config.background) return
+    if (gone && ready && 'background' in config && config.background) return
     end(gone ? 'the command is gone' : 'told to end')
   })
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail)
 
   try {
-    if (config.kind !== 'forward')
+    if (proxy) control = await serveProxy(proxy, log)
+    else if (config.kind !== 'forward')
       control = await serveControl(
         newHolderSocket(process.env),
         {
@@ -139,7 +144,7 @@ export async function hold(
     if (ending) return
     log(message)
     ready = true
-    tell({ type: 'ready', message, target: holding.status()?.target })
+    tell({ type: 'ready', message, target: holding.status()?.target, proxy: proxy?.proxyStatus() })
   } catch (error) {
     if (!ending) fail(error)
   }
@@ -158,7 +163,7 @@ function requestLog(config: HoldConfig, cluster: ClusterClient, notice: (line: s
     dropped = 0
     tell({ type: 'request', request })
   }
-  const wanted = config.kind !== 'forward' && config.log
+  const wanted = 'log' in config && config.log
   return new RequestLog({ clock: systemClock, wall: Date.now, names, notice, ...(wanted && { tell: tellRequest }) })
 }
 
@@ -169,16 +174,38 @@ function openHolderLog(config: HolderConfig): Log {
     trouble: base.trouble,
     debug: (line: string) => base.debug(`${name}: ${line}`),
   })
-  log(`holder ${process.pid}, Node ${process.versions.node}, uid ${process.getuid!()}`)
+  log(`holder ${process.pid}, Node ${process.versions.node}, uid ${userNumber(systemFacts())}`)
   return log
 }
 
-function forwardDeps(config: ForwardConfig, deps: HolderDeps): ForwardDeps {
-  const { cluster, log } = deps
-  const dialer = (closing: AbortSignal) => {
+function holdingOf(config: Exclude<HoldConfig, ProxyConfig>, deps: InboundDeps): Holding {
+  return config.kind === 'forward'
+    ? new Forward(config, { ...deps, clock: systemClock, dialer: dialerOf(config, deps) })
+    : new Exchange(config, deps, machineParts(config, deps))
+}
+
+function proxyDeps(config: ProxyConfig, deps: HolderDeps): ProxyDeps {
+  return {
+    ...deps,
+    ...{ clock: systemClock, wall: Date.now, random: uniform32(), dialer: dialerOf(config, deps) },
+    ...{ lookup: machineLookup, facts: systemFacts() },
+  }
+}
+
+/** How `kt status` finds it. A proxy that cannot be listed serves all the same. */
+async function serveProxy(proxy: ProxyHolding, log: Log): Promise<ControlServer | undefined> {
+  try {
+    return await serveControl(newHolderSocket(process.env, 'proxy'), { proxy: () => proxy.proxyStatus() }, log)
+  } catch (error) {
+    log(`\`kt status\` does not list this: ${(error as Error).message}`)
+    return undefined
+  }
+}
+
+function dialerOf(config: ShadowConfig, { cluster, log }: HolderDeps): (closing: AbortSignal) => ShadowDialer {
+  return (closing) => {
     const made = createDialer(cluster, config, log, closing)
     watchOwnNetwork(made, closing)
     return made
   }
-  return { ...deps, clock: systemClock, dialer }
 }

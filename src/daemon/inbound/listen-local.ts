@@ -1,6 +1,7 @@
 // A port of this machine for its own programs: on 127.0.0.1 and ::1, with words for why it cannot be had.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { basename } from 'node:path'
 import { listening } from '../../base/listen.ts'
 import { ToldError } from '../../base/told-error.ts'
 
@@ -12,11 +13,15 @@ export interface LocalPort {
   close(): void
 }
 
-/** Sockets come paused and half-open. Rejects with an error that has `code` and `hint`. */
-export async function listenLocal(port: number, onSocket: (socket: Socket) => void): Promise<LocalPort> {
+/** Sockets come paused and half-open. Rejects with an error that has `code` and `hint`; `otherwise` says how to have another. */
+export async function listenLocal(
+  port: number,
+  onSocket: (socket: Socket) => void,
+  otherwise?: string,
+): Promise<LocalPort> {
   for (let picks = 1; ; picks++) {
     const v4 = await listen('127.0.0.1', port, onSocket).catch((error) => {
-      throw explain(error, port)
+      throw explain(error, port, otherwise)
     })
     const chosen = (v4.address() as { port: number }).port
     try {
@@ -27,7 +32,7 @@ export async function listenLocal(port: number, onSocket: (socket: Socket) => vo
       // A machine without IPv6 has no ::1.
       if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return { port: chosen, close: () => void v4.close() }
       v4.close()
-      if (port !== 0 || picks === MOST_PICKS) throw explain(error as NodeJS.ErrnoException, chosen)
+      if (port !== 0 || picks === MOST_PICKS) throw explain(error as NodeJS.ErrnoException, chosen, otherwise)
     }
   }
 }
@@ -38,25 +43,25 @@ async function listen(host: string, port: number, onSocket: (socket: Socket) => 
   return server
 }
 
-function explain(error: NodeJS.ErrnoException, port: number): Error {
+function explain(error: NodeJS.ErrnoException, port: number, otherwise?: string): Error {
   if (error.code === 'EADDRINUSE') {
     const who = holderOf(port)
     return new ToldError(
       'port-taken',
       `port ${port} of this machine is taken${who ? ` by ${who}` : ''}`,
-      'name another LOCAL port, or 0 for any free one',
+      otherwise ?? 'name another LOCAL port, or 0 for any free one',
     )
   }
   if (error.code === 'EACCES')
     return new ToldError(
       'port-forbidden',
       `port ${port} of this machine needs root`,
-      'name a LOCAL port from 1024 on, or 0 for any free one',
+      otherwise ?? 'name a LOCAL port from 1024 on, or 0 for any free one',
     )
   return new ToldError(
     'port',
     `port ${port} of this machine cannot be listened on: ${error.message}`,
-    'name another LOCAL port',
+    otherwise ?? 'name another LOCAL port',
   )
 }
 
@@ -67,11 +72,16 @@ function holderOf(port: number): string | undefined {
     for (const fd of readSafely(() => readdirSync(`/proc/${pid}/fd`), [])) {
       const link = readSafely(() => readlinkSync(`/proc/${pid}/fd/${fd}`), '')
       const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1]
-      if (inode && inodes.has(inode))
-        return `${readSafely(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), '?')} (process ${pid})`
+      if (inode && inodes.has(inode)) return `${programName(pid)} (process ${pid})`
     }
   }
   return undefined
+}
+
+/** Node 24 calls its first thread `MainThread`, which tells nobody which program that is. */
+function programName(pid: string): string {
+  const name = readSafely(() => readFileSync(`/proc/${pid}/comm`, 'utf8').trim(), '?')
+  return name === 'MainThread' ? readSafely(() => basename(readlinkSync(`/proc/${pid}/exe`)), name) : name
 }
 
 // proc(5): local address in the second column as HEX:PORT, state 0A is LISTEN, the inode in the tenth.
