@@ -30,8 +30,11 @@ const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(l
 /** What a command that does not read may leave waiting; requests beyond it are dropped, and counted. */
 const MOST_UNREAD = 4 << 20
 
+/** What is held until it is told to end; all other kinds are tasks. */
+const HOLDS: Record<HoldConfig['kind'], true> = { forward: true, proxy: true, exchange: true, mesh: true, run: true }
+
 export function isTask(config: HolderConfig): config is TaskConfig {
-  return config.kind !== 'forward' && config.kind !== 'exchange' && config.kind !== 'mesh' && config.kind !== 'run'
+  return !Object.hasOwn(HOLDS, config.kind)
 }
 
 /** `kt recover`, `kt clean`, `kt env`: a result or an error. */
