@@ -134,7 +134,7 @@ function lineText({ line }: Status): string | undefined {
   })
   return [
     line.state === 'open' ? paths.join(' and ') : line.state,
-    line.moves ? `moved to a new one in time ${times(line.moves)}` : '',
+    line.moves ? `moved in time to another one ${times(line.moves)}` : '',
     line.resumptions ? `went on over a new port-forward ${times(line.resumptions)}` : '',
     line.lastGap ? `the last gap was ${(line.lastGap.ms / 1000).toFixed(1)} s (${line.lastGap.cause})` : '',
   ]

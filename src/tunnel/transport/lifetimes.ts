@@ -34,7 +34,8 @@ export class Lifetimes {
     this.lived(age)
     if (age < LEAST_MS) return
     const same = this.#ages.find((one) => isSame(one, age))
-    if (same !== undefined) this.#known = Math.min(same, age)
+    if (same !== undefined && (this.#known === undefined || !isSame(age, this.#known)))
+      this.#known = Math.min(same, age)
     this.#ages.push(age)
     if (this.#ages.length > AGES_KEPT) this.#ages.shift()
   }
