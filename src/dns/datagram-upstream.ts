@@ -32,7 +32,8 @@ export interface DatagramUpstreamOptions {
 // (RFC 6298 2).
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 1250
-const GIVE_UP_MS = 3000
+// What the tunnel has taken arrives after a fault of its line, too, so it is waited for nearly as long as glibc waits: 5 s.
+const GIVE_UP_MS = 4800
 // When this many queries are pending they are batched, because the tunnel's cost is per message: each query waits up to a
 // fifth of the current queueing delay (the latency above its minimum), and at most 10 ms. Without a queue nothing waits.
 const MANY = 8

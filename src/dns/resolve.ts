@@ -11,7 +11,7 @@ import { rcodeName } from './records.ts'
 import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
 import { UpstreamError } from './upstream.ts'
 
-/** The longest that a client waits for a lost tunnel. It is less than the 5 s that glibc waits. */
+/** The longest that a question waits for a lost tunnel, from its beginning. It is less than the 5 s that glibc waits. */
 const RECONNECT_MS = 4_800
 // A public name must not wait long for a cluster that does not say whether a namespace has the name of its last label.
 const PROBE_MS = 1000
@@ -155,8 +155,9 @@ export class Resolver {
     mayWait: boolean,
     tries: DnsDecision['tries'],
   ): Promise<Exchange> {
+    const until = this.#clock.now() + RECONNECT_MS
     for (let again = false; ; again = true) {
-      if (!this.#cluster && mayWait && !this.#closed) await this.#reconnected()
+      if (!this.#cluster && mayWait && !this.#closed) await this.#reconnected(until)
       const upstream = this.#cluster
       if (!upstream) throw new ResolveError({ code: EDE.NETWORK_ERROR, text: 'the tunnel to the cluster is down' })
       try {
@@ -239,14 +240,14 @@ export class Resolver {
     return { message, scan }
   }
 
-  #reconnected(): Promise<void> {
+  #reconnected(until: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         cancel()
         this.#waiting.delete(wake)
         resolve()
       }
-      const cancel = this.#clock.after(RECONNECT_MS, wake)
+      const cancel = this.#clock.after(until - this.#clock.now(), wake)
       this.#waiting.add(wake)
     })
   }

@@ -394,6 +394,20 @@ test('a query lost with its tunnel is asked again through the next one', async (
   assert.deepEqual(addresses(parse(replies[0])), ['10.96.0.10'])
 })
 
+test('a question whose tunnel is lost on the way waits 4.8 s from its beginning', async () => {
+  const { send, server, clock, cluster } = setUp()
+  let fail = (_: Error) => {}
+  cluster.before = () => new Promise((_, reject) => (fail = reject))
+  const replies = send(query('web.shop'))
+  await clock.advance(2_000)
+  server.setClusterUpstream(undefined)
+  fail(new UpstreamError('lost', 'tunnel closed'))
+  await clock.advance(2_700)
+  assert.equal(replies.length, 0)
+  await clock.advance(200)
+  assert.equal(parse(replies[0]).header.rcode, 2)
+})
+
 test('an upstream that does not know EDNS is asked without', async () => {
   const { ask, local } = setUp()
   const query = local.query.bind(local)
