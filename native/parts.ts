@@ -13,6 +13,8 @@ export const parts: readonly Part[] = [
   { source: 'tun.c', target: 'kt_tun.node', kind: 'addon' },
   { source: 'gcm.c', target: 'kt_gcm.node', kind: 'addon' },
   { source: 'launch.c', target: 'kt-launch', kind: 'program' },
+  { source: 'shell.c', target: 'kt-shell', kind: 'program' },
+  { source: '../shadow/kt-ping.c', target: 'kt-ping', kind: 'program' },
 ]
 
 const warnings = ['-std=gnu11', '-O2', '-Wall', '-Wextra']

@@ -5,6 +5,7 @@
 // open(name, mtu) -> { fd, name, mtu, offload }        attach(fd) -> the same for an inherited descriptor
 // start(fd, arena, offsets, lengths, callback)         callback(count, errno) once a batch
 // write(fd, arena, offsets, lengths, count) -> taken   mtu(fd) -> bytes    stop(fd)    close(fd)
+// receive(socket) -> fd                                a descriptor that came through a Unix socket (SCM_RIGHTS)
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <errno.h>
@@ -128,8 +129,10 @@ static napi_value describe(napi_env env, int fd) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
     return throw_errno(env, "fcntl", errno);
+  // 0 where it cannot be known: the interface is in another network namespace.
   int mtu = mtu_ioctl(ifr.ifr_name, SIOCGIFMTU, 0);
-  if (mtu < 0) return throw_errno(env, "SIOCGIFMTU", errno);
+  if (mtu < 0 && errno != ENODEV) return throw_errno(env, "SIOCGIFMTU", errno);
+  if (mtu < 0) mtu = 0;
 
   napi_value result, name, granted, value;
   napi_create_object(env, &result);
@@ -349,6 +352,32 @@ static napi_value js_close(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+// One message of a Unix socket with the descriptor that came along. It does not wait: EAGAIN where there is none.
+static napi_value js_receive(napi_env env, napi_callback_info info) {
+  napi_value args[1], result;
+  int fd;
+  if (!get_args(env, info, 1, args) || !get_fd(env, args[0], &fd)) return NULL;
+  char byte;
+  struct iovec part = {.iov_base = &byte, .iov_len = 1};
+  union {
+    char space[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control;
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  ssize_t n;
+  do n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  while (n < 0 && errno == EINTR);
+  if (n < 0) return throw_errno(env, "recvmsg", errno);
+  struct cmsghdr *header = n == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+  if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
+    return throw_errno(env, "no descriptor came along", EPIPE);
+  int received;
+  memcpy(&received, CMSG_DATA(header), sizeof received);
+  napi_create_int32(env, received, &result);
+  return result;
+}
+
 // A frame the kernel calls malformed is skipped; when it cannot take any now, or the link is down, the rest is dropped.
 static napi_value js_write(napi_env env, napi_callback_info info) {
   napi_value args[5], result;
@@ -387,7 +416,7 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback callback;
   } functions[] = {{"open", js_open},   {"attach", js_attach}, {"start", js_start}, {"stop", js_stop},
-                   {"write", js_write}, {"mtu", js_mtu},       {"close", js_close}};
+                   {"write", js_write}, {"mtu", js_mtu},       {"close", js_close}, {"receive", js_receive}};
   addon *state = calloc(1, sizeof *state);
   if (!state) return throw_errno(env, "init", ENOMEM);
   napi_set_instance_data(env, state, free_addon, NULL);

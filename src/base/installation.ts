@@ -24,7 +24,7 @@ export type ProgramName = keyof typeof programs
 /** The first argument of the single file when it is to run one of the programs: scripts/pack/sea-main.cjs. */
 const PROGRAM_ARGUMENT = '--kt-program'
 
-export type NativeName = 'kt_tun.node' | 'kt_gcm.node' | 'kt-launch'
+export type NativeName = 'kt_tun.node' | 'kt_gcm.node' | 'kt-launch' | 'kt-shell' | 'kt-ping'
 
 const single = isSea()
 const here = dirname(fileURLToPath(import.meta.url))

@@ -7,7 +7,7 @@ export interface Chosen {
 }
 
 // Those of kt that ask a cluster, and those of kubectl that ask a namespace.
-const ASKS_CLUSTER = /^(sudo )?kt (up|check|exchange|mesh|run|forward|env|files|leave|recover|clean)\b/
+const ASKS_CLUSTER = /^(sudo )?kt (up|check|exchange|mesh|run|forward|shell|env|files|leave|recover|clean)\b/
 const KUBECTL = /^kubectl /
 const KUBECTL_WITHOUT_NAMESPACE = /^kubectl (version|config|cluster-info)\b/
 

@@ -1,10 +1,10 @@
 // Starts a holder and stays with it: shows its steps and what it says, hands Ctrl-C on, and waits until it has put
 // everything back. The holder has a session of its own, so that no Ctrl-C reaches it but through here.
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { quietPipes } from '../base/children.ts'
 import { REPAIR } from '../base/installation.ts'
-import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, TaskConfig } from '../control/holder.ts'
+import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, ShellConfig, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
 import type { RequestReport } from '../control/views.ts'
 import type { Caller } from './caller.ts'
@@ -35,8 +35,8 @@ export interface HoldWords {
  * Resolves when the holder has ended after it was told to, or, in the background, when it holds. Rejects with CliError
  * when it failed.
  */
-export async function hold(config: HoldConfig, caller: Caller, words: HoldWords): Promise<void> {
-  const holder = start({ ...config, connected: await connectedHere(caller) }, caller)
+export async function hold(config: Exclude<HoldConfig, ShellConfig>, caller: Caller, words: HoldWords): Promise<void> {
+  const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller)
   let interrupted = 0
   let ready = false
   let told = false
@@ -110,7 +110,7 @@ export function withEnding(message: string, ending: string): string {
 
 /** A task of the holder's: resolves to the line with its result. Rejects with CliError. */
 export async function runTask(config: TaskConfig, caller: Caller): Promise<HolderLine> {
-  const holder = start({ ...config, connected: await connectedHere(caller) }, caller)
+  const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller)
   let result: HolderLine | undefined
   holder.onLine((line) => {
     if (line.type === 'progress') printProgress(line)
@@ -124,8 +124,8 @@ export async function runTask(config: TaskConfig, caller: Caller): Promise<Holde
   return result
 }
 
-interface Holder {
-  child: ChildProcessByStdio<Writable, Readable, null>
+export interface Holder {
+  child: ChildProcess & { stdin: Writable; stdout: Readable }
   onLine(callback: (line: HolderLine) => void): void
   /** Its output is closed; rejects where it could not be started. */
   ended: Promise<void>
@@ -133,14 +133,15 @@ interface Holder {
   letGo(): void
 }
 
-function start(config: HolderConfig, caller: Caller): Holder {
+/** `more`: how many further descriptors it gets, sockets whose other ends are in `child.stdio`. */
+export function startHolder(config: HolderConfig, caller: Caller, more = 0): Holder {
   const child = spawn(process.execPath, programCommand('holder'), {
-    stdio: ['pipe', 'pipe', 'ignore'],
+    stdio: ['pipe', 'pipe', 'ignore', ...new Array<'pipe'>(more).fill('pipe')],
     detached: true,
     // Under sudo it is still the person's kubeconfig, and nothing here needs root.
     ...(caller.sudo && { uid: caller.uid, gid: caller.gid }),
     env: callersEnvironment(process.env, caller),
-  })
+  }) as Holder['child']
   quietPipes(child)
   child.stdin.write(`${JSON.stringify(config)}\n`)
   const ended = new Promise<void>((resolve, reject) => {

@@ -20,6 +20,7 @@ import { addMeshCommand } from './commands/mesh.ts'
 import { addMetricsCommand } from './commands/metrics.ts'
 import { addProxyCommand } from './commands/proxy.ts'
 import { addCleanCommand, addRecoverCommand } from './commands/recover.ts'
+import { addShellCommand } from './commands/shell.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addUpCommand } from './commands/up.ts'
 import { addVersionCommand } from './commands/version.ts'
@@ -53,6 +54,7 @@ addForwardCommand(program)
 addEnvCommand(program)
 addListCommand(program)
 addProxyCommand(program)
+addShellCommand(program)
 addLeaveCommand(program)
 addRecoverCommand(program)
 addCleanCommand(program)

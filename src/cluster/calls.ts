@@ -100,6 +100,8 @@ export const METHODS = {
   prolongShadow: { takes: [ShadowHandle], gives: nothing },
   /** Deletes Job, pod and Secret of this shadow, nobody else's; resolves when they are gone (5 s at most). Idempotent. */
   removeShadow: { takes: [ShadowHandle], gives: nothing },
+  /** The same, but resolves when the API server has taken the deletions: the pod needs a moment more to end. */
+  deleteShadow: { takes: [ShadowHandle], gives: nothing, whenLeft: 'finished' },
   /** Takes this shadow out of the Services that lead to it; it serves on until it is not needed. Idempotent. */
   retireShadow: { takes: [ShadowHandle], gives: nothing, whenLeft: 'finished' },
 

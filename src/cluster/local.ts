@@ -30,7 +30,7 @@ import { discoverRanges } from './ranges.ts'
 import { readPlace } from './read-place.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
-import { removeShadow, retireShadow } from './shadow-removal.ts'
+import { deleteShadow, removeShadow, retireShadow } from './shadow-removal.ts'
 import { listTargets } from './targets.ts'
 
 // Each becomes a routing domain of systemd-resolved.
@@ -78,7 +78,10 @@ const implementations: Implementations = {
   portForward: ({ api }, shadow) => portForward(api, shadow),
   shadowState: ({ api }, shadow) => shadowState(api, shadow),
   prolongShadow: ({ api }, shadow) => prolongShadow(api, shadow),
-  removeShadow: async ({ api }, shadow) => void (await removeShadow(api, shadow)),
+  removeShadow: async ({ api }, shadow) => {
+    await removeShadow(api, shadow)
+  },
+  deleteShadow: ({ api }, shadow) => deleteShadow(api, shadow),
   retireShadow: ({ api }, shadow) => retireShadow(api, shadow),
 
   resolveForward: ({ api, namespace }, request) => resolveForward(api, namespace, request),

@@ -14,10 +14,17 @@ const NODES_FOLLOW_S = 3
  * `pod` undefined: there is none. Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
  * to a Job of this name that is another one.
  */
-export async function removeShadow(
-  api: ApiPort,
-  shadow: Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid' | 'secret' | 'secretUid'> & { pod: string | undefined },
-): Promise<void> {
+export async function removeShadow(api: ApiPort, shadow: Removable): Promise<void> {
+  await deleteShadow(api, shadow)
+  if (shadow.pod) await podGone(api, shadow.namespace, shadow.pod)
+}
+
+type Removable = Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid' | 'secret' | 'secretUid'> & {
+  pod: string | undefined
+}
+
+/** As `removeShadow`, but resolves when the API server has taken the deletions. */
+export async function deleteShadow(api: ApiPort, shadow: Removable): Promise<void> {
   const { namespace, job, jobUid, secret = job, secretUid, pod } = shadow
   if (!(await removeJob(api, namespace, job, jobUid))) return
   // The garbage collector does these too, a little later and without our rights: so a refusal is no error. A Secret that
@@ -32,7 +39,6 @@ export async function removeShadow(
         body: { preconditions: { uid: secretUid } },
       }),
   ])
-  if (pod) await podGone(api, namespace, pod)
 }
 
 /**

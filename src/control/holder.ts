@@ -37,6 +37,28 @@ const ProxyConfig = z.extend(ShadowConfig, {
 })
 export type ProxyConfig = z.infer<typeof ProxyConfig>
 
+const ShellPort = z.object({
+  /** Of this machine's loopback; 0: any free one. */
+  local: z.number(),
+  /** That the command listens on. */
+  inside: z.number(),
+})
+export type ShellPort = z.infer<typeof ShellPort>
+
+/** `kt shell`. */
+const ShellConfig = z.extend(ShadowConfig, {
+  kind: z.literal('shell'),
+  /** As `kt status` calls it. */
+  name: z.string(),
+  /** The command and its arguments, for people who look. */
+  command: z.array(z.string()),
+  ports: z.array(ShellPort),
+  include: z.array(z.string()),
+  exclude: z.array(z.string()),
+  clusterDomain: z.optional(z.string()),
+})
+export type ShellConfig = z.infer<typeof ShellConfig>
+
 /** Which requests a mesh is about. */
 const MeshConfig = z.object({
   mode: z.enum(['auto', 'manual']),
@@ -132,6 +154,7 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   ForwardConfig,
   ProxyConfig,
   InboundConfig,
+  ShellConfig,
   RecoverConfig,
   CleanConfig,
   IdentifyConfig,
@@ -139,7 +162,7 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   ListConfig,
 ])
 export type HolderConfig = z.infer<typeof HolderConfig>
-export type HoldConfig = ForwardConfig | ProxyConfig | InboundConfig
+export type HoldConfig = ForwardConfig | ProxyConfig | InboundConfig | ShellConfig
 export type TaskConfig = Exclude<HolderConfig, HoldConfig>
 
 /** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */

@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { networkName, runFolders, systemFacts, userNumber } from '../base/system.ts'
 import { type ControlClient, connectControl } from './client.ts'
-import type { Held, ProxyStatus } from './protocol.ts'
+import type { Held, ProxyStatus, ShellReport } from './protocol.ts'
 
 // A holder that is busy answers later than one that hangs.
 const ANSWER_MS = 2_000
@@ -40,8 +40,8 @@ function madeFolder(folders: string[]): string {
   })
 }
 
-/** `sock`: of an exchange, mesh or run; `proxy`: of a `kt proxy`. Each kind is asked for what it has. */
-type SocketKind = 'sock' | 'proxy'
+/** `sock`: of an exchange, mesh or run; `proxy`, `shell`: of a `kt proxy`, a `kt shell`. Each kind is asked for what it has. */
+type SocketKind = 'sock' | 'proxy' | 'shell'
 
 export interface LiveHolder {
   held: Held
@@ -70,6 +70,14 @@ export async function proxiesHere(uid: number, env: NodeJS.ProcessEnv): Promise<
   return answers.map(({ answer }) => answer).sort((a, b) => a.port - b.port)
 }
 
+/** The shells of a user on this machine, by name; asked inside of a shell, its own is among them. */
+export async function shellsHere(uid: number, env: NodeJS.ProcessEnv): Promise<ShellReport[]> {
+  const { answers, stale } = await askSockets(uid, env, 'shell', (client) => client.request('shell', {}))
+  for (const { client } of answers) client.close()
+  for (const path of stale) removeStale(path)
+  return answers.map(({ answer }) => answer).sort((a, b) => a.name.localeCompare(b.name))
+}
+
 async function askSockets<T>(
   uid: number,
   env: NodeJS.ProcessEnv,
@@ -90,7 +98,8 @@ async function askSockets<T>(
       const { client, stale: dead } = await connectControl(path).catch(() => ({ client: undefined, stale: false }))
       if (dead) stale.push(path)
       if (!client) return []
-      if (!path.includes(here)) {
+      // But inside of a shell the network is another one, too.
+      if (kind !== 'shell' && !path.includes(here)) {
         client.close()
         return []
       }

@@ -3,7 +3,17 @@
 // both ends come from here. A new operation is an entry here and a handler in the engine or the holder.
 import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
-import type { DnsAnswer, DnsStatus, Held, Progress, ProxyStatus, ServiceReports, Status, Team } from './protocol.ts'
+import type {
+  DnsAnswer,
+  DnsStatus,
+  Held,
+  Progress,
+  ProxyStatus,
+  ServiceReports,
+  ShellReport,
+  Status,
+  Team,
+} from './protocol.ts'
 import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, Requests, WatchEvent } from './views.ts'
 
 type Nothing = Record<string, never>
@@ -31,6 +41,8 @@ export const OPERATIONS = {
   held: takes(nothing).gives<Held>(),
   /** Of a proxy: how it does. */
   proxy: takes(nothing).gives<ProxyStatus>(),
+  /** Of a shell: the same. */
+  shell: takes(nothing).gives<ShellReport>(),
   /** Of a holder: puts back what it holds, then ends. */
   leave: takes(nothing).gives<{ notes: string[] }>(),
   /** Of a holder: requests that ended after the one with number `since`. From the first question on it reads them. */

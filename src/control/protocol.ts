@@ -61,6 +61,8 @@ export interface Status {
   exchanges: Held[]
   /** Proxies of this user on this machine. */
   proxies: ProxyStatus[]
+  /** The shells of this user on this machine. */
+  shells: ShellReport[]
 }
 
 /** Something that keeps the connection from doing what its state says. */
@@ -147,6 +149,31 @@ export interface ProxyStatus {
   /** Of clients: since the start, open now, and those that did not get where they wanted. */
   connections: { total: number; open: number; failed: number }
   /** `in`: to the clients, `out`: from them. */
+  bytes: { in: number; out: number }
+  roundTripMs: number | null
+  reconnects: number
+}
+
+/** A `kt shell`; `shells` of `kt status --json`. */
+export interface ShellReport {
+  name: string
+  /** The command and its arguments. */
+  command: string[]
+  state: 'connecting' | 'connected' | 'reconnecting' | 'disconnecting'
+  /** ISO 8601, when that state began. */
+  since: string
+  /** Of the process that holds the connection. */
+  pid: number
+  /** The number in `/proc/PID/ns/net` of the programs inside; null before there is one. */
+  networkNamespace: string | null
+  context: string
+  cluster: string
+  namespace: string
+  /** Ports of this machine's loopback that lead to ports inside. */
+  ports: { local: number; inside: number }[]
+  shadow: { job: string; pod: string; node: string } | null
+  flows: { tcp: number; udp: number }
+  /** `in`: to programs inside. */
   bytes: { in: number; out: number }
   roundTripMs: number | null
   reconnects: number

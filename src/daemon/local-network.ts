@@ -4,7 +4,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Deadline } from '../base/deadline.ts'
 import { ToldError } from '../base/told-error.ts'
-import { type Connected, LEAVE_MS, type Step } from '../connection/connection.ts'
+import { type ClusterConnection, type Connected, LEAVE_MS, type Step } from '../connection/connection.ts'
 import type { UpConfig } from '../control/config.ts'
 import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TappedDevice } from '../tun/tap.ts'
@@ -28,7 +28,7 @@ export interface LocalNetworkOptions {
   device: TappedDevice
   host: HostClient
   /** Where flows find the tunnel. */
-  tunnels: Omit<RelayContext, 'wake'>
+  tunnels: Pick<ClusterConnection, 'tunnel' | 'whenConnected'>
   clock: Clock
   random(): number
   log: Log

@@ -24,6 +24,8 @@ export interface NameServiceOptions {
   /** The resolvers and search list that this machine has before it is changed. */
   upstreams: string[]
   search: string[]
+  /** Where programs reach the machine outside; see DnsServerOptions. */
+  machine?: IpAddress
   random: () => number
   clock: Clock
   /** The domains for systemd-resolved have changed. */
@@ -69,6 +71,7 @@ export class NameService {
       random,
       local: this.#local,
       hostname: hostname(),
+      machine: options.machine,
       onDomains: options.onDomains,
       onAddresses: (message) => this.addresses.learn(message),
     })

@@ -13,9 +13,14 @@ const rejections: Record<DialFailure, Rejection> = {
   lost: 'silence',
 }
 
+/** What a relay needs of a tunnel. */
+export type RelayTunnel = Pick<Tunnel, 'openStream' | 'openDatagrams' | 'ping'> & {
+  readonly info: Pick<Tunnel['info'], 'capabilities'>
+}
+
 /** Where flows wait while there is no tunnel, and who is told that something wants to be sent. */
 export interface RelayContext {
-  tunnel(): Tunnel | undefined
+  tunnel(): RelayTunnel | undefined
   /** Calls back once there is a tunnel again. Returns how to stop waiting. */
   whenConnected(callback: () => void): () => void
   wake(): void
@@ -27,7 +32,7 @@ export interface RelayContext {
  */
 export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
   let stream: TunnelStream | undefined
-  let tunnelUsed: Tunnel | undefined
+  let tunnelUsed: RelayTunnel | undefined
   let stopWaiting: (() => void) | undefined
   let flowOver = false
   let streamOver = false
@@ -74,7 +79,7 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
     },
   }
 
-  function dial(dead?: Tunnel): void {
+  function dial(dead?: RelayTunnel): void {
     const tunnel = context.tunnel()
     if (tunnel && tunnel !== dead) {
       tunnelUsed = tunnel

@@ -62,6 +62,7 @@ export function statusOf({ config, connection, network, state, since, notes }: S
     faults: network.selfCheck.faults,
     exchanges: [],
     proxies: [],
+    shells: [],
   }
 }
 

@@ -1,6 +1,7 @@
 // The DNS server: takes messages, answers them from the cache or has them resolved, and shapes each answer for the client
 // that asked. It holds no socket: the daemon brings it messages from the stack (UDP, and TCP through tcp.ts).
 import type { Clock } from '../base/clock.ts'
+import type { IpAddress } from '../wire/address.ts'
 import { parsePrefix } from '../wire/prefix.ts'
 import { EDE } from './build.ts'
 import { type CacheEntry, CacheKey, DnsCache, newEntry } from './cache.ts'
@@ -30,6 +31,8 @@ export interface DnsServerOptions {
   cluster?: DnsUpstream
   /** This machine's name, which is never the cluster's. */
   hostname?: string
+  /** The address, of IPv4, at which programs reach the machine outside (MACHINE_NAME in names.ts). */
+  machine?: IpAddress
   /** `domains()` has changed. */
   onDomains?: () => void
   /** A new answer for addresses (A, AAAA), not one from the cache. It may be kept, and is not changed. */
@@ -86,7 +89,16 @@ export function createDnsServer(options: DnsServerOptions): DnsServer {
   const { local, cluster } = options
   const cache = new DnsCache(limits.cacheEntries, limits.cacheBytes)
   const network = () => cache.network
-  const resolver = new Resolver({ knowledge, labels, clock, counters, local, cluster, network })
+  const resolver = new Resolver({
+    knowledge,
+    labels,
+    clock,
+    counters,
+    local,
+    cluster,
+    network,
+    machine: options.machine,
+  })
   const history = new DnsHistory()
   const replies = new Replies(clock, counters)
   const inFlight = new Map<string, Flight>()

@@ -9,6 +9,9 @@ import { reversePrefix } from './reverse.ts'
 /** What the last label of a name may be in the cluster: `shop` in `web.shop`, `db` in `db-0.db`. */
 export type LabelKind = 'namespace' | 'service'
 
+/** The name of the machine outside, in a shell: its loopback answers there. */
+export const MACHINE_NAME = 'host.kt'
+
 /** What the decision depends on, beside the question. */
 export interface Knowledge {
   names: Pick<ClusterNames, 'clusterDomain' | 'namespace' | 'localSearch'>
@@ -21,9 +24,14 @@ export interface Knowledge {
    * it to any name that failed. Undefined in other modes.
    */
   appended: string | undefined
+  /** Whether programs reach the machine outside under MACHINE_NAME. */
+  machine?: boolean
   /** Whether this namespace, or this service in our namespace, exists; undefined if kt has to ask. */
   has(kind: LabelKind, label: string): boolean | undefined
 }
+
+/** `machine`: the address of MACHINE_NAME. */
+export type OwnAnswer = 'nxdomain' | 'loopback' | 'machine'
 
 /** What to do about a question. */
 export interface Plan {
@@ -34,7 +42,7 @@ export interface Plan {
   /** Whether the machine's own resolvers are asked: never, only they, or after the cluster has said NXDOMAIN. */
   local: 'never' | 'only' | 'after'
   /** kt's own answer, without asking anybody. */
-  own?: 'nxdomain' | 'loopback'
+  own?: OwnAnswer
   /** What should be looked up before planning again. If that fails, the rest of this plan holds. */
   unknown?: { kind: LabelKind; label: string }[]
 }
@@ -58,7 +66,7 @@ export const isWithin = (name: string, domain: string): boolean =>
 
 const cluster = (rule: string, ...suffixes: string[]): Plan => ({ rule, cluster: suffixes, local: 'never' })
 const local = (rule: string): Plan => ({ rule, cluster: [], local: 'only' })
-const own = (rule: string, answer: 'nxdomain' | 'loopback'): Plan => ({
+const own = (rule: string, answer: OwnAnswer): Plan => ({
   rule,
   cluster: [],
   local: 'never',
@@ -73,6 +81,7 @@ export function decide(name: string, type: number, known: Knowledge): Plan {
   const labels = name.split('.')
   const last = labels.at(-1)!
   if (last === 'localhost') return own('localhost is this machine (RFC 6761)', 'loopback')
+  if (known.machine && name === MACHINE_NAME) return own(`${MACHINE_NAME} is the machine outside`, 'machine')
   if (last === 'invalid' || last === 'onion') return own(`.${last} is in no DNS (RFC 6761, RFC 7686)`, 'nxdomain')
   if (last === 'arpa') return reverse(name, known)
   if (last === 'svc' && labels.length > 1) return cluster('name ending in .svc', clusterDomain)

@@ -2,6 +2,7 @@
 // the machine's own resolvers in the plan's order, and turns what comes back into an answer to the question.
 
 import type { Clock } from '../base/clock.ts'
+import type { IpAddress } from '../wire/address.ts'
 import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
 import type { DnsCounters, DnsDecision, DnsUpstream } from './interfaces.ts'
 import type { Labels } from './labels.ts'
@@ -36,6 +37,7 @@ export class Resolver {
   readonly #counters: DnsCounters
   readonly #local: DnsUpstream | undefined
   readonly #network: () => number
+  readonly #machine: IpAddress | undefined
   #cluster: DnsUpstream | undefined
   #closed = false
   readonly #zone: string
@@ -43,19 +45,22 @@ export class Resolver {
   readonly #probes = new Map<string, Promise<void>>()
 
   constructor(options: {
-    knowledge: Omit<Knowledge, 'has'>
+    knowledge: Omit<Knowledge, 'has' | 'machine'>
     labels: Labels
     clock: Clock
     counters: DnsCounters
     local: DnsUpstream | undefined
     cluster: DnsUpstream | undefined
     network: () => number
+    /** Of IPv4; see MACHINE_NAME. */
+    machine?: IpAddress
   }) {
     const { knowledge, labels } = options
     this.#knowledge = {
       names: knowledge.names,
       ranges: knowledge.ranges,
       hostname: knowledge.hostname,
+      machine: options.machine !== undefined,
       get appended() {
         return knowledge.appended
       },
@@ -68,6 +73,7 @@ export class Resolver {
     this.#counters = options.counters
     this.#local = options.local
     this.#network = options.network
+    this.#machine = options.machine
     this.#cluster = options.cluster
   }
 
@@ -122,7 +128,7 @@ export class Resolver {
     tries: DnsDecision['tries'],
   ): Promise<Resolved> {
     const { rule } = plan
-    if (plan.own) return ownAnswer(question, u16(question, question.length - 4), plan.own, rule)
+    if (plan.own) return ownAnswer(question, u16(question, question.length - 4), plan.own, rule, this.#machine)
     let missing: Resolved | undefined
     for (const suffix of plan.cluster) {
       const full = completed(question, suffix)

@@ -1,7 +1,10 @@
 // From what an upstream sent to the answer for the client: the name completed and shortened again, how long it may be
 // kept, and the answers that kt gives by itself.
+
+import type { IpAddress } from '../wire/address.ts'
 import { buildAnswer, EDE, type ExtendedError, withCname } from './build.ts'
 import { type AnswerScan, FLAG_AA, MAX_NAME, nameWire, RCODE, scanAnswer, TYPE } from './message.ts'
+import type { OwnAnswer } from './names.ts'
 
 const OWN_S = 3600
 // It may depend on what is known of the cluster's namespaces.
@@ -75,9 +78,17 @@ export function lifetime(scan: AnswerScan, negative: number): number {
   return scan.rcode === RCODE.NOERROR ? Math.min(scan.minTtl ?? 0, scan.negativeTtl ?? Infinity) : 0
 }
 
-export function ownAnswer(question: Uint8Array, type: number, kind: 'nxdomain' | 'loopback', rule: string): Resolved {
+/** `machine` is an address of IPv4. */
+export function ownAnswer(
+  question: Uint8Array,
+  type: number,
+  kind: OwnAnswer,
+  rule: string,
+  machine: IpAddress | undefined,
+): Resolved {
   const rcode = kind === 'nxdomain' ? RCODE.NXDOMAIN : RCODE.NOERROR
-  const address = kind === 'loopback' ? LOOPBACK.get(type) : undefined
+  const ofMachine = type === TYPE.A ? machine?.bytes : undefined
+  const address = kind === 'loopback' ? LOOPBACK.get(type) : kind === 'machine' ? ofMachine : undefined
   const message = buildAnswer(question, rcode, address ? [address] : [], OWN_S)
-  return { message, scan: scanAnswer(message)!, seconds: kind === 'loopback' ? OWN_S : OWN_NEGATIVE_S, rule }
+  return { message, scan: scanAnswer(message)!, seconds: kind === 'nxdomain' ? OWN_NEGATIVE_S : OWN_S, rule }
 }

@@ -50,6 +50,7 @@ interface Addon {
   stop(fd: number): void
   write(fd: number, arena: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number): number
   close(fd: number): void
+  receive(socket: number): number
 }
 
 // A batch: about 15 super-segments of 64 KiB, or 512 small packets. More of either only lengthens the time until other
@@ -74,6 +75,14 @@ export function openTun(name = 'kt%d', mtu = 0): NativeTunDevice {
 /** The TUN behind an inherited descriptor. Throws TunError if it is none. */
 export function attachTun(fd: number): NativeTunDevice {
   return device(() => addon().attach(fd))
+}
+
+/**
+ * A descriptor that came through a Unix socket. It does not wait. Throws TunError: EAGAIN where none has come, EPIPE where a
+ * message brought none.
+ */
+export function receiveDescriptor(socket: number): number {
+  return systemCall(() => addon().receive(socket))
 }
 
 function device(describe: () => Description): NativeTunDevice {

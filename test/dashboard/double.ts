@@ -127,6 +127,7 @@ export function connectedStatus(): Status {
     faults: [],
     exchanges: [],
     proxies: [],
+    shells: [],
   }
 }
 

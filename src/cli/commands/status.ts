@@ -1,9 +1,10 @@
 // `kt status`: what is connected, since when, through what; once, or drawn anew each second.
 import type { Command } from 'commander'
+import { networkName, systemFacts } from '../../base/system.ts'
 import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
-import { askHolders, proxiesHere } from '../../control/holders.ts'
-import type { Held, ProxyStatus, Status, StatusFault } from '../../control/protocol.ts'
+import { askHolders, proxiesHere, shellsHere } from '../../control/holders.ts'
+import type { Held, ProxyStatus, ShellReport, Status, StatusFault } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
 import { liveView } from '../live-view.ts'
@@ -22,6 +23,7 @@ import {
   red,
   yellow,
 } from '../output.ts'
+import { insideFields, shellFields } from '../shell-fields.ts'
 import { StatusView } from '../status-view.ts'
 import { withClusterOptions } from './common.ts'
 
@@ -30,7 +32,7 @@ export function addStatusCommand(program: Command): void {
     .option('--json', 'one JSON object; with --watch one a line')
     .option('-w, --watch', 'show it until q or Ctrl-C, drawn anew each second')
     .action(async (options: { json?: boolean; watch?: boolean }) => {
-      const { exchanges, silent, proxies } = await held()
+      const { exchanges, silent, proxies, shells } = await held()
       for (const pid of silent)
         printProgress({
           step: 'note',
@@ -38,22 +40,35 @@ export function addStatusCommand(program: Command): void {
           detail: `process ${pid} holds something and does not answer: \`kill -KILL ${pid}\` ends it, then kt recover SERVICE -n NAMESPACE puts back what it held`,
           ms: 0,
         })
+      const network = networkName(systemFacts())
+      const inside = shells.find((shell) => shell.networkNamespace === network)
+      if (inside) {
+        tellInside(inside, { exchanges, proxies, shells }, options.json === true)
+        return
+      }
       try {
         if (options.watch) return await withEngine((engine) => watchStatus(engine, options.json === true))
-        const status = { ...(await withEngine(lookAndAsk)), exchanges, proxies }
+        const status = { ...(await withEngine(lookAndAsk)), exchanges, proxies, shells }
         if (options.json) printJson(status)
         else for (const line of statusLines(status)) process.stdout.write(`${line}\n`)
         if (status.state === 'connecting' || status.state === 'disconnecting') process.exitCode = EXIT.notConnected
       } catch (error) {
         if (options.json && error instanceof CliError && error.exitCode === EXIT.notConnected) {
-          printJson({ state: 'disconnected', message: error.message, exchanges, proxies })
+          printJson({ state: 'disconnected', message: error.message, exchanges, proxies, shells })
           process.exitCode = EXIT.notConnected
           return
         }
-        printFields([...exchangeFields(exchanges), ...proxyFields(proxies)])
+        printFields([...exchangeFields(exchanges), ...proxyFields(proxies), ...shellFields(shells)])
         throw error
       }
     })
+}
+
+/** The network here is the shell's, whatever the machine outside is connected to. */
+function tellInside(shell: ShellReport, held: Pick<Status, 'exchanges' | 'proxies' | 'shells'>, json: boolean): void {
+  if (json) printJson({ state: shell.state, shell, ...held })
+  else printFields([...insideFields(shell), ...exchangeFields(held.exchanges), ...proxyFields(held.proxies)])
+  if (shell.state === 'connecting' || shell.state === 'disconnecting') process.exitCode = EXIT.notConnected
 }
 
 const ask = (engine: ControlClient): Promise<Status> => engine.request('status', {})
@@ -65,14 +80,15 @@ async function lookAndAsk(engine: ControlClient): Promise<Status> {
 }
 
 /** What is held on this machine by this user, and the processes that hold something and do not say what. */
-async function held(): Promise<{ exchanges: Held[]; silent: number[]; proxies: ProxyStatus[] }> {
+async function held(): Promise<{ exchanges: Held[]; silent: number[]; proxies: ProxyStatus[]; shells: ShellReport[] }> {
   const { uid } = whoCalls()
-  const [{ holders, silent }, proxies] = await Promise.all([
+  const [{ holders, silent }, proxies, shells] = await Promise.all([
     askHolders(uid, process.env),
     proxiesHere(uid, process.env),
+    shellsHere(uid, process.env),
   ])
   for (const { client } of holders) client.close()
-  return { exchanges: holders.map(({ held }) => held), silent, proxies }
+  return { exchanges: holders.map(({ held }) => held), silent, proxies, shells }
 }
 
 async function watchStatus(engine: ControlClient, json: boolean): Promise<void> {
@@ -81,8 +97,8 @@ async function watchStatus(engine: ControlClient, json: boolean): Promise<void> 
   await liveView(
     async () => {
       // A look takes a process or two: not each second.
-      const { exchanges, proxies } = await held()
-      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges, proxies }
+      const { exchanges, proxies, shells } = await held()
+      const status = { ...(await (drawn++ % 5 === 0 ? lookAndAsk : ask)(engine)), exchanges, proxies, shells }
       return json ? [visibleJson(status)] : view.lines(status, statusLines(status), performance.now(), process.stdout)
     },
     json ? { separator: '' } : {},
@@ -116,6 +132,7 @@ function statusLines(s: Status): string[] {
     ['notes', s.notes.join('\n')],
     ...exchangeFields(s.exchanges),
     ...proxyFields(s.proxies),
+    ...shellFields(s.shells),
   ])
 }
 

@@ -6,7 +6,14 @@ import type { ClusterClient, ClusterIdentity } from '../../cluster/calls.ts'
 import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { ShadowConfig } from '../../control/config.ts'
 import { type ControlServer, serveControl, toControlError } from '../../control/control-server.ts'
-import type { HoldConfig, HolderConfig, HolderLine, ProxyConfig, TaskConfig } from '../../control/holder.ts'
+import type {
+  HoldConfig,
+  HolderConfig,
+  HolderLine,
+  ProxyConfig,
+  ShellConfig,
+  TaskConfig,
+} from '../../control/holder.ts'
 import { newHolderSocket } from '../../control/holders.ts'
 import { logFile } from '../../control/paths.ts'
 import type { Progress } from '../../control/protocol.ts'
@@ -19,6 +26,7 @@ import { type ProxyDeps, ProxyHolding } from '../proxy/proxy.ts'
 import { uniform32 } from '../random.ts'
 import { CallerNames } from '../requests/caller-names.ts'
 import { RequestLog } from '../requests/request-log.ts'
+import type { Shell } from '../shell/shell.ts'
 import { Exchange } from './exchange.ts'
 import { Forward } from './forward.ts'
 import type { HolderDeps, HolderInput, Holding, InboundDeps } from './holding.ts'
@@ -31,7 +39,14 @@ const tell = (line: HolderLine) => void process.stdout.write(`${JSON.stringify(l
 const MOST_UNREAD = 4 << 20
 
 /** What is held until it is told to end; all other kinds are tasks. */
-const HOLDS: Record<HoldConfig['kind'], true> = { forward: true, proxy: true, exchange: true, mesh: true, run: true }
+const HOLDS: Record<HoldConfig['kind'], true> = {
+  forward: true,
+  proxy: true,
+  exchange: true,
+  mesh: true,
+  run: true,
+  shell: true,
+}
 
 export function isTask(config: HolderConfig): config is TaskConfig {
   return !Object.hasOwn(HOLDS, config.kind)
@@ -90,7 +105,9 @@ export async function hold(
     fail,
   }
   const proxy = config.kind === 'proxy' ? new ProxyHolding(config, proxyDeps(config, deps)) : undefined
-  const holding: Holding = proxy ?? holdingOf(config as Exclude<HoldConfig, ProxyConfig>, { ...deps, requests })
+  const shell = config.kind === 'shell' ? await shellOf(config, deps) : undefined
+  const holding: Holding =
+    proxy ?? shell ?? holdingOf(config as Exclude<HoldConfig, ProxyConfig | ShellConfig>, { ...deps, requests })
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
@@ -128,6 +145,8 @@ export async function hold(
 
   try {
     if (proxy) control = await serveProxy(proxy, log)
+    else if (shell)
+      control = await serveControl(newHolderSocket(process.env, 'shell'), { shell: () => shell.report() }, log)
     else if (config.kind !== 'forward')
       control = await serveControl(
         newHolderSocket(process.env),
@@ -151,6 +170,12 @@ export async function hold(
   } catch (error) {
     if (!ending) fail(error)
   }
+}
+
+/** What only a shell needs is loaded for a shell. */
+async function shellOf(config: ShellConfig, deps: HolderDeps): Promise<Shell> {
+  const { createShell } = await import('../shell/create.ts')
+  return createShell(config, deps)
 }
 
 /** Its requests go to the command where `--log` was given. */
@@ -181,7 +206,7 @@ function openHolderLog(config: HolderConfig): Log {
   return log
 }
 
-function holdingOf(config: Exclude<HoldConfig, ProxyConfig>, deps: InboundDeps): Holding {
+function holdingOf(config: Exclude<HoldConfig, ProxyConfig | ShellConfig>, deps: InboundDeps): Holding {
   return config.kind === 'forward'
     ? new Forward(config, { ...deps, clock: systemClock, dialer: dialerOf(config, deps) })
     : new Exchange(config, deps, machineParts(config, deps))

@@ -1,0 +1,148 @@
+// Runs a program in a shell's namespace and stays with it: the holder has the connection, the launcher (native/shell.c) the
+// program, and this process waits for both. The program keeps the terminal, so what is typed there is not for this process.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { REPAIR, useNative } from '../base/installation.ts'
+import type { HolderCommand, HolderLine, ShellConfig } from '../control/holder.ts'
+import type { Progress } from '../control/protocol.ts'
+import type { Caller } from './caller.ts'
+import { connectedHere } from './connected.ts'
+import { type Holder, startHolder } from './holder.ts'
+import { bold, CliError, printProgress } from './output.ts'
+
+/** Steps are shown from then on: who waits no longer needs none. */
+const SHOW_STEPS_MS = 2_500
+/** A holder that is told to end gives itself less. */
+const END_MS = 12_000
+
+/** Reach the program from the terminal, as they reach this process. */
+const TERMINAL_SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const
+/** Are for the program, whoever sends them here. */
+const HANDED_ON = ['SIGTERM', 'SIGHUP', 'SIGUSR2'] as const
+
+/** Resolves when the program has ended and nothing is left; the exit code is the program's. Rejects with CliError. */
+export async function runShell(config: ShellConfig, caller: Caller, words: { interactive: boolean }): Promise<void> {
+  const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller, 2)
+  const run = new Run(config, holder, words.interactive)
+  for (const signal of [...TERMINAL_SIGNALS, ...HANDED_ON]) process.on(signal, run.onSignal)
+  try {
+    await run.ended
+  } finally {
+    for (const signal of [...TERMINAL_SIGNALS, ...HANDED_ON]) process.off(signal, run.onSignal)
+    holder.letGo()
+  }
+  run.finish()
+}
+
+class Run {
+  readonly ended: Promise<unknown>
+  readonly #config: ShellConfig
+  readonly #holder: Holder
+  readonly #interactive: boolean
+  readonly #steps = new Steps()
+  readonly #launcherGone = Promise.withResolvers<void>()
+  readonly #launcher: ChildProcess
+  #how: { code: number | null; signal: NodeJS.Signals | null } | undefined
+  #ready = false
+  #interrupted = false
+  #failed: CliError | undefined
+
+  constructor(config: ShellConfig, holder: Holder, interactive: boolean) {
+    this.#config = config
+    this.#holder = holder
+    this.#interactive = interactive
+    holder.onLine((line) => this.#take(line))
+    this.ended = holder.ended.then(() => this.#launcherGone.promise)
+    this.#launcher = this.#launch()
+  }
+
+  readonly onSignal = (signal: NodeJS.Signals): void => {
+    if ((HANDED_ON as readonly string[]).includes(signal) && this.#ready) this.#launcher.kill(signal)
+    else if (!this.#ready && signal !== 'SIGTSTP' && signal !== 'SIGTTIN' && signal !== 'SIGTTOU') {
+      this.#interrupted = true
+      this.#end()
+    }
+  }
+
+  /** Ends as the program did. Throws CliError where it could not be started, or did not end by itself. */
+  finish(): void {
+    this.#steps.end()
+    if (this.#failed) throw this.#failed
+    if (!this.#ready && this.#interrupted)
+      throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
+    if (!this.#ready || !this.#how)
+      throw new CliError('the process that holds the connection ended unexpectedly', '`kt logs` may say why')
+    const { code, signal } = this.#how
+    if (signal) process.kill(process.pid, signal)
+    process.exitCode = code ?? 1
+  }
+
+  #take(line: HolderLine): void {
+    if (line.type === 'progress') this.#steps.take(line)
+    else if (line.type === 'notice') process.stderr.write(`${line.message}\n`)
+    else if (line.type === 'failed') this.#failed ??= new CliError(line.message, line.hint)
+    else if (line.type === 'ready') {
+      this.#ready = true
+      this.#steps.end()
+      // Who has named a program wants to see what it says.
+      if (this.#interactive || this.#config.ports.length > 0)
+        process.stderr.write(
+          `${bold(process.stderr, `${line.message}.${this.#interactive ? ' exit ends it.' : ''}`)}\n`,
+        )
+    }
+  }
+
+  #launch(): ChildProcess {
+    const [, , , descriptors, lines] = this.#holder.child.stdio
+    const launcher = useNative('kt-shell', (file) =>
+      spawn(file, this.#config.command, {
+        stdio: ['inherit', 'inherit', 'inherit', descriptors, lines],
+        env: { ...process.env, KT_SHELL: this.#config.name },
+      }),
+    )
+    // From here on they are the launcher's: what the holder says must not be read here, nor its end be kept from it.
+    descriptors?.destroy()
+    lines?.destroy()
+    launcher.once('error', (error) => {
+      this.#failed ??= new CliError(`the launcher cannot be started: ${error.message}`, REPAIR)
+      this.#end()
+      this.#launcherGone.resolve()
+    })
+    launcher.once('exit', (code, signal) => {
+      this.#how = { code, signal }
+      this.#end()
+      this.#launcherGone.resolve()
+    })
+    return launcher
+  }
+
+  /** Has the holder put everything back. */
+  #end(): void {
+    const { child } = this.#holder
+    const end: HolderCommand = { op: 'end' }
+    if (child.stdin.writable) child.stdin.write(`${JSON.stringify(end)}\n`)
+    const limit = setTimeout(() => child.kill('SIGKILL'), END_MS)
+    limit.unref()
+  }
+}
+
+/** Steps of connecting are shown where it takes long; notes always. */
+class Steps {
+  readonly #waiting: Progress[] = []
+  #shown = process.env['KT_LOG'] === 'debug'
+  readonly #timer = setTimeout(() => this.#show(), SHOW_STEPS_MS)
+
+  take(progress: Progress): void {
+    if (this.#shown || progress.state === 'note') printProgress(progress)
+    else this.#waiting.push(progress)
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #show(): void {
+    if (process.stderr.isTTY !== true) return
+    this.#shown = true
+    for (const progress of this.#waiting) printProgress(progress)
+  }
+}

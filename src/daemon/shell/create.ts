@@ -1,0 +1,36 @@
+// Puts a shell together for this process: its descriptors, devices, clock and random numbers.
+import { closeSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { systemClock } from '../../base/clock.ts'
+import { useNative } from '../../base/installation.ts'
+import type { ShellConfig } from '../../control/holder.ts'
+import { startPinger } from '../../shadow/ping.ts'
+import { attachTun, receiveDescriptor } from '../../tun/native.ts'
+import { createDialer } from '../dialer.ts'
+import type { HolderDeps } from '../inbound/holding.ts'
+import { uniform32 } from '../random.ts'
+import { Launcher } from './launcher.ts'
+import { Shell } from './shell.ts'
+
+/** As the command that starts us passes them: a Unix socket for descriptors, and one for lines. */
+const DESCRIPTORS = 3
+const LINES = 4
+/** A process that is started under load takes its time. */
+const PINGER_MS = 5_000
+
+export function createShell(config: ShellConfig, deps: HolderDeps): Shell {
+  const launcher = new Launcher({
+    lines: new Socket({ fd: LINES }),
+    receive: () => receiveDescriptor(DESCRIPTORS),
+    closeDescriptor: closeSync,
+  })
+  return new Shell(config, {
+    ...deps,
+    clock: systemClock,
+    dialer: (closing) => createDialer(deps.cluster, config, deps.log, closing),
+    launcher,
+    attach: attachTun,
+    pinger: () => useNative('kt-ping', (file) => startPinger(file, PINGER_MS)),
+    random: uniform32(),
+  })
+}

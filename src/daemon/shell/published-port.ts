@@ -1,0 +1,73 @@
+// A port of this machine's loopback that leads to a port of the command in a shell.
+import { Socket } from 'node:net'
+import type { ShellPort } from '../../control/holder.ts'
+import { type LocalPort, listenLocal } from '../inbound/listen-local.ts'
+import type { Complaints } from '../inbound/once.ts'
+import type { LaunchError, Launcher } from './launcher.ts'
+import { portWords } from './words.ts'
+
+export class PublishedPort {
+  readonly inside: number
+  readonly #port: ShellPort
+  readonly #launcher: Pick<Launcher, 'dial'>
+  readonly #complaints: Complaints
+  readonly #open = new Set<Socket>()
+  #local: LocalPort | undefined
+
+  constructor(port: ShellPort, launcher: Pick<Launcher, 'dial'>, complaints: Complaints) {
+    this.#port = port
+    this.inside = port.inside
+    this.#launcher = launcher
+    this.#complaints = complaints
+  }
+
+  /** 0 until it is listened on. */
+  get local(): number {
+    return this.#local?.port ?? 0
+  }
+
+  /** Rejects with ToldError where the port is taken. */
+  async listen(): Promise<void> {
+    this.#local = await listenLocal(this.#port.local, (socket) => void this.#serve(socket))
+  }
+
+  close(): void {
+    this.#local?.close()
+    for (const socket of this.#open) socket.destroy()
+  }
+
+  async #serve(outer: Socket): Promise<void> {
+    outer.on('error', () => {})
+    let inner: Socket
+    try {
+      inner = new Socket({ fd: await this.#launcher.dial(this.inside), allowHalfOpen: true })
+    } catch (error) {
+      const { code } = error as LaunchError
+      this.#complaints.complain('dial', portWords(this.inside, code))
+      outer.resetAndDestroy()
+      return
+    }
+    this.#complaints.well('dial')
+    inner.setNoDelay(true)
+    join(outer, inner)
+    for (const socket of [outer, inner]) {
+      this.#open.add(socket)
+      socket.once('close', () => this.#open.delete(socket))
+    }
+  }
+}
+
+/** Passes bytes, ends and resets both ways. */
+function join(a: Socket, b: Socket): void {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ]) {
+    from.on('error', () => {})
+    from.on('close', (failed) => {
+      // Without both FINs it was a reset, and a cut download must not look whole.
+      if (failed || !from.readableEnded) to.resetAndDestroy()
+    })
+    from.pipe(to)
+  }
+}
