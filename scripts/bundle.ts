@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { declarations } from './declarations.ts'
 
 const cjsInterop = "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);"
 
@@ -24,6 +25,7 @@ const optionalParts: Plugin = {
 const programs = Object.fromEntries(
   [
     'cli',
+    'index',
     'daemon/helper',
     'daemon/engine',
     'daemon/holder',
@@ -58,6 +60,8 @@ export async function bundle(out: string): Promise<string[]> {
     legalComments: 'none',
     logLevel: 'warning',
   })
+
+  writeFileSync(join(out, 'index.d.ts'), declarations())
 
   // The agent is one file, small enough for a Secret, and finds nothing but Node where it runs.
   if (existsSync('src/shadow/agent.ts')) {

@@ -9,6 +9,7 @@ const files = globSync('{src,test,bench,scripts,native}/**/*.{ts,tsx}')
 // Programs, run and not imported.
 const programs = new Set([
   'src/cli/main.ts',
+  'src/index.ts',
   'src/dashboard/main.ts',
   'src/dashboard/page/main.tsx',
   'src/daemon/helper.ts',
@@ -102,7 +103,7 @@ function collect(file: string, item: ModuleItem, exports: Map<string, number>): 
       return
     }
     case 'ExportAllDeclaration':
-      importedModules.add(resolve(file, item.source.value))
+      useAll(resolve(file, item.source.value))
       return
   }
 }

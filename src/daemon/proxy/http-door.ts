@@ -13,9 +13,8 @@ import {
   readAuthority,
   requestHeaders,
 } from '../../proxy/http.ts'
-import { connectDirect } from '../../reach/direct.ts'
 import { ReachError } from '../../reach/errors.ts'
-import { TunnelDuplex } from '../../reach/tunnel-duplex.ts'
+import { ReachSocket } from '../../reach/reach-socket.ts'
 import { carry, farewell } from './carry.ts'
 import type { DoorContext } from './door.ts'
 
@@ -218,31 +217,9 @@ class ReachAgent extends Agent {
     this.#context = context
   }
 
-  override createConnection(
-    options: { host?: string | null; port?: string | number | null },
-    done?: (error: Error | null, stream: Duplex) => void,
-  ): undefined {
+  override createConnection({ host, port }: { host?: string | null; port?: string | number | null }): Duplex {
     const { reach, clock } = this.#context
-    const [host, port] = [String(options.host), Number(options.port)]
-    const where = `${host}:${port}`
-    let over = false
-    const give = (stream: Duplex) => {
-      over = true
-      done!(null, stream)
-    }
-    reach
-      .dial(host, port, {
-        isOver: () => over,
-        cluster: async (tunnel, endpoint) => {
-          const opened = await TunnelDuplex.open(tunnel, endpoint, clock)
-          if (typeof opened === 'string') return opened
-          give(opened)
-          return undefined
-        },
-        direct: async (addresses) => give(await connectDirect(addresses, port, { where, clock })),
-      })
-      .catch((error: Error) => done!(error, undefined as never))
-    return undefined
+    return new ReachSocket(reach, String(host), Number(port), clock)
   }
 }
 
