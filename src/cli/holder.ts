@@ -11,6 +11,7 @@ import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
 import { callersEnvironment } from './environment.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
+import type { Program } from './program.ts'
 import { programCommand } from './programs.ts'
 import { asTyped } from './self.ts'
 
@@ -27,25 +28,33 @@ export interface HoldWords {
   ready?: (line: Extract<HolderLine, { type: 'ready' }>) => void
   /** Goes on when this command has ended. */
   background?: boolean
+  /** Started when it holds; its end is the end. */
+  program?: Program
   /** Called for each request, where the configuration asks for them. */
   onRequest?(request: RequestReport): void
 }
 
 /**
- * Resolves when the holder has ended after it was told to, or, in the background, when it holds. Rejects with CliError
- * when it failed.
+ * Resolves when the holder has ended after it was told to, or, in the background, when it holds. Resolves to the exit code of the
+ * program that was run meanwhile. Rejects with CliError when it failed.
  */
-export async function hold(config: Exclude<HoldConfig, ShellConfig>, caller: Caller, words: HoldWords): Promise<void> {
+export async function hold(
+  config: Exclude<HoldConfig, ShellConfig>,
+  caller: Caller,
+  words: HoldWords,
+): Promise<number | undefined> {
+  const { program } = words
   const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller)
   let interrupted = 0
   let ready = false
   let told = false
   let failed: CliError | undefined
   let limit: NodeJS.Timeout | undefined
-  const interrupt = () => {
+  let exitCode: Promise<number> | undefined
+  const interrupt = (why = 'ending') => {
     if (interrupted++ === 0)
       process.stderr.write(
-        `${dim(process.stderr, 'ending: putting everything back; Ctrl-C again waits for nothing more')}\n`,
+        `${dim(process.stderr, `${why}: putting everything back; Ctrl-C again waits for nothing more`)}\n`,
       )
     else if (interrupted === 2) process.stderr.write(`${dim(process.stderr, 'waiting for nothing more')}\n`)
     const end: HolderCommand = { op: 'end' }
@@ -61,7 +70,11 @@ export async function hold(config: Exclude<HoldConfig, ShellConfig>, caller: Cal
     holder.child.kill('SIGKILL')
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-  for (const signal of signals) process.on(signal, interrupt)
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (program?.runs) program.signal(signal, performance.now())
+    else interrupt()
+  }
+  for (const signal of signals) process.on(signal, onSignal)
   const inBackground = Promise.withResolvers<void>()
   holder.onLine((line) => {
     switch (line.type) {
@@ -76,24 +89,33 @@ export async function hold(config: Exclude<HoldConfig, ShellConfig>, caller: Cal
         break
       case 'ended':
         told = true
+        program?.end()
         // Who has ended it here knows why.
         if (interrupted === 0 && !failed) process.stderr.write(`${line.message}\n`)
         break
       case 'failed':
         failed ??= new CliError(line.message, line.hint)
+        program?.end()
         break
       case 'ready':
         ready = true
         process.stderr.write(`${bold(process.stderr, asTyped(withEnding(line.message, words.ending(line.target))))}\n`)
         words.ready?.(line)
         if (words.background && interrupted === 0) inBackground.resolve()
+        if (!program || interrupted > 0) break
+        exitCode = program.start(line.place, (text) => void process.stderr.write(`${text}\n`))
+        void exitCode.then((code) => {
+          if (!told && !failed) interrupt(`${program.name} has ended${code === 0 ? '' : ` (exit code ${code})`}`)
+        })
     }
   })
   try {
     await Promise.race([holder.ended, inBackground.promise])
+    program?.end()
+    await exitCode
   } finally {
     clearTimeout(limit)
-    for (const signal of signals) process.off(signal, interrupt)
+    for (const signal of signals) process.off(signal, onSignal)
     holder.letGo()
   }
   if (failed) throw failed
@@ -101,6 +123,7 @@ export async function hold(config: Exclude<HoldConfig, ShellConfig>, caller: Cal
     throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
   if (interrupted === 0 && !words.background && !told)
     throw new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
+  return await exitCode
 }
 
 /** What is said in several lines may end with a command, which is to stand alone. */

@@ -10,6 +10,7 @@ import { addDnsCommands } from './commands/dns.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addEnvCommand } from './commands/env.ts'
 import { addExchangeCommand, addRunCommand } from './commands/exchange.ts'
+import { addFilesCommand } from './commands/files.ts'
 import { addFlowsCommand } from './commands/flows.ts'
 import { addForwardCommand } from './commands/forward.ts'
 import { addHelpCommand } from './commands/help.ts'
@@ -52,6 +53,7 @@ addMeshCommand(program)
 addRunCommand(program)
 addForwardCommand(program)
 addEnvCommand(program)
+addFilesCommand(program)
 addListCommand(program)
 addProxyCommand(program)
 addShellCommand(program)

@@ -21,6 +21,13 @@ export function terminalText(text: string): string {
     .join('')
 }
 
+const prefixes = new WeakMap<NodeJS.WriteStream, string>()
+
+/** From now on each line of text that this program writes to a guarded `stream` begins with `prefix`: others write there too. */
+export function prefixLines(stream: NodeJS.WriteStream, prefix: string): void {
+  prefixes.set(stream, prefix)
+}
+
 /**
  * From now on all text written to `stream`, by whatever part of the program or library, is `terminalText`. Bytes pass as
  * they are. When the stream fails `onError` is called, instead of an exception that nobody handles.
@@ -28,6 +35,11 @@ export function terminalText(text: string): string {
 export function guardStream(stream: NodeJS.WriteStream, onError: (error: NodeJS.ErrnoException) => void): void {
   const write = stream.write.bind(stream) as (...args: unknown[]) => boolean
   stream.write = (chunk: unknown, ...rest: unknown[]) =>
-    write(typeof chunk === 'string' ? terminalText(chunk) : chunk, ...rest)
+    write(typeof chunk === 'string' ? terminalText(prefixed(chunk, prefixes.get(stream))) : chunk, ...rest)
   stream.on('error', onError)
+}
+
+/** `text` is whole lines. */
+function prefixed(text: string, prefix: string | undefined): string {
+  return prefix === undefined ? text : text.replace(/^(?=.)/gms, prefix)
 }

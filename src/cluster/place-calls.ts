@@ -9,6 +9,8 @@ export const PlaceRequest = z.object({
   serviceLinks: z.boolean(),
   /** Also what the volumes hold. */
   files: z.boolean(),
+  /** Whether tokens are asked for; otherwise their files are named, to stay as they are. */
+  tokens: z.boolean(),
 })
 export type PlaceRequest = z.infer<typeof PlaceRequest>
 
@@ -26,6 +28,8 @@ const PlacedFile = z.object({
   data: z.string(),
   /** Permission bits. */
   mode: z.number(),
+  /** A token that was not asked for: what is there stays. */
+  stays: z.optional(z.boolean()),
 })
 export type PlacedFile = z.infer<typeof PlacedFile>
 

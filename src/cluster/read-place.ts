@@ -27,7 +27,7 @@ export async function readPlace(api: ApiPort, namespace: string, request: PlaceR
     readNode(api, pod, container, request.files),
     readServices(api, namespace, pod, request.serviceLinks || expands(container)),
     minorVersion(api),
-    readTokens(api, namespace, pod, tokensOf(volumes)),
+    readTokens(api, namespace, pod, request.tokens ? tokensOf(volumes) : []),
   ])
   const facts = { pod, container, sources, ...node }
   const { serviceLinks } = request
@@ -37,7 +37,7 @@ export async function readPlace(api: ApiPort, namespace: string, request: PlaceR
     : environmentOf({ ...facts, services, unread, minor, serviceLinks: false })
   const known = new Map(all.variables.map(({ name, value }) => [name, value]))
   const { mounts, missing: missingFiles } = request.files
-    ? mountsOf({ ...facts, variables: known, tokens })
+    ? mountsOf({ ...facts, variables: known, tokens: request.tokens ? tokens : undefined })
     : { mounts: [], missing: [] }
   return {
     namespace,
@@ -155,7 +155,7 @@ async function readTokens(
   namespace: string,
   { metadata, spec }: V1Pod,
   wishes: ReturnType<typeof tokensOf>,
-): Promise<{ tokens: VolumeFacts['tokens']; tokenMs: number | null }> {
+): Promise<{ tokens: NonNullable<VolumeFacts['tokens']>; tokenMs: number | null }> {
   const tokens = new Map<string, { token: string } | Refused>()
   let tokenMs: number | null = null
   const account = spec?.serviceAccountName || 'default'

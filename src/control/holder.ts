@@ -3,7 +3,7 @@
 // (recover, clean) is asked and answered the same way.
 import * as z from 'zod/mini'
 import { ShadowConfig } from './config.ts'
-import type { PlaceEnvironment } from './place.ts'
+import type { PlaceEnvironment, PlaceFiles, ProgramPlace } from './place.ts'
 import type { ControlError, Progress, ProxyStatus } from './protocol.ts'
 import type { TargetList } from './targets.ts'
 import type { PutBack, RequestReport } from './views.ts'
@@ -84,6 +84,16 @@ const ExposedPort = z.object({
 })
 export type ExposedPort = z.infer<typeof ExposedPort>
 
+/** Whose environment and files a program gets that runs here in place of a container. */
+const PlaceWish = z.object({
+  /** `[KIND/]NAME` */
+  target: z.string(),
+  container: z.optional(z.string()),
+  environment: z.boolean(),
+  files: z.boolean(),
+})
+export type PlaceWish = z.infer<typeof PlaceWish>
+
 /** `kt exchange`, `kt mesh`, `kt run`. */
 const InboundConfig = z.extend(ShadowConfig, {
   kind: z.enum(['exchange', 'mesh', 'run']),
@@ -105,6 +115,8 @@ const InboundConfig = z.extend(ShadowConfig, {
   background: z.boolean(),
   /** Tells each request. */
   log: z.boolean(),
+  /** Where a program is started: then the ports may be left out, and are those that the container serves. */
+  place: z.optional(PlaceWish),
 })
 export type InboundConfig = z.infer<typeof InboundConfig>
 
@@ -149,6 +161,23 @@ export type EnvConfig = z.infer<typeof EnvConfig>
 const ListConfig = z.extend(ClusterConfig, { kind: z.literal('list') })
 export type ListConfig = z.infer<typeof ListConfig>
 
+const ofFiles = {
+  target: z.string(),
+  container: z.optional(z.string()),
+  /** Absolute path of the folder. */
+  to: z.string(),
+  /** Bytes that are copied from the pod. */
+  most: z.number(),
+}
+
+/** `kt files`. */
+const FilesConfig = z.extend(ClusterConfig, { kind: z.literal('files'), ...ofFiles })
+export type FilesConfig = z.infer<typeof FilesConfig>
+
+/** `kt files --watch`. */
+const KeepFilesConfig = z.extend(ClusterConfig, { kind: z.literal('keep-files'), ...ofFiles })
+export type KeepFilesConfig = z.infer<typeof KeepFilesConfig>
+
 /** The first line. */
 export const HolderConfig = z.discriminatedUnion('kind', [
   ForwardConfig,
@@ -160,9 +189,11 @@ export const HolderConfig = z.discriminatedUnion('kind', [
   IdentifyConfig,
   EnvConfig,
   ListConfig,
+  FilesConfig,
+  KeepFilesConfig,
 ])
 export type HolderConfig = z.infer<typeof HolderConfig>
-export type HoldConfig = ForwardConfig | ProxyConfig | InboundConfig | ShellConfig
+export type HoldConfig = ForwardConfig | ProxyConfig | InboundConfig | ShellConfig | KeepFilesConfig
 export type TaskConfig = Exclude<HolderConfig, HoldConfig>
 
 /** Lines after the first. The end of the input means `end` too, unless the holder goes on in the background. */
@@ -183,8 +214,8 @@ export interface LeftBehind {
 
 export type HolderLine =
   | ({ type: 'progress' } & Progress)
-  /** It holds; `message` says what, `target` under which name. */
-  | { type: 'ready'; message: string; target?: string; proxy?: ProxyStatus }
+  /** It holds; `message` says what, `target` under which name, `place` what a program is to get. */
+  | { type: 'ready'; message: string; target?: string; place?: ProgramPlace; files?: PlaceFiles; proxy?: ProxyStatus }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
   /** A request has ended. */
@@ -196,6 +227,7 @@ export type HolderLine =
   | { type: 'identified' }
   | { type: 'environment'; environment: PlaceEnvironment }
   | { type: 'listed'; targets: TargetList }
+  | { type: 'files'; files: PlaceFiles }
   | { type: 'cleaned'; found: LeftBehind[]; done: PutBack[] }
   /** It could not begin, or had to end; everything is put back when the output closes. */
   | ({ type: 'failed' } & ControlError)

@@ -20,3 +20,19 @@ export interface PlaceEnvironment {
   variables: PlaceVariable[]
   missing: PlaceMissing[]
 }
+
+/** What was written of a container's files. */
+export interface PlaceFiles {
+  pod: string | null
+  namespace: string
+  container: string
+  containers: string[]
+  folder: string
+  missing: PlaceMissing[]
+}
+
+/** What a program that runs in a container's place gets. */
+export interface ProgramPlace extends PlaceEnvironment {
+  /** Below it the container's files have their paths; null where none were wanted. */
+  root: string | null
+}

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { realCluster, realMachine } from '../support/machine.ts'
 import { placeObjects } from '../support/place-objects.ts'
+import { until } from '../support/until.ts'
 
 const cluster = realCluster()
 const skip = 'missing' in cluster ? cluster.missing : false
@@ -21,8 +23,15 @@ describe("the pod's place", { skip }, () => {
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: 90_000,
     })
+  const apply = (...items: object[]) =>
+    kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
   const inPod = (...command: string[]) =>
     kubectl(['-n', NAMESPACE, 'exec', 'deployment/orders', '-c', 'app', '--', ...command])
+  /** Who answers the Service. */
+  const ask = () => {
+    const script = `fetch('http://orders/', { signal: AbortSignal.timeout(2000) }).then((one) => one.text()).then(console.log, () => console.log('nobody'))`
+    return kubectl(['-n', NAMESPACE, 'exec', 'deployment/orders', '-c', 'helper', '--', 'node', '-e', script]).trim()
+  }
   const kt = async (...args: string[]) => {
     const { code, stdout, stderr } = await laptop.kt([...args, '-n', NAMESPACE])
     assert.equal(code, 0, stderr)
@@ -30,8 +39,9 @@ describe("the pod's place", { skip }, () => {
   }
 
   before(() => {
-    const items = [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } }, ...placeObjects(NAMESPACE)]
-    kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
+    // One that a run before has left may still be ending.
+    kubectl(['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=80s'])
+    apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } }, ...placeObjects(NAMESPACE))
     kubectl(['-n', NAMESPACE, 'rollout', 'status', 'deployment/orders', '--timeout=60s'])
   })
   after(() => void kubectl(['delete', 'namespace', NAMESPACE, '--wait=false']))
@@ -47,6 +57,125 @@ describe("the pod's place", { skip }, () => {
   test('--live reads the process', async () => {
     const { stdout } = await kt('env', 'deployment/orders', '-c', 'app', '--live', '--format', 'json')
     assert.deepEqual(sorted(JSON.parse(stdout)), sorted(variables(inPod('cat', '/proc/1/environ'))))
+  })
+
+  test('the files are what the kubelet mounted, with their modes; what else the pod has is copied', async () => {
+    inPod(
+      'sh',
+      '-c',
+      'rm -rf /data/*; mkdir -p /data/a; echo copied > /data/a/b; ln -s /etc/passwd /data/out; echo x > /scratch/x',
+    )
+    const to = '/tmp/kt-place-files'
+    await laptop.run(['rm', '-rf', to])
+    const { stderr } = await kt('files', 'orders', '--to', to)
+    assert.equal(
+      stderr,
+      'container app of helper, app; -c names another\n' +
+        'left out: /data (volume host): 1 links or special files in it were left out\n',
+    )
+    const places = 'etc/app etc/some etc/app/secret etc/gone etc/pod var/run etc/single.yaml etc/part data/a'
+    const list = `for place in ${places}; do find -L $place -type f -not -path '*/..*'; done | sort -u | while read f; do
+      echo "$f $(stat -L -c %a $f) $(base64 < $f | tr -d '\\n')"; done`
+    const read = (text: string) =>
+      Object.fromEntries(
+        text
+          .trim()
+          .split('\n')
+          .map((line) => line.split(/ (.*)/)),
+      )
+    const ours = read((await laptop.run(['sh', '-c', `cd ${to}; ${list}`])).stdout)
+    const theirs = read(inPod('sh', '-c', `cd /; ${list}`))
+    // Tokens are made for each of them, and the kubelet has two annotations of its own.
+    const differ = Object.keys(theirs).filter((name) => ours[name] !== theirs[name])
+    assert.deepEqual(Object.keys(ours), Object.keys(theirs))
+    assert.deepEqual(differ, [
+      'etc/pod/annotations',
+      'var/run/all/token',
+      'var/run/secrets/kubernetes.io/serviceaccount/token',
+    ])
+    const claims = JSON.parse(
+      Buffer.from(ours['var/run/all/token'].split(' ')[1], 'base64')
+        .toString()
+        .split('.')
+        .map((part) => Buffer.from(part, 'base64url').toString())[1],
+    )
+    assert.deepEqual(claims.aud, ['vault'])
+    assert.equal(claims['kubernetes.io'].pod.name, variables(inPod('cat', '/proc/1/environ'))['METADATA_NAME'])
+    const modes = (await laptop.run(['stat', '-c', '%a', to, `${to}/scratch`])).stdout
+    assert.equal(modes, '700\n755\n')
+    await laptop.run(['rm', '-rf', to])
+  })
+
+  test('without the right to read Secrets the rest is there, and what is missing is named', async () => {
+    const rule = (resources: string[], verbs: string[]) => ({ apiGroups: [''], resources, verbs })
+    const metadata = { name: 'no-secrets', namespace: NAMESPACE }
+    const apiVersion = 'rbac.authorization.k8s.io/v1'
+    apply(
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+      { apiVersion, kind: 'Role', metadata, rules: [rule(['services', 'pods', 'configmaps'], ['get', 'list'])] },
+      {
+        apiVersion,
+        kind: 'RoleBinding',
+        metadata,
+        subjects: [{ kind: 'ServiceAccount', ...metadata }],
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name },
+      },
+    )
+    const token = kubectl(['-n', NAMESPACE, 'create', 'token', metadata.name]).trim()
+    const as = ['env', 'orders', '-c', 'app', '--format', 'json', '--kubeconfig', '/tmp/kt-place.kubeconfig']
+    const view = JSON.parse(kubectl(['config', 'view', '--raw', '-o', 'json']))
+    view.users = [{ name: view.contexts[0].context.user, user: { token } }]
+    await laptop.run(['sh', '-c', `umask 077; echo '${JSON.stringify(view)}' > /tmp/kt-place.kubeconfig`])
+    const { stdout, stderr } = await kt(...as)
+    const had = JSON.parse(stdout)
+    assert.equal(had.FROM_MAP, 'hello')
+    assert.equal(had.URL, undefined)
+    const why = `you may not get secrets in namespace ${NAMESPACE}`
+    assert.match(
+      stderr,
+      new RegExp(
+        `^left out: all of Secret database, all of Secret nowhere, FROM_SECRET, OPTIONAL_SECRET: ${why}$`,
+        'm',
+      ),
+    )
+    assert.match(stderr, /^left out: URL: it refers to \$\(DB_USER\), which is not known$/m)
+    assert.match(stderr, /^left out: LIMITS_CPU_1M, .*you may not get nodes$/m)
+    const strict = await laptop.kt([...as, '--strict', '-n', NAMESPACE])
+    assert.equal(strict.code, 1)
+    await laptop.run(['rm', '/tmp/kt-place.kubeconfig'])
+  })
+
+  test('a program takes the place of a container, and its end is the end', async () => {
+    const program = `const { readFileSync } = require('node:fs')
+      console.log(JSON.stringify({ secret: process.env.FROM_SECRET, file: readFileSync(process.env.KT_ROOT + '/etc/app/app.yaml', 'utf8'), home: process.env.HOME, root: process.env.KT_ROOT }))
+      require('node:http').createServer((_, response) => response.end('here')).listen(process.env.PORT, () => setTimeout(() => process.exit(7), 3000))`
+    const running = laptop.kt(['exchange', 'orders', '-n', NAMESPACE, '--', process.execPath, '-e', program])
+    const answers = new Set<string>()
+    const over = running.then(() => true)
+    const answeredHere = () => answers.add(ask()).has('here')
+    await until(
+      'it is answered here',
+      async () => answeredHere() || (await Promise.race([over, delay(50, false)])),
+      30_000,
+    )
+    const { code, stdout, stderr } = await running
+    assert.equal(code, 7, stderr)
+    assert.ok(answers.has('here'), [...answers].join(', '))
+    const { root, ...had } = JSON.parse(stdout)
+    assert.equal(had.secret, 'p\'a$$s"w`o\\rd')
+    assert.equal(had.file, 'a: 1\nb: two\n')
+    assert.notEqual(had.home, '/root')
+    assert.ok(
+      stderr.split('\n').every((line) => line === '' || line.startsWith('kt: ')),
+      stderr,
+    )
+    assert.match(stderr, /^kt: requests to orders\.kt-place come here: 80 -> localhost:8080\. It ends with /m)
+    assert.ok(!stderr.includes(had.secret))
+    assert.equal((await laptop.run(['ls', root])).code, 2, 'nothing is left')
+    const log = (await laptop.kt(['logs'])).stdout
+    assert.ok(log.includes('exchange orders: place: '))
+    assert.ok(!log.includes(had.secret))
+    assert.equal(ask(), 'pod')
   })
 })
 

@@ -1,12 +1,15 @@
 // `kt exchange` and `kt run`: requests of the cluster come to programs of this machine, until Ctrl-C or `kt leave`.
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { ExposedPort, InboundConfig } from '../../control/holder.ts'
-import { whoCalls } from '../caller.ts'
+import { visible } from '../../base/visible.ts'
+import type { ExposedPort, InboundConfig, PlaceWish } from '../../control/holder.ts'
+import { type Caller, whoCalls } from '../caller.ts'
 import { chooseTarget } from '../choose-target.ts'
 import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
 import { CliError, EXIT } from '../output.ts'
+import { Program } from '../program.ts'
 import { type RequestFormat, requestPrinter } from '../requests.ts'
+import { prefixLines } from '../terminal.ts'
 import { oneOf } from './common.ts'
 import { exposedPorts, portNumber } from './expose.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
@@ -19,6 +22,10 @@ export interface InboundFlags extends ShadowFlags {
   fallback: boolean
   /** True for lines, `json` for objects. */
   log?: RequestFormat
+  like?: string
+  container?: string
+  env: boolean
+  files: boolean
 }
 
 interface ExchangeFlags extends InboundFlags {
@@ -30,11 +37,16 @@ interface RunFlags extends InboundFlags {
   port?: number
 }
 
+/** Of the argument after `--`. */
+export const COMMAND =
+  'after --: a program to run meanwhile, with the environment and files of a container; its end is the end'
+
 export function addExchangeCommand(program: Command): void {
   const command = program
     .command('exchange')
     .description('requests of the cluster to a Service, Deployment or Pod come here; needs no root')
     .argument('[target]', '[service/|deployment/|statefulset/|pod/]NAME; without it, you choose')
+    .argument('[command...]', COMMAND)
   withBackOptions(withShadowOptions(command))
     .addOption(
       new Option('--mode <mode>', 'selector: the Service leads here; scale: the workload is scaled to 0 meanwhile')
@@ -42,10 +54,10 @@ export function addExchangeCommand(program: Command): void {
         .argParser(oneOf('selector', 'scale')),
     )
     .option('--force', 'take over what somebody else holds; with --mode scale also leave ports without anybody')
-    .action(async (target: string | undefined, options: ExchangeFlags) => {
+    .action(async (target: string | undefined, words: string[], options: ExchangeFlags) => {
       const { mode, force = false } = options
       const chosen = await targetOf('exchange', target, options)
-      await start('exchange', chosen.target, chosen.ports, { mode, force }, options)
+      await start('exchange', chosen.target, chosen.ports, { mode, force }, options, words)
     })
 }
 
@@ -55,8 +67,9 @@ export function addRunCommand(program: Command): void {
     .alias('preview')
     .description('a new Service in the cluster that leads here; needs no root')
     .argument('<name>', 'of the new Service', serviceName)
+    .argument('[command...]', COMMAND)
     .option('--port <port>', 'of the Service, and of this machine', (text) => portNumber(text))
-  withBackOptions(withShadowOptions(command)).action(async (name: string, options: RunFlags) => {
+  withBackOptions(withShadowOptions(command)).action(async (name: string, words: string[], options: RunFlags) => {
     const { port } = options
     const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
     const named = ports.find((one) => one.name !== undefined)
@@ -66,7 +79,7 @@ export function addRunCommand(program: Command): void {
         `give its number: --expose ${named.local}:NUMBER`,
         EXIT.usage,
       )
-    await start('run', name, ports, { mode: 'selector', force: false }, options)
+    await start('run', name, ports, { mode: 'selector', force: false }, options, words)
   })
 }
 
@@ -102,6 +115,10 @@ export function withBackOptions(command: Command): Command {
         .argParser(oneOf('text', 'json')),
     )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
+    .option('--like <target>', 'with a program: whose environment and files it gets (default: those of TARGET)')
+    .option('-c, --container <name>', 'with a program: of which container (default: the one that serves the Service)')
+    .option('--no-env', "with a program: leave its environment as this terminal's")
+    .option('--no-files', "with a program: without the container's files")
 }
 
 /** What is to be exchanged or meshed: as given, or as a person chooses. */
@@ -119,8 +136,14 @@ export async function start(
   ports: ExposedPort[],
   how: Pick<InboundConfig, 'mode' | 'force' | 'mesh'>,
   options: InboundFlags,
+  words: string[],
 ): Promise<void> {
-  if (ports.length === 0)
+  const caller = whoCalls()
+  const program = programOf(words, options, caller)
+  // Of a new Service nobody knows what it is to be like.
+  const like = options.like ?? (kind === 'run' ? undefined : target)
+  const place = program && like ? placeWish(like, options) : undefined
+  if (ports.length === 0 && !place)
     throw new CliError(
       `kt ${kind} needs to know which port of this machine answers`,
       kind === 'run' ? 'add --port PORT, or --expose LOCAL:REMOTE' : 'add --expose LOCAL[:REMOTE], like 8080:80',
@@ -132,7 +155,6 @@ export async function start(
       'leave --shadow out',
       EXIT.usage,
     )
-  const caller = whoCalls()
   const { background = false, proxyProtocol, check, fallback, log } = options
   if (background && log)
     throw new CliError(
@@ -147,17 +169,52 @@ export async function start(
     ...how,
     ports,
     proxyProtocol,
-    check,
+    check: check && !program,
     fallback,
     background,
     log: log !== undefined,
+    place,
   }
-  await hold(config, caller, {
+  if (program) prefixLines(process.stderr, 'kt: ')
+  const exitCode = await hold(config, caller, {
     ending: (name) =>
       background
         ? `${withChosen(`\`kt leave ${name ?? target}\``, { namespace: options.namespace })} ends it and puts everything back.`
-        : 'Ctrl-C ends it and puts everything back.',
+        : program
+          ? `It ends with ${program.name}.`
+          : 'Ctrl-C ends it and puts everything back.',
     background,
-    ...(log && { onRequest: requestPrinter(log, process.stdout) }),
+    program,
+    ...(log && { onRequest: requestPrinter(log, program ? process.stderr : process.stdout) }),
   })
+  if (exitCode !== undefined) process.exitCode = exitCode
+}
+
+/** Undefined without words. Throws CliError for what does not fit together. */
+function programOf(words: string[], options: InboundFlags, caller: Caller): Program | undefined {
+  const [first, ...rest] = words
+  const usage = (message: string, hint: string) => new CliError(message, hint, EXIT.usage)
+  if (first === undefined) {
+    const flag = options.like
+      ? '--like'
+      : options.container
+        ? '--container'
+        : !options.env
+          ? '--no-env'
+          : !options.files
+            ? '--no-files'
+            : undefined
+    if (flag) throw usage(`${flag} is about a program that kt runs`, 'add it after --, like -- npm run dev')
+    return undefined
+  }
+  // commander takes words before -- and after it alike.
+  if (process.argv.slice(-words.length - 1)[0] !== '--')
+    throw usage(`too many arguments: ${visible(words.join(' '))}`, 'a program to run comes after --')
+  if (options.background)
+    throw usage('--background gives the terminal back, which a program needs', 'leave one of them out')
+  return new Program([first, ...rest], caller)
+}
+
+function placeWish(target: string, { container, env, files }: InboundFlags): PlaceWish {
+  return { target, container, environment: env, files }
 }

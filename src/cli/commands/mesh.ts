@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { unfitHeader } from '../../base/version-header.ts'
 import type { MeshConfig } from '../../control/holder.ts'
 import { oneOf } from './common.ts'
-import { type InboundFlags, start, targetOf, withBackOptions } from './exchange.ts'
+import { COMMAND, type InboundFlags, start, targetOf, withBackOptions } from './exchange.ts'
 import { withShadowOptions } from './shadow-options.ts'
 
 interface MeshFlags extends InboundFlags {
@@ -26,6 +26,7 @@ export function addMeshCommand(program: Command): void {
     .command('mesh')
     .description('requests of one version to a Service come here, all others do not; needs no root')
     .argument('[target]', '[service/|deployment/|statefulset/|pod/]NAME; without it, you choose')
+    .argument('[command...]', COMMAND)
   withBackOptions(withShadowOptions(command))
     .addOption(
       new Option('--mode <mode>', 'auto: by a header; manual: by a label, for rules of Istio, which are printed')
@@ -38,7 +39,7 @@ export function addMeshCommand(program: Command): void {
       versionMark,
     )
     .option('--force', 'take over a version that somebody else holds')
-    .action(async (target: string | undefined, options: MeshFlags, command: Command) => {
+    .action(async (target: string | undefined, words: string[], options: MeshFlags, command: Command) => {
       const { mode, force = false } = options
       let mesh: MeshConfig
       try {
@@ -47,7 +48,7 @@ export function addMeshCommand(program: Command): void {
         command.error((error as Error).message)
       }
       const chosen = await targetOf('mesh', target, options)
-      await start('mesh', chosen.target, chosen.ports, { mode: 'selector', force, mesh }, options)
+      await start('mesh', chosen.target, chosen.ports, { mode: 'selector', force, mesh }, options, words)
     })
 }
 

@@ -35,6 +35,8 @@ export interface Environment {
 
 // Until 1.29 the kubelet left out keys of envFrom that are no C identifiers with dashes and dots; since 1.30 it takes all.
 const ALL_NAMES_SINCE = 30
+// Kubernetes: keys of ConfigMaps and Secrets.
+const KEY = /^[-._a-zA-Z0-9]+$/
 const OLD_NAME = /^[-._a-zA-Z][-._a-zA-Z0-9]*$/
 
 export function environmentOf(facts: EnvironmentFacts): Environment {
@@ -44,11 +46,13 @@ export function environmentOf(facts: EnvironmentFacts): Environment {
   const forServices = serviceVariables(services)
 
   // What cannot be read may have a variable that is not known otherwise.
-  let wholeMissing = false
+  const prefixes: string[] = []
   const mayBe = (name: string) =>
-    wholeMissing || missing.has(name) || unread.some(({ prefix }) => isServiceName(name) && name.startsWith(prefix))
-  const missWhole = (name: string, why: string) => {
-    wholeMissing = true
+    missing.has(name) ||
+    prefixes.some((prefix) => name.startsWith(prefix) && KEY.test(name.slice(prefix.length))) ||
+    unread.some(({ prefix }) => isServiceName(name) && name.startsWith(prefix))
+  const missWhole = (name: string, prefix: string, why: string) => {
+    prefixes.push(prefix)
     missing.set(name, why)
   }
 
@@ -59,9 +63,9 @@ export function environmentOf(facts: EnvironmentFacts): Environment {
     if (!ref?.name) continue
     const entries = entriesOf(sources, kind, ref.name, false)
     const all = `all of ${kind} ${ref.name}`
-    if (typeof entries === 'string') missWhole(all, entries)
+    if (typeof entries === 'string') missWhole(all, prefix, entries)
     else if (!entries) {
-      if (!ref.optional) missWhole(all, 'it is not there')
+      if (!ref.optional) missWhole(all, prefix, 'it is not there')
     } else
       for (const [key, value] of entries) {
         const name = prefix + key

@@ -17,8 +17,8 @@ export interface VolumeFacts extends FieldFacts {
   sources: Sources
   /** The environment, for subPathExpr. */
   variables: ReadonlyMap<string, string>
-  /** By `audience/seconds`; a sentence where there is none. */
-  tokens: ReadonlyMap<string, { token: string } | Refused>
+  /** By `audience/seconds`; a sentence where there is none. Undefined: they were not asked for. */
+  tokens: ReadonlyMap<string, { token: string } | Refused> | undefined
 }
 
 interface Refused {
@@ -82,9 +82,9 @@ type Miss = (name: string, why: string) => void
 function filesOf(volume: V1Volume, facts: VolumeFacts, miss: Miss): PlacedFile[] | undefined {
   const { configMap, secret, downwardAPI, projected } = volume
   const files = new Map<string, PlacedFile>()
-  const put = (path: string, data: Buffer, mode: number) => {
+  const put = (path: string, data: Buffer, mode: number, stays?: true) => {
     const clean = relativePath(path)
-    if (clean) files.set(clean, { path: clean, data: data.toString('base64'), mode })
+    if (clean) files.set(clean, { path: clean, data: data.toString('base64'), mode, ...(stays && { stays }) })
     else miss(path, 'it would lie outside of its volume')
   }
   const context = { facts, put, miss }
@@ -111,9 +111,10 @@ function filesOf(volume: V1Volume, facts: VolumeFacts, miss: Miss): PlacedFile[]
       else if (source.downwardAPI) downward(context, source.downwardAPI.items ?? [], mode)
       else if (token) {
         const wish = { audience: token.audience, seconds: token.expirationSeconds ?? TOKEN_S }
-        const answer = facts.tokens.get(tokenKey(wish))
-        if (answer && 'token' in answer) put(token.path, Buffer.from(answer.token), ownersOnly(facts, mode))
-        else miss(token.path, answer?.refused ?? 'no token was asked for')
+        const answer = facts.tokens?.get(tokenKey(wish))
+        if (!facts.tokens) put(token.path, Buffer.alloc(0), ownersOnly(facts, mode), true)
+        else if (answer && 'token' in answer) put(token.path, Buffer.from(answer.token), ownersOnly(facts, mode))
+        else miss(token.path, answer?.refused ?? 'there is no token')
       } else miss(volume.name, `kt does not know ${Object.keys(others).join(', ')}`)
     }
   } else return undefined

@@ -7,9 +7,11 @@ import type { ShadowDialer } from '../../connection/shadow-dialer.ts'
 import type { ShadowConfig } from '../../control/config.ts'
 import { type ControlServer, serveControl, toControlError } from '../../control/control-server.ts'
 import type {
+  ForwardConfig,
   HoldConfig,
   HolderConfig,
   HolderLine,
+  InboundConfig,
   ProxyConfig,
   ShellConfig,
   TaskConfig,
@@ -22,6 +24,8 @@ import { machineLookup } from '../../reach/cluster-reach.ts'
 import { createDialer } from '../dialer.ts'
 import { type Log, openLog } from '../log.ts'
 import { watchOwnNetwork } from '../own-network.ts'
+import { FilesHolding } from '../place/files-holding.ts'
+import { PlaceOfProgram } from '../place/program-place.ts'
 import { type ProxyDeps, ProxyHolding } from '../proxy/proxy.ts'
 import { uniform32 } from '../random.ts'
 import { CallerNames } from '../requests/caller-names.ts'
@@ -46,6 +50,7 @@ const HOLDS: Record<HoldConfig['kind'], true> = {
   mesh: true,
   run: true,
   shell: true,
+  'keep-files': true,
 }
 
 export function isTask(config: HolderConfig): config is TaskConfig {
@@ -106,13 +111,16 @@ export async function hold(
   }
   const proxy = config.kind === 'proxy' ? new ProxyHolding(config, proxyDeps(config, deps)) : undefined
   const shell = config.kind === 'shell' ? await shellOf(config, deps) : undefined
+  const files = config.kind === 'keep-files' ? new FilesHolding(config, deps) : undefined
+  const place = 'place' in config && config.place ? new PlaceOfProgram(config.place, deps) : undefined
   const holding: Holding =
-    proxy ?? shell ?? holdingOf(config as Exclude<HoldConfig, ProxyConfig | ShellConfig>, { ...deps, requests })
+    proxy ?? shell ?? files ?? holdingOf(config as ForwardConfig | InboundConfig, { ...deps, requests })
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
     if (!ending) {
       log(`ending: ${why}`)
+      place?.stop()
       ending = holding.close().catch((error: Error) => {
         log(`ending: ${error.stack}`)
         return [error.message]
@@ -130,6 +138,7 @@ export async function hold(
         tell({ type: 'failed', code: 'not-put-back', message: notes.join('; '), hint: '`kt logs` may say more' })
       else tell({ type: 'ended', message: `ended (${why}); everything is put back` })
       control?.close()
+      place?.close()
       // The answer to `kt leave` and the log's last line are on their way.
       setTimeout(() => process.exit(notes.length > 0 ? 1 : code), 20)
     })
@@ -147,7 +156,7 @@ export async function hold(
     if (proxy) control = await serveProxy(proxy, log)
     else if (shell)
       control = await serveControl(newHolderSocket(process.env, 'shell'), { shell: () => shell.report() }, log)
-    else if (config.kind !== 'forward')
+    else if (holding.status())
       control = await serveControl(
         newHolderSocket(process.env),
         {
@@ -162,11 +171,21 @@ export async function hold(
         },
         log,
       )
+    // Before the Service leads here, since the pods may go then.
+    const placed = await place?.open(config as InboundConfig)
+    if (ending) return
     const message = await holding.start()
     if (ending) return
     log(message)
     ready = true
-    tell({ type: 'ready', message, target: holding.status()?.target, proxy: proxy?.proxyStatus() })
+    tell({
+      type: 'ready',
+      message,
+      target: holding.status()?.target,
+      proxy: proxy?.proxyStatus(),
+      place: placed,
+      files: files?.written,
+    })
   } catch (error) {
     if (!ending) fail(error)
   }
@@ -206,7 +225,7 @@ function openHolderLog(config: HolderConfig): Log {
   return log
 }
 
-function holdingOf(config: Exclude<HoldConfig, ProxyConfig | ShellConfig>, deps: InboundDeps): Holding {
+function holdingOf(config: ForwardConfig | InboundConfig, deps: InboundDeps): Holding {
   return config.kind === 'forward'
     ? new Forward(config, { ...deps, clock: systemClock, dialer: dialerOf(config, deps) })
     : new Exchange(config, deps, machineParts(config, deps))

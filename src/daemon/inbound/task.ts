@@ -7,6 +7,7 @@ import type { PlaceEnvironment } from '../../control/place.ts'
 import type { TargetList } from '../../control/targets.ts'
 import type { PutBack } from '../../control/views.ts'
 import { runInPod } from '../../tunnel/index.ts'
+import { writeFiles } from '../place/files-holding.ts'
 import { readLive } from '../place/live.ts'
 
 /** Resolves to the line that tells the result, and closes `cluster`. Rejects with ClusterError. */
@@ -23,6 +24,8 @@ export async function runTask(
     }
     if (config.kind === 'list') return { type: 'listed', targets: targetList(await cluster.targets()) }
     if (config.kind === 'env') return { type: 'environment', environment: await environment(config, cluster) }
+    if (config.kind === 'files')
+      return { type: 'files', files: await writeFiles(config, cluster, (line) => progress('files', line)) }
     if (config.kind === 'recover') {
       const recovered = await cluster.recover(config.target, { force: config.force, holder: owner }, progress)
       return { type: 'recovered', result: putBack(config.target, recovered) }
@@ -50,7 +53,7 @@ export async function recoverNow(
 
 async function environment(config: EnvConfig, cluster: ClusterClient): Promise<PlaceEnvironment> {
   const { target, container, serviceLinks, live } = config
-  const place = await cluster.readPlace({ target, container, serviceLinks, files: false })
+  const place = await cluster.readPlace({ target, container, serviceLinks, files: false, tokens: false })
   const { pod, namespace, containers } = place
   const found = { pod, namespace, container: place.container, containers }
   return live
