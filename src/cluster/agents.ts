@@ -2,6 +2,7 @@
 import { type Agent, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { systemClock } from '../base/clock.ts'
 import { Deadline, secure, trustSystem } from '../tunnel/transport/dial.ts'
 import { throughProxy } from '../tunnel/transport/proxy.ts'
 import type { Credentials } from './credentials.ts'
@@ -55,7 +56,7 @@ async function dial(
   port: number,
   tls: Credentials['tls'],
 ): Promise<Duplex> {
-  const deadline = new Deadline(PROXY_MS, `${host}:${port} through the proxy`)
+  const deadline = new Deadline(PROXY_MS, `${host}:${port} through the proxy`, systemClock)
   try {
     const plain = await throughProxy(proxy, host, port, tls, deadline)
     const socket = encrypted ? await secure(plain, host, tls, deadline) : plain.resume()

@@ -56,11 +56,11 @@ export class ShadowTunnels {
     const line = below instanceof LineClient ? below : undefined
     const transport = below instanceof LineClient ? below.transport : pathTransport(below)
     const { kind, username, clientKey, hostKey } = shadow
-    const now = () => this.#options.clock.now()
+    const { clock } = this.#options
     const giveUp = () => transport.destroy(new Error('given up'))
     signal.addEventListener('abort', giveUp, { once: true })
     try {
-      const connecting = connectTunnel({ kind, username, clientKey, hostKey, transport, line, now })
+      const connecting = connectTunnel({ kind, username, clientKey, hostKey, transport, line, clock })
       // The dial of the port-forward may have ended after the signal came.
       if (signal.aborted) giveUp()
       return await connecting

@@ -1,4 +1,5 @@
 // The tunnel's surface: how to reach a shadow, and tunnels over it. The daemon makes a new tunnel when one is lost.
+import { type Clock, systemClock } from '../base/clock.ts'
 import { AgentTunnel } from './client/agent-tunnel.ts'
 import { SshdTunnel } from './client/sshd-tunnel.ts'
 import type { LineClient } from './line/client.ts'
@@ -32,8 +33,7 @@ export interface TunnelOptions {
   client?: string
   /** The line that `transport` belongs to: the agent gets its key. */
   line?: LineClient
-  /** Milliseconds, any origin. Default: this process's clock. */
-  now?: () => number
+  clock?: Clock
 }
 
 /** A tunnel over SSH. */
@@ -45,15 +45,15 @@ export interface ConnectedTunnel extends Tunnel {
 /** Makes a tunnel over an open transport. Rejects with TunnelError; the transport is closed then. */
 export async function connectTunnel(options: TunnelOptions): Promise<ConnectedTunnel> {
   const { transport } = options
-  const now = options.now ?? (() => performance.now())
+  const clock = options.clock ?? systemClock
   const timeoutMs = options.timeoutMs ?? 15_000
-  const session = await openSession({ ...options, timeoutMs, now })
+  const session = await openSession({ ...options, timeoutMs, clock })
   if (options.kind === 'agent') {
-    const tunnel = new AgentTunnel(session, transport, now)
+    const tunnel = new AgentTunnel(session, transport, clock)
     await tunnel.greet(options.client ?? 'kt', timeoutMs, options.line)
     return tunnel
   }
-  const tunnel = new SshdTunnel(session, transport, now)
+  const tunnel = new SshdTunnel(session, transport, clock)
   await tunnel.greet(timeoutMs)
   return tunnel
 }

@@ -131,7 +131,7 @@ describe('what a client says to the agent', () => {
       ...shadow,
       transport: await openTcp('127.0.0.1', shadow.port),
       timeoutMs: 10_000,
-      now: () => performance.now(),
+      clock: systemClock,
     })
     const got: string[] = []
     const frames = new FrameChannel(session.mux, {

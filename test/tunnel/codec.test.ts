@@ -89,7 +89,7 @@ describe('receive window', () => {
 
   it('grows until the line is no longer limited by it: 83 MB/s at 40 ms', () => {
     const clock = { now: 0 }
-    const budget = new WindowBudget(() => clock.now)
+    const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} })
     budget.roundTripMs = 40
     const window = new ReceiveWindow(budget)
     // A window-limited sender: one window each round trip, at most the line's 83 kB a ms.
@@ -100,7 +100,7 @@ describe('receive window', () => {
 
   it('stays small for a slow flow, and shrinks again when one has become slow', () => {
     const clock = { now: 0 }
-    const budget = new WindowBudget(() => clock.now)
+    const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} })
     budget.roundTripMs = 1
     const window = new ReceiveWindow(budget)
     consume(window, clock, 1000, 3000)
@@ -119,7 +119,7 @@ describe('receive window', () => {
         fc.array(fc.record({ ms: fc.integer({ min: 0, max: 50 }), share: fc.double({ min: 0, max: 1, noNaN: true }) })),
         (steps) => {
           const clock = { now: 0 }
-          const budget = new WindowBudget(() => clock.now, 1024 * 1024)
+          const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} }, 1024 * 1024)
           const window = new ReceiveWindow(budget)
           let credit = INITIAL_WINDOW
           for (const { ms, share } of steps) {

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
+import { systemClock } from '../../src/base/clock.ts'
 import { FrameReader, FrameType, frameSize } from '../../src/tunnel/agent-protocol/control-frames.ts'
 import { FrameChannel } from '../../src/tunnel/agent-protocol/frame-channel.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
@@ -33,7 +34,7 @@ function line(credit = Number.POSITIVE_INFINITY) {
       return true
     },
   }
-  const mux = { congested: false, flight: { hurry() {} } }
+  const mux = { clock: systemClock, congested: false, flight: { hurry() {} } }
   const subject = new FrameChannel(mux as unknown as ChannelMux, { onFrame() {}, onGone: assert.fail })
   subject.attach(channel as unknown as Channel)
   return { subject, channel, mux, messages, frames }

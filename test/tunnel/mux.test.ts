@@ -31,7 +31,7 @@ const nowhere = (): Transport => ({
 
 function bench() {
   const clock = { now: 0 }
-  const budget = new WindowBudget(() => clock.now)
+  const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} })
   const mux = new ChannelMux(connection(), nowhere(), budget, MAX_OWN_DATA)
   const events: string[] = []
   const handler: ChannelHandler = {

@@ -26,7 +26,7 @@ export class FrameChannel implements ChannelHandler {
   #gathering: Buffer | undefined
   #gathered = 0
   #turn: NodeJS.Immediate | undefined
-  #timer: NodeJS.Timeout | undefined
+  #cancelTimer: (() => void) | undefined
 
   constructor(mux: ChannelMux, owner: FrameChannelOwner) {
     this.#mux = mux
@@ -62,7 +62,7 @@ export class FrameChannel implements ChannelHandler {
   /** As `sendNow`, but the frame may wait up to `ms` to be batched with others. */
   sendWithin(ms: number, type: number, id: number, ...parts: Uint8Array[]): boolean {
     if (!this.#gather(type, id, parts)) return false
-    if (this.#gathered > 0 && !this.#turn) this.#timer ??= setTimeout(this.#leave, ms)
+    if (this.#gathered > 0 && !this.#turn) this.#cancelTimer ??= this.#mux.clock.after(ms, this.#leave)
     return true
   }
 
@@ -83,9 +83,9 @@ export class FrameChannel implements ChannelHandler {
 
   readonly #leave = (): void => {
     clearImmediate(this.#turn)
-    clearTimeout(this.#timer)
+    this.#cancelTimer?.()
     this.#turn = undefined
-    this.#timer = undefined
+    this.#cancelTimer = undefined
     if (!this.#gathering || this.#gathered === 0) return
     const batch = this.#gathering.subarray(0, this.#gathered)
     this.#gathered = 0

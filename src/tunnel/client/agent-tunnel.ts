@@ -1,4 +1,5 @@
 // The tunnel to our agent: docs/understand/agent-protocol.md, the client's side.
+import type { Clock } from '../../base/clock.ts'
 import type { Endpoint, IpAddress } from '../../wire/address.ts'
 import { type AgentHello, readAgentHello } from '../agent-protocol/bodies.ts'
 import {
@@ -47,8 +48,8 @@ export class AgentTunnel extends SshTunnel {
   #answersEmpty = false
   #greeted: ((hello: AgentHello | string) => void) | undefined
 
-  constructor(session: Session, transport: Transport, now: () => number) {
-    super(session, transport, now)
+  constructor(session: Session, transport: Transport, clock: Clock) {
+    super(session, transport, clock)
     this.#frames = new FrameChannel(session.mux, {
       onFrame: (type, id, body) => this.#onFrame(type, id, body),
       onGone: (why) => this.fail(why),
@@ -66,8 +67,8 @@ export class AgentTunnel extends SshTunnel {
   greet(client: string, timeoutMs: number, line?: LineClient): Promise<void> {
     const key = line?.newKey()
     return new Promise((resolve, reject) => {
-      const started = this.now()
-      const timer = setTimeout(() => {
+      const started = this.clock.now()
+      const cancel = this.clock.after(timeoutMs, () => {
         this.fail('no answer')
         reject(
           new TunnelError(
@@ -76,9 +77,9 @@ export class AgentTunnel extends SshTunnel {
             '`kubectl logs` of the shadow may say why',
           ),
         )
-      }, timeoutMs)
+      })
       this.#greeted = (said) => {
-        clearTimeout(timer)
+        cancel()
         if (typeof said === 'string') {
           reject(
             new TunnelError(
@@ -90,7 +91,7 @@ export class AgentTunnel extends SshTunnel {
           this.fail(said)
           return
         }
-        this.measured(this.now() - started, true)
+        this.measured(this.clock.now() - started, true)
         const { agent: version, capabilities, addresses, resolvConf, arrivals } = said
         this.#answersEmpty = capabilities.answersEmpty === true
         this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
@@ -104,7 +105,7 @@ export class AgentTunnel extends SshTunnel {
         resolve()
       }
       void this.closed.then(({ message }) => {
-        clearTimeout(timer)
+        cancel()
         reject(new TunnelError('lost', `the shadow: ${message}`, 'try again; `kt logs` has more'))
       })
       this.#frames.send(
@@ -124,9 +125,9 @@ export class AgentTunnel extends SshTunnel {
 
   /** The agent sizes its windows by the round trip, which only we can measure; and first measurements are slow ones. */
   #warmUp(rounds: number): void {
-    const started = this.now()
+    const started = this.clock.now()
     this.beat(() => {
-      this.measured(this.now() - started, true)
+      this.measured(this.clock.now() - started, true)
       if (rounds > 0) this.#warmUp(rounds - 1)
     })
   }
@@ -174,9 +175,9 @@ export class AgentTunnel extends SshTunnel {
     return new Promise((resolve) => {
       const id = this.#id()
       // The agent always answers; the margin is for the way there and back.
-      const timer = setTimeout(() => this.#pinged(id, false), timeoutMs + 2000)
+      const cancel = this.clock.after(timeoutMs + 2000, () => this.#pinged(id, false))
       this.#pings.set(id, (answered) => {
-        clearTimeout(timer)
+        cancel()
         resolve(answered)
       })
       const length = Uint8Array.of(payload.length >>> 8, payload.length)

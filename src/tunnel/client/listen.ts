@@ -83,10 +83,10 @@ export class Listeners {
         this.#claims.delete(key)
         this.#frames.send(FrameType.unlisten, id)
       }
-      const timer = setTimeout(() => {
+      const cancel = this.#mux.clock.after(LISTEN_TIMEOUT_MS, () => {
         forget()
         claim.settle(new TunnelError('timeout', `the agent did not say whether ${key} is ours`, 'try again'))
-      }, LISTEN_TIMEOUT_MS)
+      })
       const claim: Claim = {
         id,
         port,
@@ -94,7 +94,7 @@ export class Listeners {
         handler,
         active: false,
         settle(error) {
-          clearTimeout(timer)
+          cancel()
           if (error) reject(error)
           else resolve({ port, close: async () => forget() })
         },

@@ -1,4 +1,5 @@
 // What the tunnels to our agent and to any sshd have in common: streams over the mux, counters, and one end.
+import type { Clock } from '../../base/clock.ts'
 import type { Endpoint, IpAddress } from '../../wire/address.ts'
 import type { Session } from '../ssh/ssh-session.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -31,16 +32,16 @@ export abstract class SshTunnel implements Tunnel {
   readonly hostKey: string
   protected readonly session: Session
   protected readonly transport: Transport
-  protected readonly now: () => number
+  protected readonly clock: Clock
   protected roundTripMs: number | undefined
   #streamsOpened = 0
   #expected = false
   #why: string | undefined
 
-  constructor(session: Session, transport: Transport, now: () => number) {
+  constructor(session: Session, transport: Transport, clock: Clock) {
     this.session = session
     this.transport = transport
-    this.now = now
+    this.clock = clock
     this.hostKey = session.hostKey
     this.leaving = new Promise((resolve) => {
       this.isLeaving = resolve
@@ -93,28 +94,28 @@ export abstract class SshTunnel implements Tunnel {
 
   probe(timeoutMs: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`no answer through the tunnel within ${timeoutMs} ms`)),
-        timeoutMs,
+      const cancel = this.clock.after(timeoutMs, () =>
+        reject(new Error(`no answer through the tunnel within ${timeoutMs} ms`)),
       )
       void this.closed.then(({ message }) => {
-        clearTimeout(timer)
+        cancel()
         reject(new Error(message))
       })
       // The first finds the queues as they are, and empties them; the second finds the line.
       this.#time((first) => {
-        clearTimeout(timer)
+        cancel()
         if (this.#recent.length === 0) this.measured(first)
-        setTimeout(() => this.#time((second) => this.measured(Math.min(first, second))), QUEUES_EMPTY_MS).unref()
+        const again = () => this.#time((second) => this.measured(Math.min(first, second)))
+        this.clock.after(QUEUES_EMPTY_MS, again, 'alone')
         resolve(first)
       })
     })
   }
 
   #time(answered: (milliseconds: number) => void): void {
-    const started = this.now()
+    const started = this.clock.now()
     this.session.mux.flight.quiet()
-    this.beat(() => answered(this.now() - started))
+    this.beat(() => answered(this.clock.now() - started))
   }
 
   async close(): Promise<void> {
@@ -122,9 +123,9 @@ export abstract class SshTunnel implements Tunnel {
     this.session.mux.lose()
     this.session.client.end()
     // A far side that takes nothing any more must not keep us.
-    const timer = setTimeout(() => this.transport.destroy(), 500)
+    const cancel = this.clock.after(500, () => this.transport.destroy())
     await this.closed
-    clearTimeout(timer)
+    cancel()
   }
 
   protected countStream(): void {

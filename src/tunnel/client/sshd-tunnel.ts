@@ -1,5 +1,7 @@
 // The tunnel to any OpenSSH server: TCP only. Resets can be told from ends only while our side is still sending.
+
 import type { ClientChannel } from 'ssh2'
+import type { Clock } from '../../base/clock.ts'
 import { TunnelError, UnsupportedError } from '../errors.ts'
 import { pingServer } from '../ssh/internals.ts'
 import { holdTerminal, runCommand, type Session } from '../ssh/ssh-session.ts'
@@ -11,8 +13,8 @@ export class SshdTunnel extends SshTunnel {
   info: ShadowInfo
   #terminal: ClientChannel | undefined
 
-  constructor(session: Session, transport: Transport, now: () => number) {
-    super(session, transport, now)
+  constructor(session: Session, transport: Transport, clock: Clock) {
+    super(session, transport, clock)
     session.mux.limitSending = true
     this.info = {
       kind: 'sshd',
@@ -31,7 +33,7 @@ export class SshdTunnel extends SshTunnel {
     const [terminal, resolvConf] = await Promise.race([
       Promise.all([
         holdTerminal(this.session.client),
-        runCommand(this.session.client, 'cat /etc/resolv.conf', timeoutMs),
+        runCommand(this.session.client, 'cat /etc/resolv.conf', timeoutMs, this.clock),
       ]),
       lost,
     ])

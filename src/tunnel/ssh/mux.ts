@@ -1,6 +1,7 @@
 // The channels of one SSH connection as light objects with callbacks: ssh2's own are Node streams with a fixed window of
 // 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
 
+import type { Clock } from '../../base/clock.ts'
 import type { Transport } from '../transport/transport.ts'
 import { Channel, type ChannelHandler, type ChannelOwner, deaf } from './channel.ts'
 import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
@@ -31,7 +32,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #next = FIRST_CHANNEL
   #draining = false
   #lost = false
-  #telling: NodeJS.Timeout | undefined
+  #telling: (() => void) | undefined
   readonly #maxData: number
   /** To tell the far side that so many bytes of channel data (modulo 2^32) have come. Set where it understands that. */
   tellArrived: (total: number) => void = () => {}
@@ -55,6 +56,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     this.flight = new Flight(budget.now, () => budget.roundTripMs)
     this.#port = new ChannelPort(connection, this)
     transport.onDrain = () => this.#drain()
+  }
+
+  get clock(): Clock {
+    return this.#budget.clock
   }
 
   get size(): number {
@@ -210,7 +215,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   #tell(arrived: number): void {
     if (arrived >= 0) this.tellArrived(arrived)
     else if (!this.#telling && this.flight.untold >= TELL_SHORT_BYTES)
-      this.#telling = setTimeout(this.#tellRest, TELL_REST_MS).unref()
+      this.#telling = this.clock.after(TELL_REST_MS, this.#tellRest, 'alone')
   }
 
   readonly #tellRest = (): void => {

@@ -80,11 +80,11 @@ export function createSshServer(options: SshServerOptions): SshServer {
     const improve = () => {
       if (mux) socket.copyInput = !mux.improveCiphers()
     }
-    const login = setTimeout(() => transports.get(socket)?.destroy(), LOGIN_MS).unref()
+    const endLogin = clock.after(LOGIN_MS, () => transports.get(socket)?.destroy(), 'alone')
     connection.on('authentication', (context) => authenticate(context, authorized))
     connection.on('ready', () => {
-      clearTimeout(login)
-      const budget = new WindowBudget(options.now)
+      endLogin()
+      const budget = new WindowBudget(clock)
       budget.slackMs = OWN_SLACK_MS
       mux = new ChannelMux(connection, transports.get(socket)!, budget, MAX_OWN_DATA)
       improve()
@@ -93,7 +93,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     connection.on('rekey', () => improve())
     connection.on('error', (error: Error) => options.log(`connection: ${error.message}`))
     connection.on('close', () => {
-      clearTimeout(login)
+      endLogin()
       mux?.lose()
       session?.lost()
       session = undefined

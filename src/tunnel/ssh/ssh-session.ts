@@ -1,6 +1,7 @@
 // An SSH session over a transport, as client: key exchange, pinned host key, our key; then the mux has the channels.
 import type { ClientChannel, ConnectConfig, Client as SshClient } from 'ssh2'
 import Client from 'ssh2/lib/client.js'
+import type { Clock } from '../../base/clock.ts'
 import { AGENT_IDENT } from '../agent-protocol/control-frames.ts'
 import { TunnelError } from '../errors.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -17,7 +18,7 @@ export interface SessionOptions {
   /** The host key in SSH wire format, base64. Undefined: whatever is shown is taken, and told as `Session.hostKey`. */
   hostKey: string | undefined
   timeoutMs: number
-  now: () => number
+  clock: Clock
 }
 
 export interface Session {
@@ -82,7 +83,7 @@ export function openSession(options: SessionOptions): Promise<Session> {
     client.on('handshake', () => improve()) // again after each further key exchange
     client.on('ready', () => {
       ready = true
-      const budget = new WindowBudget(options.now)
+      const budget = new WindowBudget(options.clock)
       const serverVersion = (client as unknown as { _remoteVer?: string })._remoteVer ?? 'unknown'
       try {
         const own = serverVersion === AGENT_IDENT
@@ -152,11 +153,16 @@ function asTunnelError(error: Error & { level?: string }, hostKeyRefused: boolea
 const MOST_OUTPUT = 64 * 1024
 
 /** Runs a command; resolves with what it printed, undefined if it failed or took too long. */
-export function runCommand(client: SshClient, command: string, timeoutMs: number): Promise<string | undefined> {
+export function runCommand(
+  client: SshClient,
+  command: string,
+  timeoutMs: number,
+  clock: Clock,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), timeoutMs)
+    const cancel = clock.after(timeoutMs, () => resolve(undefined))
     const done = (text: string | undefined) => {
-      clearTimeout(timer)
+      cancel()
       resolve(text)
     }
     client.exec(command, (error, channel) => {

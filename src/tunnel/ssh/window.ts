@@ -1,5 +1,6 @@
 // How much the other side may send on a channel: small for idle flows, grown for busy ones until the window is no longer what
 // limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
+import type { Clock } from '../../base/clock.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
 
 /** Of each channel at the start, 257 KB. OpenSSH starts with 2 MiB. */
@@ -26,11 +27,13 @@ export class WindowBudget {
   roundTripMs = 5
   /** How much longer than the line's round trip a window may last and still be too small. */
   slackMs = SLACK_MS
+  readonly clock: Clock
   readonly now: () => number
   #left: number
 
-  constructor(now: () => number, bytes = DEFAULT_BUDGET) {
-    this.now = now
+  constructor(clock: Clock, bytes = DEFAULT_BUDGET) {
+    this.clock = clock
+    this.now = () => clock.now()
     this.#left = bytes
   }
 

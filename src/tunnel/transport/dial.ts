@@ -8,6 +8,7 @@ import {
   setDefaultCACertificates,
   type TLSSocket,
 } from 'node:tls'
+import type { Clock } from '../../base/clock.ts'
 import { TunnelError } from '../errors.ts'
 import type { Inlet } from './transport.ts'
 
@@ -35,19 +36,19 @@ export function unreachable(message: string, hint: string): TunnelError {
 export class Deadline {
   socket: Socket | undefined
   readonly ms: number
-  readonly #timer: NodeJS.Timeout
+  readonly #cancel: () => void
   readonly #signal: AbortSignal | undefined
   #fail: (error: Error) => void = () => {}
   readonly #failed: Promise<never>
 
-  constructor(timeoutMs: number, what: string, signal?: AbortSignal) {
+  constructor(timeoutMs: number, what: string, clock: Clock, signal?: AbortSignal) {
     this.ms = timeoutMs
     this.#signal = signal
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject
     })
     this.#failed.catch(() => {})
-    this.#timer = setTimeout(() => {
+    this.#cancel = clock.after(timeoutMs, () => {
       this.#fail(
         new TunnelError(
           'timeout',
@@ -56,7 +57,7 @@ export class Deadline {
         ),
       )
       this.socket?.destroy()
-    }, timeoutMs)
+    })
     signal?.addEventListener('abort', this.#giveUp)
     if (signal?.aborted) this.#giveUp()
   }
@@ -92,7 +93,7 @@ export class Deadline {
   }
 
   end(destroy = false): void {
-    clearTimeout(this.#timer)
+    this.#cancel()
     this.#signal?.removeEventListener('abort', this.#giveUp)
     if (destroy) this.socket?.destroy()
   }

@@ -1,4 +1,5 @@
 // Gathers small writes into messages, in memory that is used again.
+import { systemClock } from '../../base/clock.ts'
 import { type Framing, plainFraming } from './transport.ts'
 
 /**
@@ -45,10 +46,7 @@ export interface Turns {
 const processTurns: Turns = {
   callback: (fire) => process.nextTick(fire),
   turn: (fire) => void setImmediate(fire),
-  after: (ms, fire) => {
-    const timer = setTimeout(fire, ms)
-    return () => clearTimeout(timer)
-  },
+  after: systemClock.after,
 }
 
 export interface GathererOptions {

@@ -1,5 +1,6 @@
 // Asks an HTTP/1.1 server to speak another protocol on this connection: what WebSocket and SPDY port-forwards begin with.
 import type { Socket } from 'node:net'
+import type { Clock } from '../../base/clock.ts'
 import { TunnelError } from '../errors.ts'
 import {
   type Answer,
@@ -33,13 +34,14 @@ export async function upgrade(
   search: string,
   lines: string[],
   timeoutMs: number,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  clock: Clock,
 ): Promise<Upgraded> {
   const url = new URL(target.url.replace(/^ws/, 'http'))
   const encrypted = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = Number(url.port || (encrypted ? 443 : 80))
-  const deadline = new Deadline(timeoutMs, `${host}:${port}`, signal)
+  const deadline = new Deadline(timeoutMs, `${host}:${port}`, clock, signal)
   let asked = false
   try {
     const inlet = new Inlet()

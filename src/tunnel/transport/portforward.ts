@@ -4,6 +4,7 @@
 // (docs/understand/performance.md): it undoes a WebSocket's masking byte by byte.
 
 import { type Clock, systemClock } from '../../base/clock.ts'
+import { type RandomBytes, systemRandom } from '../../base/random.ts'
 import { TunnelError } from '../errors.ts'
 import type { WebSocketTarget } from './dial.ts'
 import { RefusedError, UnansweredError } from './http-upgrade.ts'
@@ -26,6 +27,7 @@ export interface ForwardOptions {
   /** Tried first. Default: SPDY. */
   first?: Way
   clock?: Clock
+  random?: RandomBytes
 }
 
 /**
@@ -35,13 +37,15 @@ export interface ForwardOptions {
 export async function openPortForward(
   endpoint: WebSocketTarget,
   signal?: AbortSignal,
-  { timeoutMs = 15_000, first = 'spdy', clock = systemClock }: ForwardOptions = {},
+  { timeoutMs = 15_000, first = 'spdy', clock = systemClock, random = systemRandom }: ForwardOptions = {},
 ): Promise<Path> {
   const second: Way = first === 'spdy' ? 'websocket' : 'spdy'
   const over = new AbortController()
   const either = signal ? AbortSignal.any([signal, over.signal]) : over.signal
   const open = (way: Way) =>
-    way === 'spdy' ? openSpdyForward(endpoint, timeoutMs, either) : openWebSocketForward(endpoint, timeoutMs, either)
+    way === 'spdy'
+      ? openSpdyForward(endpoint, timeoutMs, either, clock)
+      : openWebSocketForward(endpoint, timeoutMs, either, { clock, random })
   const beside = Promise.withResolvers<void>()
   const cancelBeside = clock.after(BESIDE_MS, beside.resolve)
   let cancelGrace = () => {}

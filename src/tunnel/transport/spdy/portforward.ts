@@ -1,6 +1,7 @@
 // Kubernetes' port-forward over SPDY/3.1 (protocol portforward.k8s.io): two streams a connection, one for the data of the
 // port, one for an error in words. Nothing is gathered into frames on the way in: pieces go on as they come.
 
+import { type Clock, systemClock } from '../../../base/clock.ts'
 import { TunnelError } from '../../errors.ts'
 import type { WebSocketTarget } from '../dial.ts'
 import { ForwardPath } from '../forward-path.ts'
@@ -21,10 +22,11 @@ export async function openSpdyForward(
   endpoint: WebSocketTarget,
   timeoutMs: number,
   signal?: AbortSignal,
+  clock: Clock = systemClock,
 ): Promise<Path> {
   const port = new URL(endpoint.url).searchParams.get('ports') ?? ''
   const lines = ['Upgrade: SPDY/3.1', `X-Stream-Protocol-Version: ${PROTOCOL}`, 'Content-Length: 0']
-  const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs, signal)
+  const { socket, inlet, answer } = await upgrade(endpoint, 'POST', '', lines, timeoutMs, signal, clock)
   if (answer.headers.get('upgrade')?.toLowerCase() !== 'spdy/3.1') {
     socket.destroy()
     throw new TunnelError(
@@ -55,8 +57,10 @@ export async function openSpdyForward(
     onData: (stream, piece) => (stream === DATA_STREAM ? path.deliver(piece) : path.failed(piece.toString())),
     onFin(stream) {
       if (stream === DATA_STREAM) {
-        const timer = setTimeout(() => path.fail(CLOSED), WHY_MS)
-        socket.once('close', () => clearTimeout(timer))
+        socket.once(
+          'close',
+          clock.after(WHY_MS, () => path.fail(CLOSED)),
+        )
       } else if (dataEnded) path.fail(CLOSED)
       dataEnded ||= stream === DATA_STREAM
     },

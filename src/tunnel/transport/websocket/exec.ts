@@ -1,7 +1,7 @@
 // Runs a command in a container through the API server, over a WebSocket (subprotocol v4.channel.k8s.io). Messages begin with a channel
 // byte: 1 is standard output, 2 standard error, 3 the end, as a meta/v1 Status. All that comes is limited, since the pod may be anybody's.
-import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../../../base/clock.ts'
+import { type RandomBytes, systemRandom } from '../../../base/random.ts'
 import { TunnelError } from '../../errors.ts'
 import type { WebSocketTarget } from '../dial.ts'
 import { RefusedError, type Upgraded } from '../http-upgrade.ts'
@@ -25,6 +25,7 @@ export interface ExecOptions {
   patienceMs: number
   signal?: AbortSignal
   clock?: Clock
+  random?: RandomBytes
 }
 
 export interface ExecEnd {
@@ -36,17 +37,20 @@ export interface ExecEnd {
 
 /** Resolves when the command has ended. Rejects with TunnelError, or with what `onOutput` threw. */
 export async function runInPod(endpoint: WebSocketTarget, options: ExecOptions): Promise<ExecEnd> {
-  const opened = await openWebSocket(endpoint, PROTOCOL, OPEN_MS).catch((error: unknown) => {
-    if (!(error instanceof RefusedError)) throw error
-    const message = error.message.replace(/^port-forward: /, 'running a command in the pod: ')
-    const hint = error.status === 403 ? 'ask for the right to get and create pods/exec in this namespace' : error.hint
-    throw new TunnelError('unreachable', message, hint)
-  })
+  const { clock = systemClock, random = systemRandom } = options
+  const opened = await openWebSocket(endpoint, PROTOCOL, OPEN_MS, undefined, { clock, random }).catch(
+    (error: unknown) => {
+      if (!(error instanceof RefusedError)) throw error
+      const message = error.message.replace(/^port-forward: /, 'running a command in the pod: ')
+      const hint = error.status === 403 ? 'ask for the right to get and create pods/exec in this namespace' : error.hint
+      throw new TunnelError('unreachable', message, hint)
+    },
+  )
   return read(opened, options)
 }
 
 function read({ socket, inlet }: Upgraded, options: ExecOptions): Promise<ExecEnd> {
-  const { onOutput, most, patienceMs, signal, clock = systemClock } = options
+  const { onOutput, most, patienceMs, signal, clock = systemClock, random = systemRandom } = options
   const { promise, resolve, reject } = Promise.withResolvers<ExecEnd>()
   let taken = 0
   let channel = 0
@@ -73,7 +77,7 @@ function read({ socket, inlet }: Upgraded, options: ExecOptions): Promise<ExecEn
     if (socket.destroyed) return
     const frame = Buffer.alloc(MAX_HEADER + payload.length)
     frame.set(payload, MAX_HEADER)
-    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, randomBytes(4))))
+    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, random(4))))
   }
   const end = () => {
     const result = endOf(status, stderr)

@@ -1,5 +1,7 @@
 // Opens a WebSocket as client: the upgrade of RFC 6455 4.1. How to get there is dial.ts's business, what comes after, frame.ts's.
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import type { Clock } from '../../../base/clock.ts'
+import type { RandomBytes } from '../../../base/random.ts'
 import { TunnelError } from '../../errors.ts'
 import type { WebSocketTarget } from '../dial.ts'
 import { type Upgraded, upgrade } from '../http-upgrade.ts'
@@ -15,9 +17,10 @@ export async function openWebSocket(
   target: WebSocketTarget,
   protocol: string,
   timeoutMs: number,
-  signal?: AbortSignal,
+  signal: AbortSignal | undefined,
+  { clock, random }: { clock: Clock; random: RandomBytes },
 ): Promise<Upgraded> {
-  const key = randomBytes(16).toString('base64')
+  const key = random(16).toString('base64')
   const lines = [
     'Upgrade: websocket',
     'Sec-WebSocket-Version: 13',
@@ -25,7 +28,7 @@ export async function openWebSocket(
     `Sec-WebSocket-Protocol: ${protocol}`,
   ]
   const url = new URL(target.url)
-  const upgraded = await upgrade(target, 'GET', url.search, lines, timeoutMs, signal)
+  const upgraded = await upgrade(target, 'GET', url.search, lines, timeoutMs, signal, clock)
   const { headers } = upgraded.answer
   const accept = createHash('sha1')
     .update(key + MAGIC)

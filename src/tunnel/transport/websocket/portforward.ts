@@ -1,7 +1,8 @@
 // Kubernetes' port-forward over a WebSocket (subprotocol v4.channel.k8s.io). Messages
 // begin with a channel byte: 0 is data of the first port, 1 its errors, and each channel's first message is the port
 // number. Nothing is gathered into messages on the way in: pieces go on as they come.
-import { randomBytes } from 'node:crypto'
+import { systemClock } from '../../../base/clock.ts'
+import { systemRandom } from '../../../base/random.ts'
 import type { WebSocketTarget } from '../dial.ts'
 import { ForwardPath } from '../forward-path.ts'
 import type { Path } from '../path.ts'
@@ -20,8 +21,9 @@ export async function openWebSocketForward(
   endpoint: WebSocketTarget,
   timeoutMs = 15_000,
   signal?: AbortSignal,
+  { clock = systemClock, random = systemRandom } = {},
 ): Promise<Path> {
-  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs, signal)
+  const { socket, inlet, encrypted } = await openWebSocket(endpoint, PROTOCOL, timeoutMs, signal, { clock, random })
   const headroom = MAX_HEADER + 1
   const framing: Framing = {
     headroom,
@@ -29,7 +31,7 @@ export async function openWebSocketForward(
     seal(slab, start, end) {
       slab[start - 1] = DATA_CHANNEL
       // Without TLS a proxy could be made to see bytes of an attacker's choice: RFC 6455 10.3.
-      return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : randomBytes(4))
+      return sealFrame(Opcode.binary, slab, start - 1, end, encrypted ? undefined : random(4))
     },
   }
   const path = new ForwardPath(socket)
@@ -37,7 +39,7 @@ export async function openWebSocketForward(
     if (socket.destroyed) return
     const frame = Buffer.alloc(MAX_HEADER + payload.length)
     frame.set(payload, MAX_HEADER)
-    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, randomBytes(4))))
+    socket.write(frame.subarray(sealFrame(opcode, frame, MAX_HEADER, frame.length, random(4))))
   }
 
   // One a channel: bytes of the port number still to come.
