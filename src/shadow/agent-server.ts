@@ -38,7 +38,7 @@ export function createAgentServer(options: AgentServerOptions): AgentServer {
     options.onSessions(sessions.size)
   }
   const onRelease = (session: AgentSession) => {
-    options.departure.release(session, options.now())
+    options.departure.release(session, options.clock.now())
     options.onChange()
   }
   const server: SshServer = createSshServer({

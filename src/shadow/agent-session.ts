@@ -1,6 +1,8 @@
 // One client's session at the agent: its channels, and the control channel's frames. docs/understand/agent-protocol.md, the agent's side.
-import { randomBytes } from 'node:crypto'
+
 import { networkInterfaces } from 'node:os'
+import { type Clock, every } from '../base/clock.ts'
+import type { RandomBytes } from '../base/random.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import { type AgentHello, readClientHello } from '../tunnel/agent-protocol/bodies.ts'
 import {
@@ -31,7 +33,8 @@ export interface SessionContext {
   claims: Claims
   emptyAnswer: EmptyAnswer
   pinger: Pinger | undefined
-  now: () => number
+  clock: Clock
+  random: RandomBytes
   log: (line: string) => void
   resolvConfPath: string
   /** The client has said that it does not need this agent any more. */
@@ -45,7 +48,7 @@ export class AgentSession {
   readonly #secure: SecureLine | undefined
   readonly #udp: UdpFlows
   readonly #claimant: Claimant
-  readonly #sweeper: NodeJS.Timeout
+  readonly #stopSweeping: () => void
   #frames: FrameChannel | undefined
   #leaving = false
 
@@ -71,10 +74,9 @@ export class AgentSession {
           else this.#frames?.send(FrameType.udpClose, id)
         },
       },
-      context.now,
+      context.clock,
     )
-    this.#sweeper = setInterval(() => this.#udp.sweep(), SWEEP_MS)
-    this.#sweeper.unref()
+    this.#stopSweeping = every(SWEEP_MS, context.clock, () => this.#udp.sweep(), 'alone')
   }
 
   /** Tells the client that the agent was told to end. */
@@ -85,7 +87,7 @@ export class AgentSession {
 
   /** The connection is gone, and with it the channels. */
   lost(): void {
-    clearInterval(this.#sweeper)
+    this.#stopSweeping()
     this.#frames = undefined
     this.#context.relays.lose(this.#mux)
     this.#context.claims.lose(this.#claimant)
@@ -193,7 +195,7 @@ export class AgentSession {
     const hello: AgentHello = {
       protocol: PROTOCOL_VERSION,
       agent: this.#context.version,
-      session: randomBytes(16).toString('hex'),
+      session: this.#context.random(16).toString('hex'),
       addresses: ownAddresses(),
       resolvConf: readText(this.#context.resolvConfPath),
       arrivals: TELL_REST_MS,

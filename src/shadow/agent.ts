@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { listening } from '../base/listen.ts'
+import { systemRandom } from '../base/random.ts'
 import { visible } from '../base/visible.ts'
 import { type GcmBinding, loadGcm } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
@@ -36,7 +37,7 @@ const idleSeconds = number('KT_AGENT_IDLE_S', 600, 0, 86_400)
 const readyPort = number('KT_AGENT_READY_PORT', 0, 0, 65_535)
 const staySeconds = number('KT_AGENT_STAY_S', STAY_S, 0, 3600)
 
-const now = () => performance.now()
+const clock = systemClock
 const departure = new Departure<AgentSession>(staySeconds * 1000)
 /** Tells the clients that the agent was told to end, and ends it when `departure` says so; set once it serves ports. */
 let leave = (signal: string): void => end(signal)
@@ -48,18 +49,18 @@ takeUnhandled(log, () => !serving)
 let checkDeparture = () => {}
 
 // No top-level await: the bundle is CommonJS, which Node 20 runs without a package.json beside it.
-void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async (helper) => {
-  let idle: NodeJS.Timeout | undefined
+void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000, clock).then(async (helper) => {
+  let stopIdling = () => {}
   const onSessions = (count: number) => {
-    clearTimeout(idle)
+    stopIdling()
     if (count > 0 || idleSeconds === 0) return
-    idle = setTimeout(() => end(`no client for ${idleSeconds} s`), idleSeconds * 1000)
+    stopIdling = clock.after(idleSeconds * 1000, () => end(`no client for ${idleSeconds} s`))
   }
   // Comes along with the client, for the architectures that it has.
   const cipher = `kt_gcm-${process.arch}.node`
   const noGcm = loadGcm(() => loadFile(join(folder, cipher)))
   const claims = new Claims(ports(), log)
-  const emptyAnswer = new EmptyAnswer(now)
+  const emptyAnswer = new EmptyAnswer(clock)
   const relays = new RelaySet()
   const agent = createAgentServer({
     version: VERSION,
@@ -71,8 +72,8 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
     departure,
     pinger: helper,
     resolvConfPath: '/etc/resolv.conf',
-    now,
-    clock: systemClock,
+    clock,
+    random: systemRandom,
     lineWaitMs: number('KT_AGENT_LINE_S', 4500, 0, 604_800) * 1000,
     log,
     onSessions,
@@ -86,26 +87,23 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000).then(async
   if (!first && !second) end(`cannot listen on port ${port}`, 1)
   // Last, so that who sees the pod's ports open can be sure that it can be reached.
   const cannotListen = (error: Error) => end(error.message, 1)
-  const served = await servePorts({ claims, relays, emptyAnswer, now, log }).catch(cannotListen)
+  const served = await servePorts({ claims, relays, emptyAnswer, clock, log }).catch(cannotListen)
   // Not before the client has its ports: what came earlier would have to wait, or would go to the original.
   if (readyPort > 0) void served.settled.then(() => openReadyPort().catch(cannotListen))
   if (claims.ports.length > 0) {
-    let timer: NodeJS.Timeout | undefined
+    let cancel = () => {}
     checkDeparture = () => {
       const at = departure.endsAt()
       if (at === undefined) return
-      clearTimeout(timer)
-      timer = setTimeout(
-        () => {
-          checkDeparture = () => {}
-          void served.drain(DRAIN_MS).then(() => end('SIGTERM', departure.released ? 0 : TERMINATED))
-        },
-        Math.max(0, at - now()),
-      )
+      cancel()
+      cancel = clock.after(Math.max(0, at - clock.now()), () => {
+        checkDeparture = () => {}
+        void served.drain(DRAIN_MS).then(() => end('SIGTERM', departure.released ? 0 : TERMINATED))
+      })
     }
     leave = (signal) => {
       log(`${signal}: serves until it is not needed any more, ${staySeconds} s at most`)
-      departure.tell(now())
+      departure.tell(clock.now())
       agent.leave()
       checkDeparture()
     }

@@ -1,5 +1,6 @@
 // A session that may claim ports, as those who bring it connections see it: asked by opening a channel, and judged by whether it says
 // anything at all. A laptop that sleeps or is cut off is passed over until it speaks again, so that not every caller waits a second.
+import { delay } from '../base/clock.ts'
 import { AGENT_ID, FrameType } from '../tunnel/agent-protocol/control-frames.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure } from '../tunnel/ssh/mux.ts'
@@ -38,7 +39,7 @@ export class Claimant {
   readonly #sendNow: SendFrame
   #silentSince = -1
   #poking = false
-  #nudged: NodeJS.Timeout | undefined
+  #nudged = false
   #nextFlow = AGENT_ID
   #nextProbe = AGENT_ID
 
@@ -63,10 +64,13 @@ export class Claimant {
    * all comes from it.
    */
   ask(port: Endpoint, origin: Endpoint, patience: number, answers: Answers): void {
-    const heard = this.#mux.heard
+    const { heard, clock } = this.#mux
+    const settled = () => {
+      cancelWait()
+      cancelNudge?.()
+    }
     const over = (tell: () => void) => {
-      clearTimeout(timer)
-      clearTimeout(asking)
+      settled()
       channel.handler = ignore
       tell()
     }
@@ -75,8 +79,7 @@ export class Claimant {
       {
         ...ignore,
         onOpen: () => {
-          clearTimeout(timer)
-          clearTimeout(asking)
+          settled()
           channel.handler = answers.taken(channel)
         },
         onRefused: (reason, words) =>
@@ -94,20 +97,20 @@ export class Claimant {
       channel.reset()
       answers.absent()
     }
-    let timer = setTimeout(() => {
+    let cancelWait = clock.after(ANSWER_MS, () => {
       this.#unanswered(heard)
       if (this.silent || patience <= ANSWER_MS) giveUp()
-      else timer = setTimeout(giveUp, patience - ANSWER_MS)
-    }, ANSWER_MS)
+      else cancelWait = clock.after(patience - ANSWER_MS, giveUp)
+    })
     // A client that waits for its program has nothing else to say, so it is asked.
-    const asking = patience > ANSWER_MS ? setTimeout(() => this.#nudge(), NUDGE_AFTER_MS) : undefined
+    const cancelNudge = patience > ANSWER_MS ? clock.after(NUDGE_AFTER_MS, () => this.#nudge()) : undefined
   }
 
   /** Asks whether anybody is there. Resolves within a second. */
   async probe(): Promise<boolean> {
     const heard = this.#mux.heard
     this.#sendProbe()
-    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
+    await delay(ANSWER_MS, undefined, this.#mux.clock)
     this.#unanswered(heard)
     return !this.silent
   }
@@ -124,9 +127,10 @@ export class Claimant {
   /** Asks for a sign, for all who wait; whoever waits for one began to before this one was asked for. */
   #nudge(): void {
     if (this.#nudged) return
-    this.#nudged = setTimeout(() => {
-      this.#nudged = undefined
-    }, NUDGE_EVERY_MS)
+    this.#nudged = true
+    this.#mux.clock.after(NUDGE_EVERY_MS, () => {
+      this.#nudged = false
+    })
     this.#sendProbe()
   }
 

@@ -1,7 +1,9 @@
 // How a client finds out whether a Service's own address leads to the shadow already: it connects there and ends the connection
 // without a word, which harms no server. For the next seconds the agent answers such connections with bytes that the client has
 // chosen; nobody else does.
+
 import type { Socket } from 'node:net'
+import type { Clock } from '../base/clock.ts'
 
 const VALID_MS = 15_000
 const MAX_BYTES = 64
@@ -9,17 +11,17 @@ const MAX_BYTES = 64
 const SILENT_MS = 50
 
 export class EmptyAnswer {
-  readonly #now: () => number
+  readonly #clock: Clock
   #bytes: Buffer = Buffer.alloc(0)
   #until = -1
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(clock: Clock) {
+    this.#clock = clock
   }
 
   /** Several clients may ask at once: the bytes of the last one come first, and each looks for its own. */
   set(bytes: Buffer): void {
-    const now = this.#now()
+    const now = this.#clock.now()
     const before = now < this.#until ? this.#bytes : Buffer.alloc(0)
     this.#bytes = Buffer.concat([bytes.subarray(0, MAX_BYTES), before]).subarray(0, 4 * MAX_BYTES)
     this.#until = now + VALID_MS
@@ -27,10 +29,10 @@ export class EmptyAnswer {
 
   /** Answers `socket`, which is paused, if it ends before it says anything; calls `onward` if it does not. False: nothing is to be answered now. */
   take(socket: Socket, onward: () => void): boolean {
-    if (this.#now() >= this.#until) return false
+    if (this.#clock.now() >= this.#until) return false
     const bytes = this.#bytes
     const over = () => {
-      clearTimeout(timer)
+      cancel()
       socket.off('readable', look).off('end', answer)
     }
     const go = () => {
@@ -49,7 +51,7 @@ export class EmptyAnswer {
       over()
       socket.end(bytes)
     }
-    const timer = setTimeout(go, SILENT_MS)
+    const cancel = this.#clock.after(SILENT_MS, go)
     socket.on('error', ignore).on('close', over).on('readable', look).on('end', answer)
     return true
   }

@@ -1,5 +1,6 @@
 // A pod that has just started gets requests as soon as the cluster says that it runs, which may be before its client has claimed the
 // ports. So in its first moments a connection waits for the claim, and only then goes to the original.
+import type { Clock } from '../base/clock.ts'
 import type { AgentPort } from './ports.ts'
 
 /** How long after the start. A client that is there claims within a second. */
@@ -13,11 +14,11 @@ export class FirstClaim {
   readonly settled: Promise<void>
   #settle: () => void = () => {}
 
-  constructor(ms = FIRST_CLAIM_MS) {
+  constructor(clock: Clock, ms = FIRST_CLAIM_MS) {
     this.settled = new Promise((resolve) => {
       this.#settle = resolve
     })
-    setTimeout(() => this.#end(), ms).unref()
+    clock.after(ms, () => this.#end(), 'alone')
   }
 
   /** Calls `ready` when the port has been claimed, or will not be: at once if that is known. */

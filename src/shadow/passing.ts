@@ -1,6 +1,8 @@
 // The connections that the agent serves for the cluster without a client: counted, and when the pod is to end, ended where nobody
 // waits for an answer, so that no request fails for it.
+
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { type Clock, every } from '../base/clock.ts'
 import type { Endpoint } from '../wire/address.ts'
 
 /** An original that has been quiet so long after its last bytes has answered. */
@@ -9,13 +11,12 @@ const CHECK_MS = 10
 
 export class Passing {
   readonly #pairs = new Set<Pair>()
-  readonly #now: () => number
+  readonly #clock: Clock
   #others = 0
   #drained: (() => void) | undefined
-  #checks: NodeJS.Timeout | undefined
 
-  constructor(now: () => number) {
-    this.#now = now
+  constructor(clock: Clock) {
+    this.#clock = clock
   }
 
   /** Joins an accepted socket to a new connection to `original`; without one, or when it cannot be reached, it is reset. */
@@ -24,7 +25,7 @@ export class Passing {
       socket.resetAndDestroy()
       return
     }
-    const pair = new Pair(socket, connect(options(original)), this.#now, () => {
+    const pair = new Pair(socket, connect(options(original)), this.#clock, () => {
       this.#pairs.delete(pair)
       this.#check()
     })
@@ -42,14 +43,14 @@ export class Passing {
 
   /** Ends connections as they become idle. Resolves when there are none, or after `timeoutMs`. New ones are served. */
   async drain(timeoutMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#drained?.(), timeoutMs)
+    const cancel = this.#clock.after(timeoutMs, () => this.#drained?.())
+    const stopChecking = every(CHECK_MS, this.#clock, () => this.#check())
     await new Promise<void>((resolve) => {
       this.#drained = resolve
-      this.#checks = setInterval(() => this.#check(), CHECK_MS)
       this.#check()
     })
-    clearInterval(this.#checks)
-    clearTimeout(timer)
+    stopChecking()
+    cancel()
   }
 
   #check(): void {
@@ -91,14 +92,14 @@ function options({ address, port }: Endpoint): TcpNetConnectOpts {
 class Pair {
   readonly #caller: Socket
   readonly #onward: Socket
-  readonly #now: () => number
+  readonly #clock: Clock
   #lastAnswer = 0
   #waiting = false
 
-  constructor(caller: Socket, onward: Socket, now: () => number, over: () => void) {
+  constructor(caller: Socket, onward: Socket, clock: Clock, over: () => void) {
     this.#caller = caller
     this.#onward = onward
-    this.#now = now
+    this.#clock = clock
     let open = 2
     const closed = () => {
       if (--open === 0) over()
@@ -113,7 +114,7 @@ class Pair {
       })
       onward.on('data', () => {
         this.#waiting = false
-        this.#lastAnswer = now()
+        this.#lastAnswer = clock.now()
       })
       caller.pipe(onward)
       onward.pipe(caller)
@@ -122,7 +123,7 @@ class Pair {
 
   /** FIN to both sides if the last to speak was the original, or nobody did. */
   endIfIdle(): void {
-    if (this.#waiting || this.#onward.connecting || this.#now() - this.#lastAnswer < QUIET_MS) return
+    if (this.#waiting || this.#onward.connecting || this.#clock.now() - this.#lastAnswer < QUIET_MS) return
     if (this.#caller.writableLength > 0) return
     this.#caller.end()
     this.#onward.end()

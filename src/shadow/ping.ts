@@ -1,8 +1,10 @@
 // Pings by the helper of our image (shadow/kt-ping.c), since Node has no ICMP sockets. One process, a line a request:
 // `ID TIMEOUT_MS BYTES ADDRESS` in, `ID 1` or `ID 0` out; it prints `ready` when it could open a socket.
+
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { quietPipes } from '../base/children.ts'
+import type { Clock } from '../base/clock.ts'
 import type { IpAddress } from '../wire/address.ts'
 
 /** Largest echo payload of an IPv4 packet: 65,535 less 20 and 8. */
@@ -15,7 +17,7 @@ export interface Pinger {
 }
 
 /** Resolves with undefined where the helper is missing or may not open a socket. */
-export function startPinger(path: string, timeoutMs: number): Promise<Pinger | undefined> {
+export function startPinger(path: string, timeoutMs: number, clock: Clock): Promise<Pinger | undefined> {
   if (!existsSync(path)) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     let child: ChildProcessWithoutNullStreams
@@ -29,10 +31,10 @@ export function startPinger(path: string, timeoutMs: number): Promise<Pinger | u
     const waiting = new Map<number, (answered: boolean) => void>()
     let next = 1
     let alive = true
-    const timer = setTimeout(() => child.kill(), timeoutMs)
+    const cancel = clock.after(timeoutMs, () => child.kill())
     const gone = () => {
       alive = false
-      clearTimeout(timer)
+      cancel()
       for (const answer of waiting.values()) answer(false)
       waiting.clear()
       resolve(undefined)
@@ -46,7 +48,7 @@ export function startPinger(path: string, timeoutMs: number): Promise<Pinger | u
       partial = lines.pop()!
       for (const line of lines) {
         if (line === 'ready') {
-          clearTimeout(timer)
+          cancel()
           resolve(pinger)
           continue
         }

@@ -1,6 +1,8 @@
 // The agent's side towards the cluster: listens on its ports, and brings each connection to who has claimed it or to the original.
+
 import { setMaxListeners } from 'node:events'
 import type { Server, Socket } from 'node:net'
+import { type Clock, every } from '../base/clock.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { Admission } from './admission.ts'
 import type { Claim, Claims } from './claims.ts'
@@ -30,7 +32,7 @@ export interface PortServerOptions {
   emptyAnswer: EmptyAnswer
   /** How long after the start connections wait for a first claim. */
   firstClaimMs?: number
-  now: () => number
+  clock: Clock
   log: (line: string) => void
   admission?: Admission
 }
@@ -49,15 +51,15 @@ export async function servePorts({
   relays,
   emptyAnswer,
   firstClaimMs,
-  now,
+  clock,
   log,
   admission = new Admission(),
 }: PortServerOptions): Promise<PortServer> {
   const servers: Server[] = []
   const udp: UdpPort[] = []
-  const passing = new Passing(now)
+  const passing = new Passing(clock)
   const ending = new AbortController()
-  const firstClaim = new FirstClaim(firstClaimMs)
+  const firstClaim = new FirstClaim(clock, firstClaimMs)
   claims.onHeld = (port) => firstClaim.claimed(port)
   // One listener a connection.
   setMaxListeners(0, ending.signal)
@@ -75,24 +77,24 @@ export async function servePorts({
     emptyAnswer,
     firstClaim,
     ending: ending.signal,
-    now,
+    clock,
   }
   let told = 0
-  const sweeper = setInterval(() => {
+  const sweep = () => {
     for (const port of udp) port.sweep()
     if (admission.refused > told) log(`too many connections: ${admission.refused - told} were refused`)
     told = admission.refused
     floods.check(admission.size)
-  }, SWEEP_MS)
-  sweeper.unref()
+  }
+  const stopSweeping = every(SWEEP_MS, clock, sweep, 'alone')
   const close = () => {
-    clearInterval(sweeper)
+    stopSweeping()
     for (const server of servers) server.close()
     for (const port of udp) port.close()
   }
   for (const port of claims.ports) {
     try {
-      if (port.protocol === 'UDP') udp.push(await UdpPort.open(port, claims, now))
+      if (port.protocol === 'UDP') udp.push(await UdpPort.open(port, claims, clock))
       else servers.push(await listenTcp(port.port, (socket) => admit(socket, port, ways)))
     } catch (error) {
       close()
@@ -117,7 +119,7 @@ interface Ways {
   emptyAnswer: EmptyAnswer
   firstClaim: FirstClaim
   ending: AbortSignal
-  now: () => number
+  clock: Clock
 }
 
 /** Serves a connection if there is room for it. Whatever goes wrong in its course costs this connection. */
@@ -195,7 +197,7 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, p
 }
 
 /** Each request on its own to who has claimed what it says. */
-function route(socket: Socket, port: AgentPort, { claims, heads, streams, ending, now }: Ways): Promise<void> {
+function route(socket: Socket, port: AgentPort, { claims, heads, streams, ending, clock }: Ways): Promise<void> {
   const here = plainEndpoint(socket.localAddress, port.port)
   const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
   // One object for each claim, since the router uses a connection again only for the same one.
@@ -222,6 +224,6 @@ function route(socket: Socket, port: AgentPort, { claims, heads, streams, ending
     streams,
     origin,
     ending,
-    now,
+    clock,
   })
 }

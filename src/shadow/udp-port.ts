@@ -1,5 +1,6 @@
 // A UDP port of the agent: each caller's datagrams go to the claimant if it takes them, else to the original through a socket of
 // their own, so that answers find the way back.
+import type { Clock } from '../base/clock.ts'
 import type { BoundDatagrams } from '../base/datagram-socket.ts'
 import { encodeAddress, FrameType } from '../tunnel/agent-protocol/control-frames.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
@@ -18,7 +19,7 @@ interface Flow {
   lastUsed: number
   /** Until the claimant has answered. */
   waiting: Buffer[] | undefined
-  asking: NodeJS.Timeout | undefined
+  stopAsking: () => void
   /** Who has it; undefined: the original. */
   claim: { claimant: Claimant; id: number } | undefined
 }
@@ -26,7 +27,7 @@ interface Flow {
 export class UdpPort {
   readonly #port: AgentPort
   readonly #claims: Claims
-  readonly #now: () => number
+  readonly #clock: Clock
   /** By origin, the longest unused first. */
   readonly #flows = new Map<string, Flow>()
   readonly #byId = new Map<number, Flow>()
@@ -34,22 +35,22 @@ export class UdpPort {
   #socket: BoundDatagrams | undefined
   #nextId = 1
 
-  private constructor(port: AgentPort, claims: Claims, now: () => number) {
+  private constructor(port: AgentPort, claims: Claims, clock: Clock) {
     this.#port = port
     this.#claims = claims
-    this.#now = now
+    this.#clock = clock
     this.#onward = new UdpFlows(
       {
         onDatagram: (id, payload) => this.#answer(this.#byId.get(id), payload),
         onGone: (id) => this.#forget(this.#byId.get(id)),
       },
-      now,
+      clock,
     )
   }
 
   /** Rejects with what the kernel said. */
-  static async open(port: AgentPort, claims: Claims, now: () => number): Promise<UdpPort> {
-    const opened = new UdpPort(port, claims, now)
+  static async open(port: AgentPort, claims: Claims, clock: Clock): Promise<UdpPort> {
+    const opened = new UdpPort(port, claims, clock)
     opened.#socket = await listenUdp(port.port, (payload, from) =>
       opened.#onDatagram(plainEndpoint(from.address, from.port), payload),
     )
@@ -63,7 +64,7 @@ export class UdpPort {
 
   /** Ends flows that were idle too long. To be called now and then. */
   sweep(): void {
-    const limit = this.#now() - UDP_IDLE_MS
+    const limit = this.#clock.now() - UDP_IDLE_MS
     for (const flow of [...this.#flows.values()]) if (flow.lastUsed < limit) this.#forget(flow)
   }
 
@@ -74,7 +75,7 @@ export class UdpPort {
       this.#begin(key, origin, payload)
       return
     }
-    flow.lastUsed = this.#now()
+    flow.lastUsed = this.#clock.now()
     this.#flows.delete(key)
     this.#flows.set(key, flow)
     if (flow.waiting) {
@@ -91,9 +92,9 @@ export class UdpPort {
     const flow: Flow = {
       id: this.#nextId++,
       origin,
-      lastUsed: this.#now(),
+      lastUsed: this.#clock.now(),
       waiting: undefined,
-      asking: undefined,
+      stopAsking: () => {},
       claim: undefined,
     }
     this.#flows.set(key, flow)
@@ -106,13 +107,13 @@ export class UdpPort {
     flow.waiting = [first]
     const id = claimant.addFlow({
       onTaken: () => {
-        clearTimeout(flow.asking)
+        flow.stopAsking()
         const [, ...later] = flow.waiting ?? []
         flow.waiting = undefined
         for (const payload of later) claimant.sendDatagram(id, payload)
       },
       onData: (payload) => {
-        flow.lastUsed = this.#now()
+        flow.lastUsed = this.#clock.now()
         this.#answer(flow, payload)
       },
       onClosed: () => {
@@ -121,7 +122,7 @@ export class UdpPort {
       },
     })
     flow.claim = { claimant, id }
-    flow.asking = setTimeout(() => this.#leave(flow, flow.waiting ?? []), ANSWER_MS)
+    flow.stopAsking = this.#clock.after(ANSWER_MS, () => this.#leave(flow, flow.waiting ?? []))
     const port = Buffer.alloc(2)
     port.writeUInt16BE(this.#port.port)
     const from = Buffer.alloc(2)
@@ -154,7 +155,7 @@ export class UdpPort {
   }
 
   #release(flow: Flow): void {
-    clearTimeout(flow.asking)
+    flow.stopAsking()
     flow.waiting = undefined
     if (!flow.claim) return
     const { claimant, id } = flow.claim

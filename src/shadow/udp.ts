@@ -1,4 +1,5 @@
 // The UDP flows of one session: connected sockets, so that the kernel reports ICMP errors and drops what strangers send.
+import type { Clock } from '../base/clock.ts'
 import { ConnectedDatagrams } from '../base/datagram-socket.ts'
 import type { IpAddress } from '../wire/address.ts'
 
@@ -31,11 +32,11 @@ interface Flow {
 export class UdpFlows {
   readonly #flows = new Map<number, Flow>()
   readonly #events: UdpEvents
-  readonly #now: () => number
+  readonly #clock: Clock
 
-  constructor(events: UdpEvents, now: () => number) {
+  constructor(events: UdpEvents, clock: Clock) {
     this.#events = events
-    this.#now = now
+    this.#clock = clock
   }
 
   get size(): number {
@@ -53,7 +54,7 @@ export class UdpFlows {
           if (this.#flows.get(id) === flow) this.#gone(id, error.code ?? 'EIO')
         },
       }),
-      lastUsed: this.#now(),
+      lastUsed: this.#clock.now(),
       together: 1,
       message,
       answers: 0,
@@ -67,7 +68,7 @@ export class UdpFlows {
   send(id: number, payload: Buffer, message?: number): void {
     const flow = this.#flows.get(id)
     if (!flow) return
-    flow.lastUsed = this.#now()
+    flow.lastUsed = this.#clock.now()
     if (message !== undefined) {
       flow.together = message === flow.message ? flow.together + 1 : 1
       flow.message = message
@@ -90,12 +91,12 @@ export class UdpFlows {
 
   /** Ends flows that were idle too long. To be called now and then. */
   sweep(): void {
-    const limit = this.#now() - UDP_IDLE_MS
+    const limit = this.#clock.now() - UDP_IDLE_MS
     for (const [id, flow] of this.#flows) if (flow.lastUsed < limit) this.#gone(id, undefined)
   }
 
   #received(id: number, flow: Flow, payload: Buffer): void {
-    const now = this.#now()
+    const now = this.#clock.now()
     flow.lastUsed = now
     // As many at a time as came at a time: who sends singly waits for nobody.
     if (flow.answers === 0 || now - flow.since > GATHER_MS) {

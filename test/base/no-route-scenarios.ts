@@ -1,5 +1,6 @@
 // Run by datagram-socket.test.ts in a network namespace that has nothing but an IPv4 loopback: node no-route-scenarios.ts NAME.
 // Each user of datagrams meets addresses that it cannot reach. An error that nobody handles ends this program.
+
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -34,10 +35,7 @@ const scenarios: Record<string, () => Promise<void>> = {
 
   async agent() {
     const gone = new Map<number, string | undefined>()
-    const flows = new UdpFlows(
-      { onDatagram: () => assert.fail(), onGone: (id, errno) => gone.set(id, errno) },
-      clock.now,
-    )
+    const flows = new UdpFlows({ onDatagram: () => assert.fail(), onGone: (id, errno) => gone.set(id, errno) }, clock)
     const far = createSocket('udp4')
     far.bind(0, '127.0.0.1')
     await once(far, 'listening')

@@ -1,7 +1,9 @@
 // A router on loopback between real sockets, and sides for it to route to.
+
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { systemClock } from '../../src/base/clock.ts'
 import { HeadMemory } from '../../src/shadow/http/head-memory.ts'
 import type { Dial, HttpRouting, Route } from '../../src/shadow/http/route.ts'
 import { matches } from '../../src/shadow/http/route.ts'
@@ -94,7 +96,7 @@ export async function startRouter(original: HttpRouting['original'], ...routes: 
       streams: router.streams,
       origin: { address: IpAddress.parse('10.1.2.3'), port: 4567 },
       ending: ending.signal,
-      now: () => performance.now() + later,
+      clock: { now: () => systemClock.now() + later, after: systemClock.after },
     }
     router.serving++
     await serveHttp(socket, routing)

@@ -1,9 +1,11 @@
 // How many connections the agent takes, and what an exception that nobody handles costs.
+
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 import { describe, it, test } from 'node:test'
 import { promisify } from 'node:util'
+import { systemClock } from '../../src/base/clock.ts'
 import { Admission } from '../../src/shadow/admission.ts'
 import { Claims } from '../../src/shadow/claims.ts'
 import { EmptyAnswer } from '../../src/shadow/empty-answer.ts'
@@ -60,9 +62,9 @@ describe('connections to the agent', () => {
       const served = await servePorts({
         claims,
         relays: new RelaySet(),
-        emptyAnswer: new EmptyAnswer(() => 0),
+        emptyAnswer: new EmptyAnswer(systemClock),
         firstClaimMs: 0,
-        now: () => performance.now(),
+        clock: systemClock,
         log: () => {},
         admission: new Admission(10, 2),
       })

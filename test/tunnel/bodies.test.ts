@@ -232,7 +232,6 @@ describe('what an agent says to a client', () => {
       const agent = createSshServer({
         hostKey: host.privateKey,
         authorized: client.publicLine,
-        now: () => performance.now(),
         clock: systemClock,
         lineWaitMs: 60_000,
         onPresence: () => {},

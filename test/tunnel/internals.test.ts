@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { type EventEmitter, once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, it } from 'node:test'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import { type ChannelEvents, ChannelPort } from '../../src/tunnel/ssh/internals.ts'
+import { requireCheckedSsh2 } from '../../src/tunnel/ssh/ssh2.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { Probe } from './compliance.ts'
 import { startAgent } from './shadows.ts'
@@ -36,6 +37,23 @@ describe('insides of ssh2', () => {
       dependencies: Record<string, string>
     }
     assert.equal(ours.dependencies.ssh2, '1.17.0')
+  })
+
+  it('of another version are refused', () => {
+    requireCheckedSsh2()
+    assert.throws(() => requireCheckedSsh2('1.18.0'), /relies on insides of ssh2 1\.17\.0, and this is ssh2 1\.18\.0/)
+  })
+
+  it('are all in the list of ssh2.ts', () => {
+    const folder = new URL('../../src/tunnel/ssh/', import.meta.url)
+    const list = readFileSync(new URL('ssh2.ts', folder), 'utf8')
+    const others = readdirSync(folder).filter((file) => file !== 'ssh2.ts' && file !== 'read-into.ts')
+    const used = others.flatMap((file) => readFileSync(new URL(file, folder), 'utf8').match(/\b_[a-z]\w+/gi) ?? [])
+    assert.ok(used.length > 50)
+    assert.deepEqual(
+      [...new Set(used)].filter((name) => !list.includes(name)),
+      [],
+    )
   })
 
   it('are missed by name in another version', () => {

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
+import { systemRandom } from '../../src/base/random.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { type AgentServerOptions, createAgentServer } from '../../src/shadow/agent-server.ts'
 import { Claims } from '../../src/shadow/claims.ts'
@@ -35,8 +36,7 @@ export async function startAgent(
   const client = generateSshKeyPair('client')
   const relays = new RelaySet()
   const claims = new Claims(ports, () => {})
-  const now = () => performance.now()
-  const emptyAnswer = new EmptyAnswer(now)
+  const emptyAnswer = new EmptyAnswer(systemClock)
   const agent = createAgentServer({
     version: 'test',
     hostKey: host.privateKey,
@@ -47,8 +47,8 @@ export async function startAgent(
     resolvConfPath: '/etc/resolv.conf',
     emptyAnswer,
     departure: new Departure(20_000),
-    now,
     clock: systemClock,
+    random: systemRandom,
     lineWaitMs: 60_000,
     log: () => {},
     onSessions: () => {},
@@ -56,7 +56,7 @@ export async function startAgent(
     ...options,
   })
   const log = () => {}
-  const served: PortServer = await servePorts({ claims, relays, emptyAnswer, firstClaimMs, now, log })
+  const served: PortServer = await servePorts({ claims, relays, emptyAnswer, firstClaimMs, clock: systemClock, log })
   const server = createServer({ pauseOnConnect: true, noDelay: true }, agent.serve)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

@@ -62,11 +62,11 @@ class Http1Connection {
   }
 
   async serve(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
+    const { ending, clock } = this.#routing
+    let cancel = () => {}
     const onEnding = () => {
-      timer = setTimeout(() => this.#idle && this.#client.end(), IDLE_MS)
+      cancel = clock.after(IDLE_MS, () => this.#idle && this.#client.end())
     }
-    const { ending } = this.#routing
     ending.addEventListener('abort', onEnding)
     try {
       while (await this.#serveRequest());
@@ -78,9 +78,9 @@ class Http1Connection {
       else this.#client.reset()
     } finally {
       ending.removeEventListener('abort', onEnding)
-      clearTimeout(timer)
-      for (const wire of this.#kept.values()) wire.dismiss()
-      this.#client.dismiss()
+      cancel()
+      for (const wire of this.#kept.values()) wire.dismiss(this.#routing.clock)
+      this.#client.dismiss(this.#routing.clock)
     }
   }
 
@@ -92,8 +92,8 @@ class Http1Connection {
     if (!first) return false
     this.#idle = false
     this.#client.unread(first)
-    const { headMs, heads } = this.#routing
-    const text = await readHeadWithin(headMs, this.#client, MAX_REQUEST_HEAD, heads)
+    const { headMs, heads, clock } = this.#routing
+    const text = await readHeadWithin(headMs, clock, this.#client, MAX_REQUEST_HEAD, heads)
     if (text === undefined) return false
     const head = parseRequestHead(text)
     const body = bodyEnd(head.framing)
@@ -108,9 +108,9 @@ class Http1Connection {
       this.#current = to.wire
       const answered = await this.#exchange(head, body, to.wire)
       this.#current = undefined
-      this.#answered.set(to.wire, this.#routing.now())
+      this.#answered.set(to.wire, this.#routing.clock.now())
       if (answered !== 'unanswered') {
-        if (answered === 'last') to.wire.dismiss()
+        if (answered === 'last') to.wire.dismiss(this.#routing.clock)
         return answered === 'more'
       }
       this.#kept.delete(to.side)
@@ -145,12 +145,12 @@ class Http1Connection {
   #usable(side: Side): Wire | undefined {
     const wire = this.#kept.get(side)
     if (!wire || wire.ended || wire.closed) return undefined
-    const silentMs = this.#routing.now() - (this.#answered.get(wire) ?? 0)
+    const silentMs = this.#routing.clock.now() - (this.#answered.get(wire) ?? 0)
     return side === original || silentMs < TRUSTED_MS ? wire : undefined
   }
 
   #keep(side: Side, wire: Wire): void {
-    this.#kept.get(side)?.dismiss()
+    this.#kept.get(side)?.dismiss(this.#routing.clock)
     this.#kept.set(side, wire)
     wire.onEnded = () => {
       if (this.#current === wire) return

@@ -82,7 +82,7 @@ class Http2Proxy {
 
   close(): void {
     this.#closed = true
-    this.#open?.dismiss()
+    this.#open?.dismiss(this.#routing.clock)
     for (const session of this.#sessions) session.destroy()
   }
 
@@ -120,7 +120,7 @@ class Http2Proxy {
       refuse(stream, headers, `this request cannot be passed on (${code})`)
       return
     }
-    const heard = () => this.#heard.set(session, this.#routing.now())
+    const heard = () => this.#heard.set(session, this.#routing.clock.now())
     request.on('response', heard)
     passStream(stream, request, trailers)
   }
@@ -145,16 +145,16 @@ class Http2Proxy {
 
   /** Asks a side that was not heard of for a while; does not wait for one that owes an answer already. */
   #answers(session: ClientHttp2Session): Promise<boolean> {
-    if (this.#routing.now() - this.#heard.get(session)! < TRUSTED_MS) return Promise.resolve(true)
+    if (this.#routing.clock.now() - this.#heard.get(session)! < TRUSTED_MS) return Promise.resolve(true)
     if (this.#silent.has(session) || session.destroyed) return Promise.resolve(false)
     this.#silent.add(session)
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, TRUSTED_MS, false)
+      const cancel = this.#routing.clock.after(TRUSTED_MS, () => resolve(false))
       const sent = session.ping((error) => {
-        clearTimeout(timer)
+        cancel()
         if (!error) {
           this.#silent.delete(session)
-          this.#heard.set(session, this.#routing.now())
+          this.#heard.set(session, this.#routing.clock.now())
         }
         resolve(!error)
       })
@@ -188,10 +188,10 @@ class Http2Proxy {
     // The connection may end at any time. Frames that arrived completely are still passed on.
     stream.on('end', () => {
       session.close()
-      setTimeout(() => session.destroy(), LINGER_MS).unref()
+      this.#routing.clock.after(LINGER_MS, () => session.destroy(), 'alone')
     })
     this.#sessions.add(session)
-    this.#heard.set(session, this.#routing.now())
+    this.#heard.set(session, this.#routing.clock.now())
     session.on('close', () => this.#sessions.delete(session))
     // A caller that has gone by then has taken the session along.
     session.on('connect', () => quietly(() => session.setLocalWindowSize(SESSION_WINDOW)))

@@ -1,5 +1,6 @@
 // Reads the head of an HTTP/1 message from a connection: whole, within a time, and with all heads together in bounded memory, since
 // nobody is so easily kept waiting as one who reads a head that does not end.
+import type { Clock } from '../../base/clock.ts'
 import { HttpError, MAX_RESPONSE_HEAD, parseResponseHead, type ResponseHead } from '../../wire/http/head.ts'
 import type { HeadMemory } from './head-memory.ts'
 import { CutOff, type Wire } from './wire.ts'
@@ -14,18 +15,20 @@ export class BadGateway extends Error {}
 /** As `readHead`, for at most `ms`: then HttpError 408, after which `wire` is of no use but for the answer. */
 export async function readHeadWithin(
   ms: number,
+  clock: Clock,
   wire: Wire,
   most: number,
   memory: HeadMemory,
 ): Promise<string | undefined> {
-  let timer: NodeJS.Timeout | undefined
+  let cancel = () => {}
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HttpError(408, `the head of the request did not come within ${ms} ms`)), ms)
+    const late = new HttpError(408, `the head of the request did not come within ${ms} ms`)
+    cancel = clock.after(ms, () => reject(late))
   })
   try {
     return await Promise.race([readHead(wire, most, memory), late])
   } finally {
-    clearTimeout(timer)
+    cancel()
   }
 }
 

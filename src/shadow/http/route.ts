@@ -1,5 +1,7 @@
 // Where a request goes: what the router needs to know of those who have claimed a version, and nothing of how they did.
+
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../../base/clock.ts'
 import type { Endpoint } from '../../wire/address.ts'
 import type { HeaderLookup } from '../../wire/http/head.ts'
 import type { HeadMemory } from './head-memory.ts'
@@ -33,8 +35,7 @@ export interface HttpRouting {
   origin: Endpoint
   /** Aborted when the agent is to end: connections end where nobody waits for an answer. */
   ending: AbortSignal
-  /** Monotonic, ms. */
-  now(): number
+  clock: Clock
 }
 
 /** Which requests a claim is for. */

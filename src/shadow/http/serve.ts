@@ -1,6 +1,8 @@
 // Serves a connection to a port of the agent that routes HTTP: tells by the first bytes what it speaks, and passes what is
 // not HTTP to the original. Nothing is gathered: bodies pass as they come.
+
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../../base/clock.ts'
 import { detect } from '../../wire/http/detect.ts'
 import { serveHttp1 } from './http1.ts'
 import { serveHttp2 } from './http2.ts'
@@ -41,7 +43,7 @@ async function firstBytes(
     return { protocol, open }
   }
   try {
-    if ((await within(client.arrival(), SILENT_MS)) === 'late') {
+    if ((await within(client.arrival(), SILENT_MS, routing.clock)) === 'late') {
       open = new Wire(await routing.original())
       // Whoever speaks first decides.
       await Promise.race([client.arrival(), open.arrival()])
@@ -51,8 +53,9 @@ async function firstBytes(
     let decideUntil = 0
     for (;;) {
       if (held.length > 0) {
-        decideUntil ||= routing.now() + UNDECIDED_MS
-        if ((await within(client.arrival(), decideUntil - routing.now())) === 'late') return give('other')
+        decideUntil ||= routing.clock.now() + UNDECIDED_MS
+        if ((await within(client.arrival(), decideUntil - routing.clock.now(), routing.clock)) === 'late')
+          return give('other')
       }
       const chunk = await client.read()
       if (!chunk) return give('other')
@@ -67,12 +70,12 @@ async function firstBytes(
   }
 }
 
-async function within(promise: Promise<void>, ms: number): Promise<'late' | undefined> {
-  let timer: NodeJS.Timeout | undefined
+async function within(promise: Promise<void>, ms: number, clock: Clock): Promise<'late' | undefined> {
+  let cancel = () => {}
   const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, ms, 'late')
+    cancel = clock.after(ms, () => resolve('late'))
   })
   const result = await Promise.race([promise, late])
-  clearTimeout(timer)
+  cancel()
   return result || undefined
 }

@@ -1,7 +1,9 @@
 // Streams read and written by await, with back pressure: what is not read stays with its sender but for 64 KiB. Reading
 // ahead that far is how an end is noticed while nobody reads.
+
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../../base/clock.ts'
 
 const READ_AHEAD = 64 * 1024
 /** How long what the far side still sends is read and dropped, so that it sees our last words and not a reset. */
@@ -86,12 +88,11 @@ export class Wire {
   }
 
   /** The owner is done with it in both directions: what was written still arrives. */
-  dismiss(): void {
+  dismiss(clock: Clock): void {
     this.end()
     if (this.closed) return
     this.onEnded = () => {}
-    const timer = setTimeout(() => this.stream.destroy(), LINGER_MS)
-    this.onClosed = () => clearTimeout(timer)
+    this.onClosed = clock.after(LINGER_MS, () => this.stream.destroy())
     this.#dismissed = true
     this.#chunks = []
     this.stream.resume()

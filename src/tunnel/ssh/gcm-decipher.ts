@@ -7,7 +7,7 @@ const CHANNEL_DATA = 94 // RFC 4250 4.1.2
 /** Padding length, message type, channel, length of the data: RFC 4253 6, RFC 4254 5.2. */
 const DATA_HEADER = 10
 
-/** What is read and kept up to date of an ssh2 1.17.0 decipher object. */
+/** What is read and kept up to date of an ssh2 decipher object. */
 export interface GcmState {
   inSeqno: number
   _onPayload(payload: Buffer): number | boolean | undefined

@@ -1,8 +1,9 @@
-// The one place that knows the insides of ssh2 1.17.0 (pinned): what the mux takes over, as types of our own, and
-// `takeOver`, which fails at start-up, not in mid-transfer, when another version has other insides.
+// What the mux takes over of an ssh2 connection, as types of our own. ssh2.ts lists all insides that kt relies on. A connection
+// with other insides fails when it begins, and not in mid-transfer.
 import utils from 'ssh2/lib/protocol/utils.js'
 import type { PacketSource } from './packet-shape.ts'
 import { type CipherShape, placePackets } from './packets.ts'
+import { requireCheckedSsh2 } from './ssh2.ts'
 import { type DecipherShape, improveDecipher } from './unpack.ts'
 
 /** RFC 4250 4.1.2 */
@@ -73,6 +74,7 @@ const HANDLERS = [
 ]
 
 function insidesOf(owner: object): Protocol {
+  requireCheckedSsh2()
   const protocol = (owner as { _protocol?: Protocol })._protocol
   const missing: string[] = []
   const need = (what: string, there: boolean) => {
@@ -87,8 +89,7 @@ function insidesOf(owner: object): Protocol {
   need('_cipher.allocPacket', typeof protocol?._cipher?.allocPacket === 'function')
   need('_decipher', typeof protocol?._decipher === 'object')
   need('utils.sendPacket', typeof utils.sendPacket === 'function')
-  if (missing.length > 0)
-    throw new Error(`this ssh2 is not the one kt was made for (1.17.0): it has no ${missing.join(', ')}`)
+  if (missing.length > 0) throw new Error(`this ssh2 is not the one kt was made for: it has no ${missing.join(', ')}`)
   return protocol!
 }
 

@@ -5,7 +5,7 @@ import { createCipheriv, createSecretKey, type KeyObject, randomFillSync } from 
 import { compiledGcm } from './native-gcm.ts'
 import { BLOCK, countUp, LENGTH_BYTES, TAG_BYTES } from './packet-shape.ts'
 
-/** What this module reads and replaces on an ssh2 1.17.0 cipher object, found by shape: bundling renames its classes. */
+/** What this module reads and replaces on an ssh2 cipher object, found by shape: bundling renames its classes. */
 export interface CipherShape {
   allocPacket(payloadLength: number): Buffer
   encrypt(packet: Buffer): void

@@ -39,7 +39,7 @@ export class SshSocket extends EventEmitter {
     return this
   }
 
-  /** ssh2 1.17.0 loses bytes of an identification that comes in more than two pieces, so it gets whole lines first. */
+  /** ssh2 loses bytes of an identification that comes in more than two pieces, so it gets whole lines first. */
   #receive(chunk: Buffer): void {
     if (this.#heading) {
       this.#heading = Buffer.concat([this.#heading, chunk])

@@ -32,7 +32,6 @@ export interface SshServerOptions {
   hostKey: string
   /** The public key that may connect, as in an authorized_keys file. Undefined: any key that the client proves to have. */
   authorized: string | undefined
-  now: () => number
   log: (line: string) => void
   onSession: (mux: ChannelMux, budget: WindowBudget, secure: SecureLine | undefined) => ServerSession
   clock: Clock

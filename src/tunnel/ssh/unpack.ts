@@ -7,7 +7,7 @@ import { compiledGcm, type GcmBinding } from './native-gcm.ts'
 import { countUp, LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
 import { SLAB_BYTES, takeSlab } from './slab.ts'
 
-/** What this module reads and replaces on an ssh2 1.17.0 decipher object, found by shape: bundling renames its classes. */
+/** What this module reads and replaces on an ssh2 decipher object, found by shape: bundling renames its classes. */
 export interface DecipherShape {
   decrypt(data: Buffer, p: number, length: number): number | undefined
   inSeqno: number
