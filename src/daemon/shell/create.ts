@@ -30,7 +30,7 @@ export function createShell(config: ShellConfig, deps: HolderDeps): Shell {
     dialer: (closing) => createDialer(deps.cluster, config, deps.log, closing),
     launcher,
     attach: attachTun,
-    pinger: () => useNative('kt-ping', (file) => startPinger(file, PINGER_MS)),
+    pinger: () => useNative('kt-ping', (file) => startPinger(file, PINGER_MS, systemClock)),
     random: uniform32(),
   })
 }
