@@ -61,6 +61,21 @@ const component = (name: string, of: (world: World) => string, signal: NodeJS.Si
 
 const node = (world: World) => world.shadow().node
 
+/** The line is cut during it, too: what the cluster sends meanwhile is lost. */
+const sleep = (name: string, cut: boolean): Fault => ({
+  name,
+  live: true,
+  mostMs: 1_500,
+  run: async (world) => {
+    if (cut) world.wan('loss=100')
+    const wake = world.sleep()
+    await seconds(60)
+    if (cut) world.wan('off')
+    wake()
+    return Date.now()
+  },
+})
+
 const gone = (name: string, act: (world: World) => void): Fault => ({
   name,
   live: false,
@@ -102,6 +117,19 @@ export const faults: Fault[] = [
     },
   },
   {
+    name: 'interface-down-10',
+    live: true,
+    mostMs: 1_500,
+    run: async (world) => {
+      const up = world.linkDown()
+      await seconds(10)
+      up()
+      return Date.now()
+    },
+  },
+  sleep('sleep-60', false),
+  sleep('sleep-60-cut', true),
+  {
     name: 'agent-stopped-30',
     live: true,
     mostMs: 500,
@@ -128,6 +156,7 @@ export const faults: Fault[] = [
   },
   gone('pod-killed', (world) => void world.kubectl('delete', 'pod', world.shadow().pod, '--grace-period=0', '--force')),
   gone('pod-deleted', (world) => void world.kubectl('delete', 'pod', world.shadow().pod, '--wait=false')),
+  gone('pod-evicted', (world) => world.evict(world.shadow().pod)),
   gone('job-deleted', (world) => void world.kubectl('delete', 'job', world.shadow().job, '--wait=false')),
 ]
 

@@ -1,18 +1,21 @@
 // `./dev chaos [FAULT...]`: faults under load on the real cluster, as a table. docs/understand/reliability.md has results.
 import { realCluster, realMachine } from '../support/machine.ts'
 import { faults } from './faults.ts'
+import { inboundCut } from './inbound.ts'
 import { underLoad } from './run.ts'
 import { World } from './world.ts'
 
 const NAMESPACE = 'shop'
 const LAPTOP = 'chaos'
+/** Of what comes to the laptop: these need no `kt up`. */
+const INBOUND = { 'exchange-cut-20': 'exchange', 'mesh-cut-20': 'mesh' } as const
+const INBOUND_MOST_MS = 1_000
 
 const names = process.argv.slice(2)
-const unknown = names.filter((name) => !faults.some((fault) => fault.name === name))
+const all = [...faults.map(({ name }) => name), ...Object.keys(INBOUND)]
+const unknown = names.filter((name) => !all.includes(name))
 if (unknown.length > 0) {
-  console.error(
-    `chaos: there is no fault ${unknown.join(', ')}; there are ${faults.map(({ name }) => name).join(', ')}`,
-  )
+  console.error(`chaos: there is no fault ${unknown.join(', ')}; there are ${all.join(', ')}`)
   process.exit(2)
 }
 const cluster = realCluster()
@@ -47,5 +50,13 @@ for (const fault of faults.filter(({ name }) => names.length === 0 || names.incl
   } finally {
     await laptop.kt(['down'], { sudo: true })
   }
+}
+for (const [name, kind] of Object.entries(INBOUND)) {
+  if (names.length > 0 && !names.includes(name)) continue
+  const { gapMs, wrong, asked, failed: lost } = await inboundCut(world, kind, 20)
+  if (gapMs > INBOUND_MOST_MS) wrong.push(`the gap was ${Math.round(gapMs)} ms`)
+  console.log(`| ${[name, 'live', Math.round(gapMs), INBOUND_MOST_MS, '', `${lost} of ${asked}`, ''].join(' | ')} |`)
+  if (wrong.length > 0) console.log(`WRONG: ${wrong.join('; ')}`)
+  if (wrong.length > 0) failed++
 }
 process.exit(failed > 0 ? 1 : 0)

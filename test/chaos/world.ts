@@ -1,7 +1,8 @@
 // What a chaos run can do to the real cluster, and how it starts the load on a laptop of it.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Status } from '../../src/control/protocol.ts'
@@ -56,6 +57,63 @@ export class World {
         }
       })
       .map(Number)
+  }
+
+  /** Takes the laptop's network device down; returns how to bring it up again, with the default routes it had. */
+  linkDown(): () => void {
+    const found = /^default via (\S+) dev (\S+)/m.exec(this.onLaptop('ip', 'route', 'show', 'default'))
+    const found6 = /^default via (\S+) dev (\S+)/m.exec(this.onLaptop('ip', '-6', 'route', 'show', 'default'))
+    if (!found) throw new Error('the laptop has no default route')
+    const [, gateway, device] = found
+    const addresses6 = [
+      ...this.onLaptop('ip', '-6', 'addr', 'show', 'dev', device, 'scope', 'global').matchAll(/inet6 (\S+)/g),
+    ]
+    this.onLaptop('ip', 'link', 'set', device, 'down')
+    return () => {
+      this.onLaptop('ip', 'link', 'set', device, 'up')
+      // The kernel forgets these while the device is down.
+      for (const [, address] of addresses6)
+        this.onLaptop('ip', '-6', 'addr', 'replace', address, 'dev', device, 'nodad')
+      this.onLaptop('ip', 'route', 'replace', 'default', 'via', gateway, 'dev', device)
+      if (found6) this.onLaptop('ip', '-6', 'route', 'replace', 'default', 'via', found6[1], 'dev', device)
+    }
+  }
+
+  /** Stops every process on the laptop, as sleep does; returns how to wake them. The kernel's clock and sockets go on. */
+  sleep(): () => void {
+    const folder = join(dirname(this.cluster('kubeconfig').trim()), 'pid')
+    const keeper = Number(readFileSync(join(folder, `laptop-${this.laptop}`), 'utf8'))
+    const netOf = (pid: number | string) => {
+      try {
+        return readlinkSync(`/proc/${pid}/ns/net`)
+      } catch {
+        return undefined
+      }
+    }
+    const net = netOf(keeper)
+    const pids = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && netOf(name) === net)
+      .map(Number)
+      .filter((pid) => pid !== keeper)
+    const all = (signal: NodeJS.Signals) => {
+      for (const pid of pids)
+        try {
+          process.kill(pid, signal)
+        } catch {
+          // It has ended meanwhile.
+        }
+    }
+    all('SIGSTOP')
+    return () => all('SIGCONT')
+  }
+
+  /** As `kubectl drain` does it. */
+  evict(pod: string): void {
+    const file = join(mkdtempSync(join(tmpdir(), 'kt-chaos-')), 'eviction.json')
+    const metadata = { name: pod, namespace: this.namespace }
+    writeFileSync(file, JSON.stringify({ apiVersion: 'policy/v1', kind: 'Eviction', metadata }))
+    this.kubectl('create', '--raw', `/api/v1/namespaces/${this.namespace}/pods/${pod}/eviction`, '-f', file)
+    rmSync(dirname(file), { recursive: true })
   }
 
   /** Drops what goes to the API server, or comes from it; returns how to stop that. */

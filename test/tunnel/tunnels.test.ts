@@ -102,6 +102,29 @@ describe('a tunnel over a line', () => {
     }
   })
 
+  it('is not ended by the agent because its client is silent; a plain session is', async () => {
+    const intervals: number[] = []
+    const { setInterval } = globalThis
+    globalThis.setInterval = ((fire: () => void, ms: number) => {
+      intervals.push(ms)
+      return setInterval(fire, ms)
+    }) as typeof setInterval
+    const shadow = await startAgent()
+    try {
+      const { tunnel } = await overLine(shadow)
+      const day = 24 * 3_600_000
+      const watched = () => intervals.splice(0).filter((ms) => ms === 15_000 || ms > day)
+      assert.deepEqual(watched(), [2 ** 31 - 1])
+      const plain = await connectTunnel({ ...shadow, transport: await openTcp('127.0.0.1', shadow.port) })
+      assert.deepEqual(watched(), [15_000])
+      await plain.close()
+      await tunnel.close()
+    } finally {
+      globalThis.setInterval = setInterval
+      await shadow.stop()
+    }
+  })
+
   it('is a plain session with an agent that does not know lines', async () => {
     const old = createServer((socket) => {
       socket.write('SSH-2.0-kt_agent\r\n')

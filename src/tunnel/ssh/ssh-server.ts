@@ -54,6 +54,8 @@ export interface SshServer {
 const MAX_CONNECTIONS = 64
 /** For the key exchange and the proof of the key: who takes longer leaves the place to others. */
 const LOGIN_MS = 60_000
+/** The longest interval that Node has: 24 days. */
+const NEVER_MS = 2 ** 31 - 1
 
 /** Throws Error when a key cannot be read. */
 export function createSshServer(options: SshServerOptions): SshServer {
@@ -71,8 +73,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
     onPresence: options.onPresence,
   })
 
-  const server = new Server({ hostKeys: [options.hostKey], ident: AGENT_IDENT, keepaliveInterval: 0 } as never)
-  server.on('connection', (connection: Connection) => {
+  const onConnection = (connection: Connection) => {
     const socket = (connection as unknown as { _sock: SshSocket })._sock
     let mux: ChannelMux | undefined
     let session: ServerSession | undefined
@@ -97,13 +98,20 @@ export function createSshServer(options: SshServerOptions): SshServer {
       session?.lost()
       session = undefined
     })
-  })
+  }
+  const serverThat = (options: object) => new Server(options as never).on('connection', onConnection)
+  const keys = { hostKeys: [options.hostKey], ident: AGENT_IDENT }
+  /** ssh2 ends a session whose client has been silent for a minute; 0 would mean that, too. */
+  const impatient = serverThat(keys)
+  /** The client of a line may be absent for longer, and the line itself knows how long. */
+  const patient = serverThat({ ...keys, keepaliveInterval: NEVER_MS })
 
   function admit(transport: Transport, remoteAddress: string | undefined, secure?: SecureLine): void {
     const wrapped = new SshSocket(transport, remoteAddress)
     transports.set(wrapped, transport)
     if (secure) secures.set(wrapped, secure)
     wrapped.once('close', () => transports.delete(wrapped))
+    const server = secure ? patient : impatient
     server.injectSocket(wrapped as never)
   }
 
