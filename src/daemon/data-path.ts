@@ -1,5 +1,6 @@
 // Joins device, stack and tunnel into one synchronous path: a batch of frames in, the tunnel's writes out, and back.
 // Everything that wants to send calls `wake`; one flush at the end of the current turn lets segments and ACKs coalesce.
+import type { Clock } from '../base/clock.ts'
 import type { Stack, StackOptions } from '../stack/api.ts'
 import { createStack } from '../stack/index.ts'
 import type { TunDevice } from '../tun/device.ts'
@@ -14,14 +15,14 @@ export interface DataPath {
 /** Makes the stack for a device and drives it by the device's frames and the clock. */
 export function createDataPath(
   device: TunDevice,
-  options: Omit<StackOptions, 'output'>,
+  { clock, ...options }: Omit<StackOptions, 'output'> & { clock: Clock },
   onError: (error: Error) => void,
 ): DataPath {
   const stack = createStack({
     ...options,
     output: (buffer, offsets, lengths, count) => void device.write(buffer, offsets, lengths, count),
   })
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer = () => {}
   let timerAt = Number.POSITIVE_INFINITY
   let pending = false
   let closed = false
@@ -30,13 +31,13 @@ export function createDataPath(
     const at = stack.nextDeadline()
     // A timer that fires too early costs one look; moving it for every segment would cost more.
     if (at >= timerAt) return
-    clearTimeout(timer)
+    cancelTimer()
     timerAt = at
-    timer = setTimeout(onTimer, Math.max(0, at - performance.now()))
+    cancelTimer = clock.after(Math.max(0, at - clock.now()), onTimer)
   }
   const onTimer = () => {
     timerAt = Number.POSITIVE_INFINITY
-    const now = performance.now()
+    const now = clock.now()
     stack.tick(now)
     stack.flush(now)
     arm()
@@ -44,7 +45,7 @@ export function createDataPath(
   const flush = () => {
     pending = false
     if (closed) return
-    stack.flush(performance.now())
+    stack.flush(clock.now())
     arm()
   }
 
@@ -55,7 +56,7 @@ export function createDataPath(
   }
 
   device.start((buffer, offsets, lengths, count) => {
-    const now = performance.now()
+    const now = clock.now()
     stack.input(buffer, offsets, lengths, count, now)
     // Behind what the frames made the tunnel say, which has the longer way.
     wake()
@@ -67,9 +68,9 @@ export function createDataPath(
     close: () => {
       if (closed) return
       stack.close()
-      stack.flush(performance.now())
+      stack.flush(clock.now())
       closed = true
-      clearTimeout(timer)
+      cancelTimer()
       device.close()
     },
   }

@@ -1,6 +1,7 @@
 // The engine: runs as the calling user, holds the connection until told to go. Started by the helper, which owns what
 // needs root and undoes it when this process ends for whatever reason.
 import { homedir } from 'node:os'
+import { systemClock } from '../base/clock.ts'
 import { createClusterClient } from '../cluster/client.ts'
 import { UNFIT_CONFIG, UpConfig } from '../control/config.ts'
 import { type ControlServer, serveControl, toControlError } from '../control/control-server.ts'
@@ -65,10 +66,10 @@ const cluster = createClusterClient({ kubeconfig, context, namespace }, { plugin
 const device = withTap(attachTun(TUN_FD))
 const random = uniform32()
 const up = new UpConnection(config, {
-  ...{ cluster, device, host, log, progress, random },
+  ...{ clock: systemClock, wall: Date.now, cluster, device, host, log, progress, random },
   onDeviceFailed: () => void end('the network device failed'),
 })
-const views = new UpViews(up, cluster, device)
+const views = new UpViews(up, cluster, device, systemClock)
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void end(signal))
 process.on('uncaughtException', (error) => {

@@ -30,6 +30,8 @@ export interface LocalNetworkOptions {
   /** Where flows find the tunnel. */
   tunnels: Pick<ClusterConnection, 'tunnel' | 'whenConnected'>
   clock: Clock
+  /** Milliseconds since 1970. */
+  wall(): number
   random(): number
   log: Log
   onStep(step: Step): void
@@ -54,6 +56,7 @@ export class LocalNetwork {
     this.#options = options
     const { host, log, tunnels } = options
     this.selfCheck = new SelfCheck({
+      ...{ clock: options.clock, wall: options.wall },
       ...{ host, log },
       connected: () => tunnels.tunnel() !== undefined,
       closing: this.#closing.signal,
@@ -168,12 +171,16 @@ export class LocalNetwork {
   }
 
   #startDataPath({ tun, dns }: OwnAddresses, names: NameService): void {
-    const { device, random, log, tunnels, onDeviceFailed } = this.#options
+    const { clock, device, random, log, tunnels, onDeviceFailed } = this.#options
     const sources = tun.map((cidr) => IpAddress.parse(cidr.split('/')[0]))
-    const path = createDataPath(device, { mtu: MTU, gso: true, random, ownAddresses: [dns], sources }, (error) => {
-      log(`the network device failed: ${error.message}`)
-      onDeviceFailed(error)
-    })
+    const path = createDataPath(
+      device,
+      { clock, mtu: MTU, gso: true, random, ownAddresses: [dns], sources },
+      (error) => {
+        log(`the network device failed: ${error.message}`)
+        onDeviceFailed(error)
+      },
+    )
     this.#path = path
     const context: RelayContext = {
       tunnel: () => tunnels.tunnel(),

@@ -1,7 +1,7 @@
 // What a connection knows of its own faults: the helper's look at the machine, the probe of its programs, the tunnel's
 // last word, the domains that found no room.
 
-import { delay, systemClock } from '../base/clock.ts'
+import { type Clock, delay } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { StatusFault } from '../control/protocol.ts'
 import type { Fault } from '../host/fault.ts'
@@ -27,6 +27,9 @@ const consequences: Record<string, string[]> = {
 export interface SelfCheckDeps {
   host: Pick<HostClient, 'look'>
   log: Log
+  clock: Clock
+  /** Milliseconds since 1970. */
+  wall(): number
   /** Whether there is a tunnel. */
   connected(): boolean
   closing: AbortSignal
@@ -39,9 +42,9 @@ export class SelfCheck {
 
   constructor(deps: SelfCheckDeps) {
     this.#deps = deps
-    const { log, closing } = deps
-    const date = () => new Date().toISOString()
-    this.#health = new Health({ look: () => this.#look(), clock: systemClock, date, log })
+    const { log, closing, clock, wall } = deps
+    const date = () => new Date(wall()).toISOString()
+    this.#health = new Health({ look: () => this.#look(), clock, date, log })
     closing.addEventListener('abort', () => this.#health.close(), { once: true })
   }
 
@@ -68,7 +71,7 @@ export class SelfCheck {
 
   /** Sees to it that `faults` are true. Resolves after 4 s at most, whatever does not answer. */
   async look(): Promise<void> {
-    if (this.#passage) await Promise.race([this.#health.look(), delay(LOOK_MS, this.#deps.closing, systemClock)])
+    if (this.#passage) await Promise.race([this.#health.look(), delay(LOOK_MS, this.#deps.closing, this.#deps.clock)])
   }
 
   async #look(): Promise<void> {
@@ -82,7 +85,7 @@ export class SelfCheck {
       },
       (error: Error) => helper(`kt's helper cannot look at this machine: ${error.message}`),
     )
-    const late = delay(HELPER_MS, closing, systemClock).then(() => 'late')
+    const late = delay(HELPER_MS, closing, this.#deps.clock).then(() => 'late')
     if ((await Promise.race([asked, late])) === 'late') helper("kt's helper does not answer")
     const faults = await this.#passage?.look(connected(), PROBE_MS)
     if (faults) this.#health.set('programs', faults)

@@ -1,6 +1,6 @@
 // `kt up`: the connection to a cluster and the network on this machine, joined. It says how it stands, and what of both is
 // taken back in the end.
-import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { ClusterClient } from '../cluster/calls.ts'
 import { ClusterConnection, type Step } from '../connection/connection.ts'
 import type { UpConfig } from '../control/config.ts'
@@ -16,6 +16,9 @@ import { shadowOptions } from './shadow-options.ts'
 import { statusOf } from './status.ts'
 
 export interface UpDeps {
+  clock: Clock
+  /** Milliseconds since 1970. */
+  wall(): number
   /** Closed with the connection. */
   cluster: ClusterClient
   device: TappedDevice
@@ -35,18 +38,19 @@ export class UpConnection {
   readonly #notes: string[] = []
   #progress: (p: Progress) => void
   #state: Status['state'] = 'connecting'
-  #since = new Date()
+  #since: Date
   /** Nothing gets through the tunnel now. */
   #isAway = false
 
   constructor(config: UpConfig, deps: UpDeps) {
-    const { cluster, log, device, host, random, onDeviceFailed } = deps
+    const { cluster, log, device, host, random, clock, wall, onDeviceFailed } = deps
+    this.#since = new Date(wall())
     this.#config = config
     this.#deps = deps
     this.#progress = deps.progress
     const onStep = (step: Step) => this.#tell(step)
     this.connection = new ClusterConnection({
-      ...{ cluster, log, onStep, clock: systemClock },
+      ...{ cluster, log, onStep, clock },
       dialer: (closing) => createDialer(cluster, config, log, closing),
       shadow: shadowOptions(config),
       clusterDomain: config.clusterDomain,
@@ -61,7 +65,7 @@ export class UpConnection {
       onFailed: (error) => this.network.selfCheck.reconnectFailed(error),
     })
     this.network = new LocalNetwork({
-      ...{ config, device, host, log, random, onDeviceFailed, onStep, clock: systemClock },
+      ...{ config, device, host, log, random, onDeviceFailed, onStep, clock, wall },
       tunnels: this.connection,
       onWays: () => this.connection.suspect(NETWORK_CHANGED),
     })
@@ -132,6 +136,6 @@ export class UpConnection {
 
   #setState(state: Status['state']): void {
     this.#state = state
-    this.#since = new Date()
+    this.#since = new Date(this.#deps.wall())
   }
 }

@@ -1,5 +1,5 @@
 // What `kt up` answers to those who look at it: names, flows, packets, metrics, and what is seen of the cluster.
-import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { ToldError } from '../base/told-error.ts'
 import type { ClusterClient } from '../cluster/calls.ts'
 import type { ControlCaller } from '../control/control-server.ts'
@@ -21,11 +21,13 @@ export class UpViews {
   readonly #device: TappedDevice
   readonly #processes = new Processes()
   readonly #cluster: ClusterViews
+  readonly #clock: Clock
 
-  constructor(up: UpConnection, cluster: Pick<ClusterClient, 'services' | 'team'>, device: TappedDevice) {
+  constructor(up: UpConnection, cluster: Pick<ClusterClient, 'services' | 'team'>, device: TappedDevice, clock: Clock) {
+    this.#clock = clock
     this.#up = up
     this.#device = device
-    this.#cluster = new ClusterViews(cluster, systemClock.now)
+    this.#cluster = new ClusterViews(cluster, () => clock.now())
   }
 
   services(): Promise<ServiceReports> {
@@ -51,7 +53,7 @@ export class UpViews {
   /** Empty while connecting. */
   dnsLog(since: number): DnsLogEntry[] {
     const names = this.#up.network.names
-    return names ? dnsLog(names.server, since, systemClock) : []
+    return names ? dnsLog(names.server, since, this.#clock) : []
   }
 
   /** Packets of programs, until the caller goes; rejects if nothing is called `filter`. */

@@ -53,6 +53,7 @@ function bench(undo: () => Promise<void> = async () => {}) {
     host: host as HostClient,
     tunnels: { tunnel: () => new FakeTunnel().tunnel, whenConnected: () => () => {} },
     clock: time,
+    wall: () => time.now(),
     random: () => 1,
     log: Object.assign(() => {}, { debug: () => {}, trouble: () => undefined }),
     onStep: (step) => void steps.push(step),

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
+import { systemClock } from '../../src/base/clock.ts'
 import { ClusterError } from '../../src/cluster/calls.ts'
 import { cannotReconnect, domainsLeftOut } from '../../src/daemon/faults.ts'
 import { Health } from '../../src/daemon/health.ts'
@@ -16,6 +17,8 @@ import type { Fault } from '../../src/host/fault.ts'
 
 const fault = (code: string, message = code): Fault => ({ code, message, hint: 'do this' })
 const log = Object.assign(() => {}, { debug: () => {} }) as unknown as Log
+
+const time = { clock: systemClock, wall: Date.now }
 
 test('a fault keeps the time it was found, and is gone when its finder says so', () => {
   let now = 0
@@ -160,7 +163,13 @@ test("a cluster's resolver that does not answer kt either is no fault of this ma
 test('a helper that is silent or refuses is a fault; a passage that is closed from the start is an error', async () => {
   const closing = new AbortController()
   let answer: () => Promise<Fault[]> = () => new Promise(() => {})
-  const check = new SelfCheck({ host: { look: () => answer() }, log, connected: () => true, closing: closing.signal })
+  const check = new SelfCheck({
+    ...time,
+    host: { look: () => answer() },
+    log,
+    connected: () => true,
+    closing: closing.signal,
+  })
   const passage = (...faults: Fault[]) => ({ look: async () => faults }) as unknown as Passage
   await assert.rejects(check.begin(passage(fault('no-passage'))), { code: 'no-passage', hint: 'do this' })
   answer = () => Promise.reject(new Error('the channel is closed'))
@@ -204,6 +213,7 @@ test('domains without room are named, with what works instead', () => {
 
 test('a helper that was killed is a fault at once, with what mends it', () => {
   const check = new SelfCheck({
+    ...time,
     host: { look: async () => [] },
     log,
     connected: () => true,

@@ -66,7 +66,11 @@ export class ShellNetwork {
     // Programs here listen on either; which one is tried first is as glibc orders them.
     this.#machine = new Outside({ pinger, targets: () => ['127.0.0.1', '::1'] })
     const sources = addresses.device.map((cidr) => IpAddress.parse(cidr.split('/')[0]))
-    const path = createDataPath(device, { mtu: MTU, gso: true, random, ownAddresses: [dns], sources }, onDeviceFailed)
+    const path = createDataPath(
+      device,
+      { clock, mtu: MTU, gso: true, random, ownAddresses: [dns], sources },
+      onDeviceFailed,
+    )
     this.#path = path
     const ways = new Ways({ cluster: ranges, machine, own: addresses.blocks, loopback: loopbackAddresses(clock) })
     const contexts: Record<Exclude<Way, 'nowhere'>, RelayContext> = {
