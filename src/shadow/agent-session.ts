@@ -186,8 +186,10 @@ export class AgentSession {
       return
     }
     const { protocol, client, arrivals, line } = read.body
-    if (arrivals !== undefined)
+    if (arrivals !== undefined) {
+      this.#mux.flight.peerTellsAfter = arrivals
       this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
+    }
     // The lower of the two is spoken; so far there is one.
     this.#context.log(
       `client is ${JSON.stringify(client.slice(0, 64))}, protocol ${Math.min(protocol, PROTOCOL_VERSION)}`,

@@ -95,8 +95,10 @@ export class AgentTunnel extends SshTunnel {
         const { agent: version, capabilities, addresses, resolvConf, arrivals } = said
         this.#answersEmpty = capabilities.answersEmpty === true
         this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
-        if (arrivals !== undefined)
+        if (arrivals !== undefined) {
+          this.session.mux.flight.peerTellsAfter = arrivals
           this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
+        }
         if (line && key && said.line === true) {
           line.secure(key)
           this.line = line

@@ -1,6 +1,6 @@
 // One channel: its two windows, how far it is from its end, and what its owner may do. The mux drives it.
-import { Pulse } from './flight.ts'
 import { MAX_DATA } from './packet-shape.ts'
+import { Pulse } from './pulse.ts'
 import type { Slab } from './slab.ts'
 import type { ReceiveWindow } from './window.ts'
 

@@ -1,29 +1,31 @@
 // How much data is in flight in one direction of a session, all channels together, and how much there may be. Without
-// interactive traffic the SSH windows are the only limit. While an interactive channel is active (a keystroke, a request),
-// the queue is kept short: bulk data in flight is limited to what the receiver acknowledges in 1.25 round trips plus 1 ms.
+// interactive traffic it is limited by the SSH windows and by queue-limit.ts. While an interactive channel is active (a
+// keystroke, a request), the queue is kept short: bulk data in flight is limited to what the receiver acknowledges in 1.25
+// round trips plus 1 ms.
+import { type Pulse, Rate } from './pulse.ts'
+import { QueueLimit } from './queue-limit.ts'
 
 /**
  * The receiver acknowledges each time this much has arrived. An acknowledgement passes five processes: with one for each
  * 64 KiB, bulk throughput was 4 to 18 % lower than with one for each 512 KiB.
  */
 export const TELL_BYTES = 1024 * 1024
-/** The same while the queue is kept short, since data that is not acknowledged counts as queued. */
+/**
+ * The same while the queue is kept short, since data that is not acknowledged counts as queued. It is what arrives in
+ * TELL_SHORT_MS, within these bounds: with 8 KiB at any rate, acknowledgements took a large part of the processor.
+ */
 export const TELL_SHORT_BYTES = 8 * 1024
-/** At least TELL_SHORT_BYTES are acknowledged after this time at the latest. Otherwise a sender could wait for ever. */
-export const TELL_REST_MS = 25
+const TELL_SHORT_MOST_BYTES = 64 * 1024
+const TELL_SHORT_MS = 0.5
+/** At least TELL_SHORT_BYTES are acknowledged after this time at the latest. A limited sender waits for that. */
+export const TELL_REST_MS = 10
 /** The lowest limit: one bulk message, and what is not acknowledged yet. */
 const LEAST_BYTES = 32 * 1024
 const MOST_BYTES = 64 * 1024 * 1024
 /** The limit at first, while nothing is known about the connection. */
 const FIRST_BYTES = 384 * 1024
-/** A channel that carries no more than this within STRETCH_MS is interactive. */
-const THIN_BYTES = 32 * 1024
-const STRETCH_MS = 250
 /** How long the queue is kept short after an interactive channel has sent. */
 const PATIENCE_MS = 250
-/** The rate is the best of this many slices. One slow slice must not lower the limit, because that would slow the next. */
-const SLICES = 10
-const SLICE_MS = 100
 /**
  * The target for the time from sending a byte to its acknowledgement: TRIPS round trips plus SLACK_MS. Measured on two cores
  * that all hops share: with 2 and 4 round trips an echo behind eight bulk flows took three times as long (p99 40 to 140 ms),
@@ -34,6 +36,8 @@ const SLACK_MS = 1
 /** The limit changes by these factors, once a round trip: down faster than up, as in every congestion control. */
 const STEP_DOWN = 0.8
 const STEP_UP = 1.15
+/** Bulk keeps this share of its rate while somebody types. */
+const TYPING_SHARE = 0.75
 /** While the round trip is measured the queue must be empty, so the limit is below what the connection itself holds. */
 const QUIET_TRIPS = 0.75
 /** Two measurements 100 ms apart, beside two round trips. */
@@ -42,39 +46,11 @@ const QUIET_EVERY_MS = 1000
 
 const NEVER = Number.NEGATIVE_INFINITY
 
-/** How much one channel has sent, or received, recently. */
-export class Pulse {
-  #since = 0
-  #bytes = 0
-  /** True if it was bulk in the previous stretch, too. */
-  #bulk = false
-
-  /** Counts `bytes` and returns whether the channel is interactive. */
-  add(bytes: number, now: number): boolean {
-    const elapsed = now - this.#since
-    if (elapsed > STRETCH_MS) {
-      this.#bulk = this.#bytes > THIN_BYTES && elapsed < 2 * STRETCH_MS
-      this.#since = now
-      this.#bytes = 0
-    }
-    this.#bytes += bytes
-    return !this.#bulk && this.#bytes <= THIN_BYTES
-  }
-
-  /** How many more bytes it may carry and still be interactive. */
-  room(now: number): number {
-    const elapsed = now - this.#since
-    if (elapsed <= STRETCH_MS) return this.#bulk ? 0 : Math.max(0, THIN_BYTES - this.#bytes)
-    return this.#bytes > THIN_BYTES && elapsed < 2 * STRETCH_MS ? 0 : THIN_BYTES
-  }
-}
-
 export class Flight {
   readonly #now: () => number
-  readonly #rates = new Float64Array(SLICES)
-  #slice = 0
-  #sliceStart = 0
-  #sliceBytes = 0
+  readonly #sending = new Rate()
+  readonly #receiving = new Rate()
+  readonly #queue = new QueueLimit()
   #sent = 0
   #arrived = 0
   #received = 0
@@ -98,21 +74,19 @@ export class Flight {
     this.#roundTripMs = roundTripMs
   }
 
+  /** The far side acknowledges what has arrived after `ms` at the latest. */
+  set peerTellsAfter(ms: number) {
+    this.#queue.lateMs = Math.max(0, ms - TELL_REST_MS)
+  }
+
   /** The far side acknowledges `total` bytes, modulo 2^32. */
   arrived(total: number): void {
     const now = this.#now()
     this.#limits = true
     const bytes = (total - this.#arrived) >>> 0
     this.#arrived += bytes
-    this.#sliceBytes += bytes
     if (this.#timed >= 0 && this.#arrived >= this.#timed) this.#adjust(now - this.#timedAt)
-    const elapsed = now - this.#sliceStart
-    if (elapsed < SLICE_MS) return
-    // A slice that lasted long was mostly idle. It says little about the rate and counts as one slice.
-    this.#rates[this.#slice] = this.#sliceBytes / elapsed
-    this.#slice = (this.#slice + 1) % SLICES
-    this.#sliceStart = now
-    this.#sliceBytes = 0
+    if (this.#sending.add(bytes, now)) this.#queue.passed(this.#best, now, now < this.#shortUntil)
   }
 
   /** A channel sends. `pulse` is that channel's; frames that nobody waits for have none. */
@@ -153,10 +127,11 @@ export class Flight {
   received(bytes: number, pulse?: Pulse): number {
     this.#received += bytes
     const now = this.#now()
+    this.#receiving.add(bytes, now)
     // The sender sees the same and keeps the queue short.
     if (pulse?.add(bytes, now)) this.#tellUntil = now + PATIENCE_MS
     const { untold } = this
-    if (untold < TELL_SHORT_BYTES) return -1
+    if (untold < this.#tellShortBytes) return -1
     if (untold < TELL_BYTES && now > this.#tellUntil && now > this.#shortUntil) return -1
     return this.tell()
   }
@@ -178,14 +153,19 @@ export class Flight {
     if (!this.#limits || flight < LEAST_BYTES) return false
     const now = this.#now()
     if (now < this.#quietUntil) return flight >= QUIET_TRIPS * this.#best * this.#roundTripMs()
-    return now < this.#shortUntil && flight >= this.#limit
+    if (now < this.#shortUntil) return flight >= this.#limit
+    if (flight < this.#queue.bytes(this.#best, this.#roundTripMs(), now)) return false
+    this.#queue.bind()
+    return true
   }
 
   /** The best recent rate in bytes per millisecond. */
   get #best(): number {
-    let best = 0
-    for (const rate of this.#rates) if (rate > best) best = rate
-    return best
+    return this.#sending.best
+  }
+
+  get #tellShortBytes(): number {
+    return Math.max(TELL_SHORT_BYTES, Math.min(TELL_SHORT_MOST_BYTES, this.#receiving.best * TELL_SHORT_MS))
   }
 
   #shorten(now: number): void {
@@ -204,7 +184,9 @@ export class Flight {
   #adjust(elapsed: number): void {
     const used = this.#timedFlight
     this.#timed = -1
-    const step = Math.max(STEP_DOWN, Math.min(STEP_UP, this.#target / Math.max(elapsed, 0.01)))
+    let step = Math.max(STEP_DOWN, Math.min(STEP_UP, this.#target / Math.max(elapsed, 0.01)))
+    // It is not the queue that takes long, or the line has become slow: a lower limit would not make it shorter.
+    if (this.#queue.costs(TYPING_SHARE, this.#best)) step = STEP_UP
     // Raising a limit that was not nearly reached would mean nothing.
     if (step > 1 && used < this.#limit / 2) return
     this.#limit = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, this.#limit * step))
