@@ -12,6 +12,8 @@ import { VirtualTime } from '../support/virtual-time.ts'
 function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
   const time = new VirtualTime()
   const tried: Way[] = []
+  const beside: boolean[] = []
+  const network = { up: true }
   const notes: DoorNotes[] = []
   const doors = new FrontDoors({
     memory: { recall: () => noted, note: (_, one) => void notes.push(one) },
@@ -20,6 +22,8 @@ function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
     open: async (_endpoint, _signal, options) => {
       const way = options!.first!
       tried.push(way)
+      beside.push(options!.beside!)
+      if (!network.up) throw new Error('no answer')
       let over: (error: Error | undefined) => void
       return {
         way,
@@ -45,7 +49,7 @@ function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
     await time.run(ms)
     path.destroy(error)
   }
-  return { tried, notes, open }
+  return { tried, beside, network, notes, open }
 }
 
 test('a way whose connections bring nothing is left for the other one, which is noted', async () => {
@@ -67,6 +71,18 @@ test('what was given up at once, or brought the cluster’s own words, says noth
   for (let i = 0; i < 5; i++) await open(100)
   for (let i = 0; i < 5; i++) await open(2_000, new TunnelError('unreachable', 'nothing listens', ''))
   assert.deepEqual(new Set(tried), new Set(['spdy']))
+})
+
+test('the other way is tried beside one that is not known to work, and after a long silence', async () => {
+  const { beside, network, open } = world({})
+  await open(100)
+  network.up = false
+  for (let i = 0; i < 25; i++) await open(100).catch(() => {})
+  network.up = true
+  await open(100)
+  await open(100)
+  const runs = beside.map((one) => (one ? 'b' : '.')).join('')
+  assert.match(runs, /^b\.{20}b{6}\.$/)
 })
 
 test('an agent that falls silent does not change what is noted', async () => {

@@ -68,7 +68,7 @@ interface World {
   server: LineServer
   connections: Connection[]
   /** What a dial does now. */
-  dialling: { fails: boolean; hangs: boolean; alive: boolean; spoilt: boolean }
+  dialling: { fails: boolean; hangs: boolean; alive: boolean; spoilt: boolean; code?: string }
   log: string[]
   /** Of the line, once it is secure. */
   key: Buffer | undefined
@@ -91,12 +91,12 @@ async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
   const time = new VirtualTime()
   const random = seeded(seed)
   const connections: Connection[] = []
-  const dialling = { fails: false, hangs: false, alive: true, spoilt: false }
+  const dialling: World['dialling'] = { fails: false, hangs: false, alive: true, spoilt: false }
   const log: string[] = []
   let opened: OpenedLine | undefined
   const server = new LineServer({ clock: time, turns: time.turns, waitMs, log: (message) => log.push(message) })
   const dial = async (signal: AbortSignal) => {
-    if (dialling.fails) throw new Error('no way there')
+    if (dialling.fails) throw Object.assign(new Error('no way there'), { cause: { code: dialling.code } })
     if (dialling.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     const connection = new Connection(
       time,
@@ -230,6 +230,26 @@ describe('the line', () => {
     w.dialling.hangs = false
     w.client.suspect('the network changed')
     assert.ok(await w.time.runUntil(() => w.client.report.resumptions === 1, 100))
+  })
+
+  it('tries less and less often without a route, and at once when there is one; else it goes on trying', async () => {
+    const attempts = async (code: string) => {
+      const w = await world()
+      Object.assign(w.dialling, { fails: true, code })
+      w.connections[0].cut()
+      await w.time.run(50_000)
+      const count = w.log.filter((line) => line.startsWith('a new path:')).length
+      w.dialling.fails = false
+      w.client.suspect('the network changed')
+      return { count, back: await w.time.runUntil(() => w.client.report.state === 'open', 200) }
+    }
+    const without = await attempts('ENETUNREACH')
+    assert.ok(without.count < 25, `${without.count} attempts`)
+    assert.equal(without.back, true)
+    for (const code of ['EHOSTUNREACH', 'ECONNREFUSED']) {
+      const { count } = await attempts(code)
+      assert.ok(count > 90, `${count} attempts after ${code}`)
+    }
   })
 
   it('is back within a second after a long cut', async () => {

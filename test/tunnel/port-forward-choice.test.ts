@@ -78,6 +78,18 @@ test('the one that is tried first is told, and the other follows; the error says
   server.close()
 })
 
+test('a connection that fails says with which error of the system', async () => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  const url = `ws://127.0.0.1:${port}/portforward?ports=2222`
+  await assert.rejects(
+    openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } }),
+    (error: Error) => (error.cause as NodeJS.ErrnoException).code === 'ECONNREFUSED',
+  )
+})
+
 test('what a WebSocket would not mend is told at once', async () => {
   for (const status of [401, 404, 500]) {
     const { requests, error } = await asked(status)

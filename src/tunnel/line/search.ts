@@ -14,7 +14,8 @@ const MOST_ATTEMPTS = 10
 const FIRST_LOOK_MS = 300
 /** While there is no path the cluster is asked so often whether the pod is still there. */
 const LOOK_EVERY_MS = 2_000
-const NO_ROUTE = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'])
+// EHOSTUNREACH is not among them: the route is there, and a router does not answer, which nothing tells the end of.
+const NO_ROUTE = new Set(['ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'])
 
 /** The agent's own words: it does not have the line. It says the same to each attempt. */
 export class RefusedByAgent extends Error {}

@@ -3,6 +3,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { TunnelError } from '../errors.ts'
 import type { WebSocketTarget } from './dial.ts'
+import { RefusedError } from './http-upgrade.ts'
 import { Lifetimes } from './lifetimes.ts'
 import type { Path, Way } from './path.ts'
 import { openPortForward, WAY_NAMES } from './portforward.ts'
@@ -73,6 +74,8 @@ class FrontDoor {
   /** It has brought bytes to this process. */
   #proven = false
   #barren = 0
+  /** Attempts in a row that had no answer. */
+  #silent = 0
 
   constructor(name: string, options: FrontDoorsOptions) {
     this.#name = name
@@ -84,8 +87,17 @@ class FrontDoor {
 
   async open(endpoint: WebSocketTarget, signal: AbortSignal | undefined): Promise<Path> {
     const { clock, open = openPortForward } = this.#options
-    const path = await open(endpoint, signal, { first: this.#first(), clock })
-    return this.#watched(path)
+    // Of a way that has worked, silence is the network's, at first.
+    const beside = !this.#proven || this.#silent >= BARREN_LATER
+    this.#silent++
+    try {
+      const path = await open(endpoint, signal, { first: this.#first(), beside, clock })
+      this.#silent = 0
+      return this.#watched(path)
+    } catch (error) {
+      if (error instanceof RefusedError) this.#silent = 0
+      throw error
+    }
   }
 
   #first(): Way {

@@ -79,10 +79,9 @@ export async function upgrade(
     signal?.throwIfAborted()
     if (error instanceof TunnelError) throw error
     if (asked) throw new UnansweredError(`${host}:${port}: ${(error as Error).message}`)
-    throw unreachable(
-      `${host}:${port}: ${(error as Error).message}`,
-      'see whether the API server can be reached: kubectl version',
-    )
+    const hint = 'see whether the API server can be reached: kubectl version'
+    // Whether there is a route at all is told by the system's own error.
+    throw Object.assign(unreachable(`${host}:${port}: ${(error as Error).message}`, hint), { cause: error })
   }
 }
 

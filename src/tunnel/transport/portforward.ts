@@ -15,7 +15,7 @@ import { openWebSocketForward } from './websocket/portforward.ts'
 // What servers and proxies answer that do not know the upgrade or the method, or a user who may only `get`; and gateways whose
 // server behind them said something that they do not know.
 const OTHER_MAY_PASS = new Set([400, 403, 405, 406, 415, 426, 501, 502, 503])
-/** A way that does not answer for so long may be swallowed: the other one is tried beside it. */
+/** A way that does not answer for so long may be swallowed: by default the other one is tried beside it. */
 const BESIDE_MS = 2_000
 /** So long the first way may still answer after the other one has. */
 const GRACE_MS = 500
@@ -26,6 +26,8 @@ export interface ForwardOptions {
   timeoutMs?: number
   /** Tried first. Default: SPDY. */
   first?: Way
+  /** The other way is tried, too, when the first does not answer. Default: true. */
+  beside?: boolean
   clock?: Clock
   random?: RandomBytes
 }
@@ -37,7 +39,13 @@ export interface ForwardOptions {
 export async function openPortForward(
   endpoint: WebSocketTarget,
   signal?: AbortSignal,
-  { timeoutMs = 15_000, first = 'spdy', clock = systemClock, random = systemRandom }: ForwardOptions = {},
+  {
+    timeoutMs = 15_000,
+    first = 'spdy',
+    beside = true,
+    clock = systemClock,
+    random = systemRandom,
+  }: ForwardOptions = {},
 ): Promise<Path> {
   const second: Way = first === 'spdy' ? 'websocket' : 'spdy'
   const over = new AbortController()
@@ -46,8 +54,8 @@ export async function openPortForward(
     way === 'spdy'
       ? openSpdyForward(endpoint, timeoutMs, either, clock)
       : openWebSocketForward(endpoint, timeoutMs, either, { clock, random })
-  const beside = Promise.withResolvers<void>()
-  const cancelBeside = clock.after(BESIDE_MS, beside.resolve)
+  const late = Promise.withResolvers<void>()
+  const cancelBeside = beside ? clock.after(BESIDE_MS, late.resolve) : () => {}
   let cancelGrace = () => {}
   let winner: Path | undefined
   const take = (path: Path) => {
@@ -60,7 +68,7 @@ export async function openPortForward(
     () => undefined,
     (error: Error) => error,
   )
-  const other = Promise.race([firstOver, beside.promise]).then(async (failure) => {
+  const other = Promise.race([firstOver, late.promise]).then(async (failure) => {
     if (failure && !otherMayPass(failure)) throw failure
     either.throwIfAborted()
     const path = await open(second)
