@@ -3,14 +3,14 @@
 
 import type { Clock } from '../base/clock.ts'
 import type { IpAddress } from '../wire/address.ts'
-import { buildQuery, EDE, questionWire, withoutOpt } from './build.ts'
+import { ask, type QueryFlags } from './ask.ts'
+import { EDE, questionWire } from './build.ts'
 import type { DnsCounters, DnsDecision, DnsUpstream } from './interfaces.ts'
 import type { Labels } from './labels.ts'
-import { HEADER_LEN, nameText, nameWire, RCODE, sameQuestion, scanAnswer, TYPE, u16 } from './message.ts'
+import { nameText, nameWire, RCODE, TYPE, u16 } from './message.ts'
 import { decide, HOST_LABEL, type Knowledge, type LabelKind, type Plan } from './names.ts'
 import { rcodeName } from './records.ts'
 import { completed, type Exchange, lifetime, ownAnswer, type Resolved, ResolveError, shortAnswer } from './shape.ts'
-import { UpstreamError } from './upstream.ts'
 
 /** The longest that a question waits for a lost tunnel, from its beginning. It is less than the 5 s that glibc waits. */
 const RECONNECT_MS = 4_800
@@ -24,11 +24,6 @@ const SHORT_NAME_LOCAL_S = 60
 const NEGATIVE_S = 300
 // A machine whose network changes more often than this during one question has no network.
 const MOST_NETWORKS = 3
-
-export interface QueryFlags {
-  dnssecOk: boolean
-  checkingDisabled: boolean
-}
 
 export class Resolver {
   readonly #knowledge: Knowledge
@@ -201,49 +196,15 @@ export class Resolver {
     }
   }
 
-  async #exchange(
+  #exchange(
     upstream: DnsUpstream,
     question: Uint8Array,
     name: string,
-    { dnssecOk, checkingDisabled }: QueryFlags,
+    flags: QueryFlags,
     tries: DnsDecision['tries'],
     probe = false,
   ): Promise<Exchange> {
-    const started = this.#clock.now()
-    const tried = (rcode: string) => {
-      const ms = Math.round((this.#clock.now() - started) * 10) / 10
-      const one = { name, upstream: upstream.name, rcode, ms }
-      tries.push(probe ? { ...one, probe } : one)
-    }
-    let answer: Uint8Array
-    try {
-      answer = await upstream.query(buildQuery(question, { dnssecOk, checkingDisabled }), 'udp')
-      const rcode = answer[3] & 15
-      // RFC 6891 7: a server that does not know EDNS.
-      if (rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP)
-        answer = await upstream.query(buildQuery(question, { edns: false, checkingDisabled }), 'udp')
-    } catch (error) {
-      tried(error instanceof UpstreamError ? error.code : 'error')
-      const code =
-        error instanceof UpstreamError && error.code === 'timeout' ? EDE.NO_REACHABLE_AUTHORITY : EDE.NETWORK_ERROR
-      throw new ResolveError({ code, text: (error as Error).message })
-    }
-    const raw = scanAnswer(answer)
-    if (
-      !raw ||
-      !sameQuestion(question, 0, answer, HEADER_LEN, question.length) ||
-      raw.questionEnd !== HEADER_LEN + question.length
-    ) {
-      tried('malformed')
-      throw new ResolveError({ code: EDE.INVALID_DATA, text: `${upstream.name} sent a malformed answer` })
-    }
-    // Where nothing but the OPT record goes, the rest stands where it stood.
-    const same = raw.opt === undefined || raw.opt.before + 1 === u16(answer, 10)
-    const message = withoutOpt(answer, raw)
-    const scan = same ? raw : scanAnswer(message)!
-    scan.rcode = raw.rcode
-    tried(rcodeName(scan.rcode))
-    return { message, scan }
+    return ask(upstream, question, name, flags, { clock: this.#clock, tries, probe })
   }
 
   #reconnected(until: number): Promise<void> {

@@ -295,7 +295,6 @@ export class Exchange implements Holding {
 
   /** The Service's name, or the workload's where there is none; before either is known, what was asked for. */
   get #name(): string {
-    const handle = this.#handle
-    return handle?.service ?? handle?.workload?.name ?? this.#config.target.split('/').at(-1)!
+    return this.#handle?.service ?? this.#handle?.workload?.name ?? this.#config.target.split('/').at(-1)!
   }
 }
