@@ -43,6 +43,8 @@ class Run {
   readonly #launcher: ChildProcess
   #how: { code: number | null; signal: NodeJS.Signals | null } | undefined
   #ready = false
+  /** The holder has ended before the program: the launcher has ended that, then. */
+  #lost = false
   #interrupted = false
   #failed: CliError | undefined
 
@@ -51,7 +53,10 @@ class Run {
     this.#holder = holder
     this.#interactive = interactive
     holder.onLine((line) => this.#take(line))
-    this.ended = holder.ended.then(() => this.#launcherGone.promise)
+    this.ended = holder.ended.then(() => {
+      this.#lost = this.#how === undefined
+      return this.#launcherGone.promise
+    })
     this.#launcher = this.#launch()
   }
 
@@ -69,8 +74,11 @@ class Run {
     if (this.#failed) throw this.#failed
     if (!this.#ready && this.#interrupted)
       throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
-    if (!this.#ready || !this.#how)
-      throw new CliError('the process that holds the connection ended unexpectedly', '`kt logs` may say why')
+    if (!this.#ready || !this.#how || this.#lost)
+      throw new CliError(
+        'the process that holds the connection ended unexpectedly',
+        '`kt logs` may say why; `kt clean` removes what it left in the cluster',
+      )
     const { code, signal } = this.#how
     if (signal) process.kill(process.pid, signal)
     process.exitCode = code ?? 1
