@@ -8,6 +8,7 @@ import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { bold, CliError, printProgress } from './output.ts'
+import { runWithProxy } from './proxied.ts'
 
 /** Steps are shown from then on: who waits no longer needs none. */
 const SHOW_STEPS_MS = 2_500
@@ -30,15 +31,35 @@ export async function runShell(config: ShellConfig, caller: Caller, words: { int
     for (const signal of [...TERMINAL_SIGNALS, ...HANDED_ON]) process.off(signal, run.onSignal)
     holder.letGo()
   }
-  run.finish()
+  run.steps.end()
+  if (run.withoutNamespace) {
+    tellOfProxy(run.withoutNamespace, config)
+    await runWithProxy(config, caller)
+  } else run.finish()
+}
+
+function tellOfProxy({ message, hint }: CliError, { ports }: ShellConfig): void {
+  const how = 'the program gets a proxy instead, which only programs that heed HTTP_PROXY or ALL_PROXY use'
+  printProgress({ step: 'shell', state: 'note', detail: `${message}; ${how}`, ms: 0 })
+  printProgress({ step: 'shell', state: 'note', detail: hint, ms: 0 })
+  const moved = ports.filter(({ local, inside }) => local !== inside)
+  for (const { inside } of moved)
+    printProgress({
+      step: 'ports',
+      state: 'note',
+      detail: `port ${inside} is this machine's own, under its own number`,
+      ms: 0,
+    })
 }
 
 class Run {
   readonly ended: Promise<unknown>
+  /** Why there can be no namespace here; undefined if that is not what went wrong. */
+  withoutNamespace: CliError | undefined
   readonly #config: ShellConfig
   readonly #holder: Holder
   readonly #interactive: boolean
-  readonly #steps = new Steps()
+  readonly steps = new Steps()
   readonly #launcherGone = Promise.withResolvers<void>()
   readonly #launcher: ChildProcess
   #how: { code: number | null; signal: NodeJS.Signals | null } | undefined
@@ -70,7 +91,6 @@ class Run {
 
   /** Ends as the program did. Throws CliError where it could not be started, or did not end by itself. */
   finish(): void {
-    this.#steps.end()
     if (this.#failed) throw this.#failed
     if (!this.#ready && this.#interrupted)
       throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
@@ -85,12 +105,14 @@ class Run {
   }
 
   #take(line: HolderLine): void {
-    if (line.type === 'progress') this.#steps.take(line)
+    if (line.type === 'progress') this.steps.take(line)
     else if (line.type === 'notice') process.stderr.write(`${line.message}\n`)
-    else if (line.type === 'failed') this.#failed ??= new CliError(line.message, line.hint)
-    else if (line.type === 'ready') {
+    else if (line.type === 'failed') {
+      this.#failed ??= new CliError(line.message, line.hint)
+      if (line.code === 'no-namespace') this.withoutNamespace = this.#failed
+    } else if (line.type === 'ready') {
       this.#ready = true
-      this.#steps.end()
+      this.steps.end()
       // Who has named a program wants to see what it says.
       if (this.#interactive || this.#config.ports.length > 0)
         process.stderr.write(

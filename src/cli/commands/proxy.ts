@@ -6,6 +6,7 @@ import type { ProxyStatus } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { hold } from '../holder.ts'
 import { printJson } from '../output.ts'
+import { proxyEnvironment } from '../proxy-environment.ts'
 import { cidrs } from './common.ts'
 import { type ShadowFlags, shadowConfig, withShadowOptions } from './shadow-options.ts'
 
@@ -53,11 +54,7 @@ function pasteLines({ address, pac }: ProxyStatus): string[] {
   return [
     `SOCKS5 and HTTP  ${address}`,
     `PAC file         ${pac}`,
-    exportLine(facts, 'ALL_PROXY', `socks5h://${address}`),
-    exportLine(facts, 'HTTP_PROXY', `http://${address}`),
-    exportLine(facts, 'HTTPS_PROXY', `http://${address}`),
-    exportLine(facts, 'NO_PROXY', 'localhost,127.0.0.1,::1'),
-    exportLine(facts, 'NODE_USE_ENV_PROXY', '1'),
+    ...Object.entries(proxyEnvironment(address)).map(([name, value]) => exportLine(facts, name, value)),
   ]
 }
 
