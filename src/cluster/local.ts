@@ -10,7 +10,6 @@ import { type Arguments, type ClusterCalls, METHODS, type Method, type Result } 
 import { clusterError } from './errors.ts'
 import { resolveForward } from './forward-target.ts'
 import type { InboundContext } from './inbound/context.ts'
-import { renewLease, watchExchange } from './inbound/hold.ts'
 import {
   addShadow,
   beginExchange,
@@ -23,6 +22,7 @@ import {
 } from './inbound/kinds.ts'
 import { listLeases } from './inbound/lease.ts'
 import { findLeftovers, recover, removeLeftovers } from './inbound/recover.ts'
+import { renewLease, watchExchange } from './inbound/while-held.ts'
 import { type Environment, loadKubeconfig } from './kubeconfig.ts'
 import type { ExecRequest } from './place-calls.ts'
 import { podAt } from './pod-at.ts'

@@ -1,19 +1,19 @@
-// One client's session at the agent: its channels, and the control channel's frames. docs/understand/agent-protocol.md, the agent's side.
+// One client's session at the agent: its channels, and the frame channel's frames. docs/understand/agent-protocol.md, the agent's side.
 
 import { networkInterfaces } from 'node:os'
 import { type Clock, every } from '../base/clock.ts'
 import type { RandomBytes } from '../base/random.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import { type AgentHello, readClientHello } from '../tunnel/agent-protocol/bodies.ts'
+import { FRAME_CHANNEL_WINDOW, FrameChannel } from '../tunnel/agent-protocol/frame-channel.ts'
 import {
   AGENT_ID,
-  CONTROL_CHANNEL,
   decodeAddress,
+  FRAME_CHANNEL,
   FrameType,
   PROTOCOL_VERSION,
   uint32,
-} from '../tunnel/agent-protocol/control-frames.ts'
-import { CONTROL_WINDOW, FrameChannel } from '../tunnel/agent-protocol/frame-channel.ts'
+} from '../tunnel/agent-protocol/frames.ts'
 import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import type { SecureLine } from '../tunnel/ssh/ssh-server.ts'
@@ -99,7 +99,7 @@ export class AgentSession {
       this.#context.relays.open(this.#mux, request)
       return true
     }
-    if (request.type !== CONTROL_CHANNEL) return false
+    if (request.type !== FRAME_CHANNEL) return false
     if (this.#frames) {
       this.#mux.refuse(request, OpenFailure.shortage, 'there is one already')
       return true
@@ -107,14 +107,14 @@ export class AgentSession {
     const frames = new FrameChannel(this.#mux, {
       onFrame: (type, id, body) => this.#onFrame(type, id, body),
       onGone: (why) => {
-        if (this.#frames === frames) this.#context.log(`control channel: ${why}`)
+        if (this.#frames === frames) this.#context.log(`frame channel: ${why}`)
         this.#frames = undefined
         this.#context.claims.lose(this.#claimant)
         this.#udp.closeAll()
       },
     })
     this.#frames = frames
-    frames.attach(this.#mux.accept(request, frames, CONTROL_WINDOW))
+    frames.attach(this.#mux.accept(request, frames, FRAME_CHANNEL_WINDOW))
     return true
   }
 

@@ -1,7 +1,7 @@
 // A session that may claim ports, as those who bring it connections see it: asked by opening a channel, and judged by whether it says
 // anything at all. A laptop that sleeps or is cut off is passed over until it speaks again, so that not every caller waits a second.
 import { delay } from '../base/clock.ts'
-import { AGENT_ID, FrameType } from '../tunnel/agent-protocol/control-frames.ts'
+import { AGENT_ID, FrameType } from '../tunnel/agent-protocol/frames.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure } from '../tunnel/ssh/mux.ts'
 import type { Endpoint } from '../wire/address.ts'

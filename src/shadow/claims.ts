@@ -1,7 +1,7 @@
 // Who has claimed which port of the agent. A port has one claimant, one with HTTP routing one for each match; a claimant that
 // does not answer any more loses its claim to the next who asks.
 import { type ListenRequest, readListen } from '../tunnel/agent-protocol/bodies.ts'
-import { FrameType } from '../tunnel/agent-protocol/control-frames.ts'
+import { FrameType } from '../tunnel/agent-protocol/frames.ts'
 import { ANSWER_MS, type Claimant } from './claimant.ts'
 import type { AgentPort } from './ports.ts'
 

@@ -2,7 +2,7 @@
 // their own, so that answers find the way back.
 import type { Clock } from '../base/clock.ts'
 import type { BoundDatagrams } from '../base/datagram-socket.ts'
-import { encodeAddress, FrameType } from '../tunnel/agent-protocol/control-frames.ts'
+import { encodeAddress, FrameType } from '../tunnel/agent-protocol/frames.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { ANSWER_MS, type Claimant } from './claimant.ts'
 import type { Claims } from './claims.ts'

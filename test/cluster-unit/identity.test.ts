@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { leaseName, secondName } from '../../src/cluster/inbound/derived.ts'
-import { renewLease } from '../../src/cluster/inbound/hold.ts'
 import {
   beginExchange,
   beginMesh,
@@ -14,6 +13,7 @@ import {
   switchExchange,
 } from '../../src/cluster/inbound/kinds.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
+import { renewLease } from '../../src/cluster/inbound/while-held.ts'
 import {
   clientOf,
   contents,

@@ -5,7 +5,6 @@ import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
 import { leaseName, secondName } from '../../src/cluster/inbound/derived.ts'
-import { renewLease } from '../../src/cluster/inbound/hold.ts'
 import {
   addShadow,
   beginExchange,
@@ -16,6 +15,7 @@ import {
   switchExchange,
 } from '../../src/cluster/inbound/kinds.ts'
 import { findLeftovers, recover, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
+import { renewLease } from '../../src/cluster/inbound/while-held.ts'
 import type { ExchangeRequest, InboundHandle } from '../../src/cluster/inbound-calls.ts'
 import { removeJob, retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { Dead, MemoryCluster } from './memory-cluster.ts'

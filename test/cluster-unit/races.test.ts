@@ -7,7 +7,6 @@ import fc, { type Scheduler } from 'fast-check'
 import type { RequestExtras } from '../../src/cluster/api.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
-import { renewLease } from '../../src/cluster/inbound/hold.ts'
 import {
   beginExchange,
   beginMesh,
@@ -16,6 +15,7 @@ import {
   switchExchange,
 } from '../../src/cluster/inbound/kinds.ts'
 import { findLeftovers, removeLeftovers } from '../../src/cluster/inbound/recover.ts'
+import { renewLease } from '../../src/cluster/inbound/while-held.ts'
 import type { InboundHandle } from '../../src/cluster/inbound-calls.ts'
 import type { MemoryCluster } from './memory-cluster.ts'
 import {

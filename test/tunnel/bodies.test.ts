@@ -1,4 +1,4 @@
-// The bodies of the control channel as each side reads the other's: what is wrong gets an answer that says so, and costs the
+// The bodies of the frame channel as each side reads the other's: what is wrong gets an answer that says so, and costs the
 // session that said it at most.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
@@ -7,8 +7,8 @@ import { systemClock } from '../../src/base/clock.ts'
 import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import type { AgentPort } from '../../src/shadow/ports.ts'
 import { readAgentHello, readClientHello, readListen } from '../../src/tunnel/agent-protocol/bodies.ts'
-import { CONTROL_CHANNEL, FrameType, PROTOCOL_VERSION } from '../../src/tunnel/agent-protocol/control-frames.ts'
 import { FrameChannel } from '../../src/tunnel/agent-protocol/frame-channel.ts'
+import { FRAME_CHANNEL, FrameType, PROTOCOL_VERSION } from '../../src/tunnel/agent-protocol/frames.ts'
 import { connectTunnel, openTcp, type TunnelError } from '../../src/tunnel/index.ts'
 import { createSshServer } from '../../src/tunnel/ssh/ssh-server.ts'
 import { openSession } from '../../src/tunnel/ssh/ssh-session.ts'
@@ -138,7 +138,7 @@ describe('what a client says to the agent', () => {
       onFrame: (type, id, body) => got.push(`${type} ${id} ${body}`),
       onGone: () => got.push('gone'),
     })
-    frames.attach(session.mux.openChannel(CONTROL_CHANNEL, frames))
+    frames.attach(session.mux.openChannel(FRAME_CHANNEL, frames))
     return { frames, got, close: () => session.client.destroy() }
   }
 

@@ -1,15 +1,15 @@
-// The control channel's frames, the windows and the gatherer: pure parts, by property where there is one.
+// The frame channel's frames, the windows and the gatherer: pure parts, by property where there is one.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { failureOfOpen } from '../../src/tunnel/agent-protocol/failure.ts'
 import {
   decodeAddress,
   encodeAddress,
   encodeFrame,
   FrameReader,
   MAX_FRAME,
-} from '../../src/tunnel/agent-protocol/control-frames.ts'
-import { failureOfOpen } from '../../src/tunnel/agent-protocol/failure.ts'
+} from '../../src/tunnel/agent-protocol/frames.ts'
 import { INITIAL_WINDOW, MAX_WINDOW, ReceiveWindow, WindowBudget } from '../../src/tunnel/ssh/window.ts'
 import { type Departure, Gatherer, type Sink } from '../../src/tunnel/transport/gatherer.ts'
 import { IpAddress } from '../../src/wire/address.ts'

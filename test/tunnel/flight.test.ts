@@ -168,7 +168,7 @@ test('who gets little on a channel tells often, and not for long after', () => {
   bulk.add(TELL_BYTES, now)
   const echo = new Pulse()
   assert.equal(receiver.received(TELL_SHORT_BYTES, bulk), -1)
-  assert.equal(receiver.received(1), -1, 'a frame of the control channel says nothing about others')
+  assert.equal(receiver.received(1), -1, 'a frame of the frame channel says nothing about others')
   assert.ok(receiver.received(1, echo) > TELL_SHORT_BYTES)
   assert.ok(receiver.received(TELL_SHORT_BYTES, bulk) > 0)
   now = 300

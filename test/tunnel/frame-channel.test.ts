@@ -1,4 +1,4 @@
-// The control channel's gathering: how many messages frames leave in (each costs every process on the way), and that none is
+// The frame channel's gathering: how many messages frames leave in (each costs every process on the way), and that none is
 // lost, doubled or overtaken by it. No times: messages are counted.
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
@@ -7,8 +7,8 @@ import { describe, it } from 'node:test'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { systemClock } from '../../src/base/clock.ts'
-import { FrameReader, FrameType, frameSize } from '../../src/tunnel/agent-protocol/control-frames.ts'
 import { FrameChannel } from '../../src/tunnel/agent-protocol/frame-channel.ts'
+import { FrameReader, FrameType, frameSize } from '../../src/tunnel/agent-protocol/frames.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import type { Channel } from '../../src/tunnel/ssh/channel.ts'
 import type { ChannelMux } from '../../src/tunnel/ssh/mux.ts'
@@ -40,7 +40,7 @@ function line(credit = Number.POSITIVE_INFINITY) {
   return { subject, channel, mux, messages, frames }
 }
 
-describe('control channel', () => {
+describe('frame channel', () => {
   it('sends the datagrams of a turn as one message', async () => {
     const { subject, messages, frames } = line()
     for (let id = 1; id <= 200; id++) assert.equal(subject.sendNow(FrameType.udpData, id, new Uint8Array(60)), true)

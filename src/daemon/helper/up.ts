@@ -64,7 +64,7 @@ export async function runUp(options: UpOptions, deps: HelperDeps): Promise<numbe
     const config = await caller.config()
     const engine = startEngine(deps.engineProgram, account, device.fd, deps.environment, (m) => session.onMessage(m))
     device.close() // the engine has it; the interface goes with the engine
-    const session = new EngineSession(engine, host, options.foreground, deps)
+    const session = new EngineRequests(engine, host, options.foreground, deps)
     if (engine.pid > 0) journal.startedEngine(engine.pid)
     log(`engine ${engine.pid} started as ${account.name} on ${device.name}`)
     engine.send({ event: 'config', line: config })
@@ -159,7 +159,7 @@ function openOrExplain(): NativeTunDevice {
 }
 
 /** What passes between helper and engine while it lives. */
-class EngineSession {
+class EngineRequests {
   /** The last of `ready` and `failed` that the engine said. */
   lastLine: 'ready' | 'failed' | undefined
   readonly #engine: EngineProcess

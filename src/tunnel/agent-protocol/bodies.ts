@@ -1,4 +1,4 @@
-// The JSON bodies of the control channel, docs/understand/agent-protocol.md: what each side may say. Whoever reads one reads it here, since
+// The JSON bodies of the frame channel, docs/understand/agent-protocol.md: what each side may say. Whoever reads one reads it here, since
 // neither side may believe the other.
 import * as z from 'zod/mini'
 import { unfitHeader } from '../../base/version-header.ts'

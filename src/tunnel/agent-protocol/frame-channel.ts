@@ -1,14 +1,14 @@
-// The control channel over an SSH channel, the same for client and agent: frames that must arrive wait for credit,
+// The frame channel over an SSH channel, the same for client and agent: frames that must arrive wait for credit,
 // datagrams that find no room are dropped. The datagrams of one turn, and those that may wait, leave as one SSH message: each
 // message costs every process on the way a system call or a cipher's run, which is more than a datagram itself costs.
 
 import type { Channel, ChannelHandler } from '../ssh/channel.ts'
 import type { ChannelMux } from '../ssh/mux.ts'
 import { MAX_DATA } from '../ssh/packet-shape.ts'
-import { encodeFrame, FrameReader, frameSize, putFrame } from './control-frames.ts'
+import { encodeFrame, FrameReader, frameSize, putFrame } from './frames.ts'
 
 /** Larger than a flow's, since datagrams are dropped when it is used up. */
-export const CONTROL_WINDOW = 2 * 1024 * 1024
+export const FRAME_CHANNEL_WINDOW = 2 * 1024 * 1024
 
 export interface FrameChannelOwner {
   onFrame(type: number, id: number, body: Buffer): void
@@ -98,7 +98,7 @@ export class FrameChannel implements ChannelHandler {
   }
 
   onRefused(_reason: number, description: string): void {
-    this.#owner.onGone(`the far side has no control channel: ${description || 'refused'}`)
+    this.#owner.onGone(`the far side has no frame channel: ${description || 'refused'}`)
   }
 
   onData(chunk: Buffer): void {
@@ -114,7 +114,7 @@ export class FrameChannel implements ChannelHandler {
 
   onEnd(): void {
     this.#channel?.abandon()
-    this.#owner.onGone('the control channel was closed')
+    this.#owner.onGone('the frame channel was closed')
   }
 
   onDrain(): void {
@@ -123,6 +123,6 @@ export class FrameChannel implements ChannelHandler {
 
   onClose(how: 'clean' | 'reset' | 'lost'): void {
     // The whole session is gone then, which has its own reason.
-    if (how !== 'lost') this.#owner.onGone('the control channel was closed')
+    if (how !== 'lost') this.#owner.onGone('the frame channel was closed')
   }
 }

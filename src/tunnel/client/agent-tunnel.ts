@@ -2,16 +2,16 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Endpoint, IpAddress } from '../../wire/address.ts'
 import { type AgentHello, readAgentHello } from '../agent-protocol/bodies.ts'
+import { failureOfErrno } from '../agent-protocol/failure.ts'
+import { FRAME_CHANNEL_WINDOW, FrameChannel } from '../agent-protocol/frame-channel.ts'
 import {
   AGENT_ID,
-  CONTROL_CHANNEL,
   encodeAddress,
+  FRAME_CHANNEL,
   FrameType,
   PROTOCOL_VERSION,
   uint32,
-} from '../agent-protocol/control-frames.ts'
-import { failureOfErrno } from '../agent-protocol/failure.ts'
-import { CONTROL_WINDOW, FrameChannel } from '../agent-protocol/frame-channel.ts'
+} from '../agent-protocol/frames.ts'
 import { TunnelError, UnsupportedError } from '../errors.ts'
 import type { LineClient } from '../line/client.ts'
 import { TELL_REST_MS } from '../ssh/flight.ts'
@@ -60,7 +60,7 @@ export class AgentTunnel extends SshTunnel {
       () => this.#id(),
       () => this.countStream(),
     )
-    this.#frames.attach(session.mux.openChannel(CONTROL_CHANNEL, this.#frames, undefined, CONTROL_WINDOW))
+    this.#frames.attach(session.mux.openChannel(FRAME_CHANNEL, this.#frames, undefined, FRAME_CHANNEL_WINDOW))
   }
 
   /** Asks the agent who it is. Rejects with TunnelError. */

@@ -2,9 +2,9 @@
 // datagrams which the agent opens for them.
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
 import type { ListenRequest } from '../agent-protocol/bodies.ts'
-import { decodeAddress, FrameType } from '../agent-protocol/control-frames.ts'
 import { errnoOfFailure } from '../agent-protocol/failure.ts'
 import type { FrameChannel } from '../agent-protocol/frame-channel.ts'
+import { decodeAddress, FrameType } from '../agent-protocol/frames.ts'
 import { TunnelError } from '../errors.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../ssh/mux.ts'
 import type {

@@ -6,7 +6,7 @@ import type { AuthContext, Connection, ParsedKey, PublicKeyAuthContext } from 's
 import keyParser from 'ssh2/lib/protocol/keyParser.js'
 import Server from 'ssh2/lib/server.js'
 import type { Clock } from '../../base/clock.ts'
-import { AGENT_IDENT } from '../agent-protocol/control-frames.ts'
+import { AGENT_IDENT } from '../agent-protocol/frames.ts'
 import { LineServer, type OpenedLine } from '../line/agent.ts'
 import { receive } from '../line/door.ts'
 import { pathTransport } from '../transport/path.ts'

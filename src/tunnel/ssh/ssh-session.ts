@@ -2,7 +2,7 @@
 import type { ClientChannel, ConnectConfig, Client as SshClient } from 'ssh2'
 import Client from 'ssh2/lib/client.js'
 import type { Clock } from '../../base/clock.ts'
-import { AGENT_IDENT } from '../agent-protocol/control-frames.ts'
+import { AGENT_IDENT } from '../agent-protocol/frames.ts'
 import { TunnelError } from '../errors.ts'
 import type { Transport } from '../transport/transport.ts'
 import { ChannelMux } from './mux.ts'

@@ -1,5 +1,5 @@
 import { readAgentHello, readClientHello, readListen } from '../../../src/tunnel/agent-protocol/bodies.ts'
-import { decodeAddress, encodeFrame, FrameReader } from '../../../src/tunnel/agent-protocol/control-frames.ts'
+import { decodeAddress, encodeFrame, FrameReader } from '../../../src/tunnel/agent-protocol/frames.ts'
 import type { Area } from '../area.ts'
 import type { Random } from '../random.ts'
 import { readAll, sameHoweverCut } from '../streams.ts'
@@ -69,7 +69,7 @@ function read(pieces: readonly Buffer[]): string[] {
 }
 
 export default {
-  about: 'frames of the control channel and their bodies: refused in words, and read the same however they are cut',
+  about: 'frames of the frame channel and their bodies: refused in words, and read the same however they are cut',
   make: (random) => Buffer.concat(Array.from({ length: 1 + random.int(6) }, () => frame(random))),
   start: () => ({ attempt: (input, random) => sameHoweverCut(read, input, random) }),
 } satisfies Area

@@ -1,8 +1,8 @@
-// The frames of the control channel (docs/understand/agent-protocol.md). They are written whole, and read from a byte stream
+// The frames of the frame channel (docs/understand/agent-protocol.md). They are written whole, and read from a byte stream
 // that may be cut anywhere.
 import { IpAddress } from '../../wire/address.ts'
 
-export const CONTROL_CHANNEL = 'control@kt'
+export const FRAME_CHANNEL = 'control@kt'
 /** The agent's SSH identification after `SSH-2.0-`. */
 export const AGENT_IDENT = 'kt_agent'
 export const PROTOCOL_VERSION = 1
