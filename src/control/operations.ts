@@ -14,7 +14,7 @@ import type {
   Status,
   Team,
 } from './protocol.ts'
-import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, Requests, WatchEvent } from './views.ts'
+import type { CaptureEvent, DnsLogEntry, DnsTrace, Flows, PutBack, Requests, Sample, WatchEvent } from './views.ts'
 
 type Nothing = Record<string, never>
 
@@ -78,6 +78,8 @@ export const OPERATIONS = {
   flows: takes(z.strictObject({ waitMs: z.optional(z.int().check(z.minimum(0), z.maximum(2000))) })).gives<Flows>(),
   /** Tells the packets of programs until the caller goes; with `filter` those of one service, pod or address. */
   capture: takes(z.strictObject({ filter: z.optional(z.string()) })).gives<Nothing, CaptureEvent>(),
+  /** The last ten minutes, a sample a second, oldest first; only those after `since` (their `at`). */
+  samples: takes(z.strictObject({ since: z.optional(z.number()) })).gives<{ samples: Sample[] }>(),
   /** Prometheus' text format. */
   metrics: takes(nothing).gives<{ text: string }>(),
   /** Tells how kt does, each second until the caller goes; with `dns` also what programs ask from now on. */

@@ -26,6 +26,24 @@ export interface FlowReport {
 export interface Flows {
   flows: FlowReport[]
   total: number
+  /** TCP connections that ended within the last minute, newest first, 500 at most. An engine of an older kt tells none. */
+  closed?: ClosedFlow[]
+}
+
+/** `state` says how it ended: `closed`, `reset`, `timeout`, `local-reset`, or why it could not be opened: `refused`, … */
+export interface ClosedFlow extends FlowReport {
+  /** Since it ended. */
+  closedMs: number
+}
+
+/** One second of the curves. */
+export interface Sample {
+  /** ms since 1970. */
+  at: number
+  /** Bytes a second, to and from this machine's programs; null across a gap. */
+  in: number | null
+  out: number | null
+  roundTripMs: number | null
 }
 
 /** One question of a program and its answer: the DNS log. */

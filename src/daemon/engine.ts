@@ -19,12 +19,14 @@ import { openLog } from './log.ts'
 import { pluginSetting } from './login.ts'
 import { uniform32 } from './random.ts'
 import { isSame } from './same.ts'
+import { Samples } from './samples.ts'
 import { UpConnection } from './up-connection.ts'
 import { UpViews } from './up-views.ts'
 import { watch } from './watch.ts'
 
 /** The helper passes the TUN here. */
 const TUN_FD = 3
+const SAMPLE_MS = 1_000
 /** Leaving has a deadline of its own, which is less; the helper's patience is a little more. */
 const FAREWELL_MS = 9_000
 
@@ -70,6 +72,8 @@ const up = new UpConnection(config, {
   onDeviceFailed: () => void end('the network device failed'),
 })
 const views = new UpViews(up, cluster, device, systemClock)
+const samples = new Samples()
+setInterval(() => samples.add(up.status(), Date.now()), SAMPLE_MS).unref()
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void end(signal))
 process.on('uncaughtException', (error) => {
@@ -105,6 +109,7 @@ try {
       watch: ({ dns }, tell, caller) =>
         watch({ status: () => up.status(), dnsLog: (since) => views.dnsLog(since) }, dns === true, tell, caller),
       flows: ({ waitMs }) => views.flows(waitMs ?? 0),
+      samples: ({ since }) => ({ samples: samples.after(since ?? 0) }),
     },
     log,
   )

@@ -10,6 +10,7 @@ import type { AppliedState, DesiredState } from '../host/desired.ts'
 import type { TappedDevice } from '../tun/tap.ts'
 import type { Tunnel } from '../tunnel/tunnel.ts'
 import { IpAddress } from '../wire/address.ts'
+import { ClosedFlows } from './closed-flows.ts'
 import { createDataPath, type DataPath } from './data-path.ts'
 import type { HostClient } from './host-client.ts'
 import type { Log } from './log.ts'
@@ -71,6 +72,8 @@ export class LocalNetwork {
   get applied(): AppliedState | undefined {
     return this.#applied
   }
+
+  readonly closedFlows = new ClosedFlows(() => performance.now())
 
   get path(): DataPath | undefined {
     return this.#path
@@ -186,6 +189,7 @@ export class LocalNetwork {
       tunnel: () => tunnels.tunnel(),
       whenConnected: (callback) => tunnels.whenConnected(callback),
       wake: path.wake,
+      over: (flow, how) => this.closedFlows.add(flow, how),
     }
     path.stack.setHandlers({
       onTcp: (flow) => relayTcp(flow, context),

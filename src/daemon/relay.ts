@@ -24,6 +24,8 @@ export interface RelayContext {
   /** Calls back once there is a tunnel again. Returns how to stop waiting. */
   whenConnected(callback: () => void): () => void
   wake(): void
+  /** A flow is over, with how it ended, or why it could not be opened. */
+  over?(flow: TcpFlow, how: string): void
 }
 
 /**
@@ -36,6 +38,11 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
   let stopWaiting: (() => void) | undefined
   let flowOver = false
   let streamOver = false
+  let told = false
+  const tellOver = (how: string) => {
+    if (!told) context.over?.(flow, how)
+    told = true
+  }
 
   const fromTunnel: StreamHandler = {
     // `consumed` follows the program's acknowledgement, after which the stack does not look at a chunk any more.
@@ -53,6 +60,7 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
         return
       }
       streamOver = true
+      tellOver(reason)
       flow.reject(rejections[reason])
       context.wake()
     },
@@ -102,6 +110,7 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
       if (!streamOver) stream?.consumed(bytes)
     },
     onClose: (reason) => {
+      tellOver(reason)
       flowOver = true
       stopWaiting?.()
       if (reason !== 'closed' && !streamOver) stream?.reset()

@@ -83,10 +83,12 @@ export class UpViews {
   }
 
   /** Waits up to `waitMs` for names that have to be asked for. */
-  flows(waitMs: number): Promise<Flows> {
+  async flows(waitMs: number): Promise<Flows> {
     const { network } = this.#up
     const flows = () => network.path?.stack.flows() ?? []
-    return reportFlows({ flows, names: network.names?.addresses, processes: this.#processes }, waitMs)
+    const names = network.names?.addresses
+    const report = await reportFlows({ flows, names, processes: this.#processes }, waitMs)
+    return { ...report, closed: network.closedFlows.list(names) }
   }
 
   #requireNames(): NameService {

@@ -3,11 +3,19 @@
 import { ControlFailure } from '../control/client.ts'
 import { askHolders } from '../control/holders.ts'
 import type { Feed } from './feed.ts'
+import type { Forwards } from './forwards.ts'
+import type { Start } from './model.ts'
+
+interface Performers {
+  feed: Feed
+  forwards: Forwards
+  uid: number
+  env: NodeJS.ProcessEnv
+}
 
 /** Rejects with ControlFailure, or with an Error for a request that is none. */
 export async function perform(
-  feed: Feed,
-  user: { uid: number; env: NodeJS.ProcessEnv },
+  { feed, forwards, uid, env }: Performers,
   action: string,
   body: unknown,
 ): Promise<unknown> {
@@ -19,7 +27,11 @@ export async function perform(
       return (await feed.engine()).request('dns.trace', question)
     }
     case 'leave':
-      return leave(user, text(body, 'kind'), text(body, 'target'), text(body, 'namespace'))
+      return leave({ uid, env }, text(body, 'kind'), text(body, 'target'), text(body, 'namespace'))
+    case 'start':
+      return forwards.start(startOf(body), feed.context())
+    case 'unforward':
+      return forwards.stop(port(body, 'local'))
     case 'recover': {
       const question = { target: text(body, 'target'), namespace: text(body, 'namespace') }
       return (await feed.engine()).request('recover', question)
@@ -51,6 +63,33 @@ async function leave(
   } finally {
     for (const { client } of holders) client.close()
   }
+}
+
+/** Checked strictly, since it becomes arguments of a command. */
+function startOf(body: unknown): Start {
+  const kind = text(body, 'kind')
+  if (kind !== 'exchange' && kind !== 'mesh' && kind !== 'forward') throw new Error(`there is no kind ${kind}`)
+  return {
+    kind,
+    target: label(body, 'target'),
+    namespace: label(body, 'namespace'),
+    local: port(body, 'local'),
+    remote: port(body, 'remote'),
+  }
+}
+
+/** RFC 1123 label, as names of Services and namespaces are. */
+function label(body: unknown, key: string): string {
+  const value = text(body, key)
+  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(value)) throw new Error(`${key} is no name`)
+  return value
+}
+
+function port(body: unknown, key: string): number {
+  const value = (body as Record<string, unknown> | null)?.[key]
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > 65_535)
+    throw new Error(`${key} is no port: 1 to 65535`)
+  return value
 }
 
 function text(body: unknown, key: string): string {

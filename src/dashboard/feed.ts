@@ -2,16 +2,20 @@
 // that was opened too early comes alive with `kt up`.
 import { type ControlClient, ControlFailure, connectControl } from '../control/client.ts'
 import type { Held, Status } from '../control/protocol.ts'
-import type { DnsLogEntry } from '../control/views.ts'
+import type { DnsLogEntry, Sample } from '../control/views.ts'
 import { FlowTable } from './flow-changes.ts'
-import type { Connection, Listed, Messages, Topic } from './model.ts'
-import { Samples } from './samples.ts'
+import type { HolderLook } from './holder-look.ts'
+import type { Connection, Forwarded, Listed, Messages, RequestRow, RequestsTold, Topic } from './model.ts'
 
 const TICK_MS = 1_000
 // Lists in the cluster: often enough that the process which asks for them stays (it ends after 10 s without a question).
 const LIST_MS = 8_000
 /** As many questions as the engine keeps. */
 const MOST_NAMES = 500
+/** As many as a holder keeps. */
+const MOST_REQUESTS = 500
+/** Ten minutes, one a second, as the engine keeps them. */
+const MOST_SAMPLES = 600
 
 /** A status takes the engine milliseconds, on a machine with other work a second. */
 const PATIENCE_MS = 10_000
@@ -24,8 +28,9 @@ const HANGS = {
 export interface FeedDeps {
   /** The engine's socket. */
   socket: string
-  /** What this user holds on this machine. */
-  held(): Promise<Held[]>
+  /** What this user holds on this machine, and the requests that came since the look before. */
+  look(): Promise<HolderLook>
+  forwards(): Forwarded[]
   /** Called when a page must be told. */
   tell<T extends Topic>(topic: T, message: Messages[T]): void
   /** Is there a page? Without one only the curves go on. */
@@ -38,13 +43,18 @@ export interface FeedDeps {
 
 export class Feed {
   readonly #deps: FeedDeps
-  readonly #samples = new Samples()
+  #samples: Sample[] = []
+  /** The engine's, whose samples these are. */
+  #pid = 0
   #flows = new FlowTable()
   #connection: Connection = { engine: 'none', message: '', status: null }
   #services: Messages['services'] = { data: null, error: null }
   #team: Messages['team'] = { data: null, error: null }
   #held: Held[] = []
   #names: DnsLogEntry[] = []
+  #requests: RequestRow[] = []
+  #unread: Pick<RequestsTold, 'unread' | 'notes'> = { unread: 0, notes: [] }
+  #forwards: Forwarded[] = []
   #client: ControlClient | undefined
   #timer: NodeJS.Timeout | undefined
   #listedAt = 0
@@ -62,12 +72,14 @@ export class Feed {
   snapshot(): Messages {
     return {
       connection: this.#connection,
-      samples: { reset: true, samples: this.#samples.all() },
+      samples: { reset: true, samples: this.#samples },
       flows: this.#flows.all(),
       services: this.#services,
       team: this.#team,
       held: this.#held,
       names: { reset: true, entries: this.#names },
+      requests: { reset: true, entries: this.#requests, ...this.#unread },
+      forwards: this.#forwards,
     }
   }
 
@@ -83,6 +95,11 @@ export class Feed {
     if (!client) throw new ControlFailure({ code: 'not-connected', message: 'not connected', hint: '`kt up` connects' })
     this.#client = client
     return client
+  }
+
+  /** Of the kubeconfig that the engine is connected with; undefined without one. */
+  context(): string | undefined {
+    return this.#connection.status?.context || undefined
   }
 
   close(): void {
@@ -102,6 +119,7 @@ export class Feed {
       if (!this.#client) return
       const status = await this.#inTime(this.#client.request('status', {}))
       this.#connected(status)
+      await this.#lookAtSamples(this.#client).catch(onlyLoss)
       if (!this.#deps.watched() || status.state === 'connecting' || status.state === 'disconnecting') return
       this.#list()
       await this.#lookAtFlows(this.#client).catch(onlyLoss)
@@ -110,6 +128,13 @@ export class Feed {
       this.#drop()
       this.#lost({ engine: 'none', message: '', status: null }, error)
     }
+  }
+
+  async #lookAtSamples(client: ControlClient): Promise<void> {
+    const { samples } = await this.#inTime(client.request('samples', { since: this.#samples.at(-1)?.at ?? 0 }))
+    if (samples.length === 0) return
+    this.#samples = [...this.#samples, ...samples].slice(-MOST_SAMPLES)
+    this.#deps.tell('samples', { reset: false, samples })
   }
 
   async #lookAtFlows(client: ControlClient): Promise<void> {
@@ -134,10 +159,22 @@ export class Feed {
   async #lookAtHeld(): Promise<void> {
     if (!this.#deps.watched()) return
     // A folder that cannot be read now says nothing new.
-    const held = await this.#deps.held().catch(() => this.#held)
+    const nothing = { held: this.#held, entries: [], ...this.#unread }
+    const { held, entries, unread, notes } = await this.#deps.look().catch(() => nothing)
+    this.#tellRequests(entries, { unread, notes })
+    const forwards = this.#deps.forwards()
+    if (JSON.stringify(forwards) !== JSON.stringify(this.#forwards)) this.#deps.tell('forwards', forwards)
+    this.#forwards = forwards
     if (held.length + this.#held.length === 0) return
     this.#held = held
     this.#deps.tell('held', held)
+  }
+
+  #tellRequests(entries: RequestRow[], unread: Pick<RequestsTold, 'unread' | 'notes'>): void {
+    if (entries.length === 0 && JSON.stringify(unread) === JSON.stringify(this.#unread)) return
+    this.#unread = unread
+    this.#requests = [...this.#requests, ...entries].slice(-MOST_REQUESTS)
+    this.#deps.tell('requests', { reset: false, entries, ...unread })
   }
 
   async #connect(): Promise<ControlClient | null> {
@@ -155,8 +192,10 @@ export class Feed {
   #connected(status: Status): void {
     this.#connection = { engine: 'up', message: '', status }
     this.#deps.tell('connection', this.#connection)
-    const sample = this.#samples.add(status, this.#deps.now())
-    if (sample) this.#deps.tell('samples', { reset: false, samples: [sample] })
+    if (status.pid === this.#pid) return
+    this.#pid = status.pid
+    this.#samples = []
+    this.#deps.tell('samples', { reset: true, samples: [] })
   }
 
   #lost(connection: Connection, error?: unknown): void {
@@ -167,8 +206,7 @@ export class Feed {
     this.#connection = connection
     if (same) return
     this.#deps.tell('connection', connection)
-    const gap = this.#samples.gap(this.#deps.now())
-    if (gap) this.#deps.tell('samples', { reset: false, samples: [gap] })
+    this.#pid = 0
     this.#flows = new FlowTable()
     this.#services = { data: null, error: null }
     this.#team = { data: null, error: null }

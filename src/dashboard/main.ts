@@ -1,19 +1,28 @@
-// The program behind `kt dashboard`: argument one is JSON { port, socket, open }. Prints the page's address, serves it
+// The program behind `kt dashboard`: argument one is JSON { port, socket, open, flags }. Prints the page's address, serves it
 // until it is told to end, and runs as the user whose engine it shows.
 import { readFileSync } from 'node:fs'
-import { MissingPartError } from '../base/installation.ts'
+import { MissingPartError, ownProgram } from '../base/installation.ts'
 import { Opener } from './opener.ts'
 import { serveDashboard } from './page-server.ts'
 
-const { port, socket, open } = JSON.parse(process.argv[2]) as { port: number; socket: string; open: boolean }
+const { port, socket, open, flags } = JSON.parse(process.argv[2]) as {
+  port: number
+  socket: string
+  open: boolean
+  flags: string[]
+}
 
-const dashboard = await serveDashboard({ port, socket, uid: process.getuid!(), env: process.env }).catch(
-  (error: NodeJS.ErrnoException) => {
-    if (error instanceof MissingPartError) return fail(error.message, error.hint)
-    const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
-    return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
-  },
-)
+const dashboard = await serveDashboard({
+  port,
+  socket,
+  kt: { program: ownProgram, flags },
+  uid: process.getuid!(),
+  env: process.env,
+}).catch((error: NodeJS.ErrnoException) => {
+  if (error instanceof MissingPartError) return fail(error.message, error.hint)
+  const why = error.code === 'EADDRINUSE' ? 'another program listens there' : error.message
+  return fail(`the dashboard cannot listen on 127.0.0.1:${port}: ${why}`, 'choose another --port, or leave it out')
+})
 const opener = new Opener(process.env)
 const end = (code: number) => {
   opener.close()

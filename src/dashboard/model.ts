@@ -1,6 +1,6 @@
 // What the server tells the page: messages of one event stream, by topic. Types only, since both sides import them.
 import type { Held, ServiceReports, Status, Team } from '../control/protocol.ts'
-import type { DnsLogEntry, DnsTrace, PutBack } from '../control/views.ts'
+import type { DnsLogEntry, DnsTrace, PutBack, RequestReport, Sample } from '../control/views.ts'
 
 /** Is there an engine, and what does it say of itself. */
 export interface Connection {
@@ -10,16 +10,6 @@ export interface Connection {
   message: string
   /** Null without an engine. */
   status: Status | null
-}
-
-/** One second of the curves. */
-export interface Sample {
-  /** ms since 1970. */
-  at: number
-  /** Bytes a second, to and from this machine's programs; null across a gap. */
-  in: number | null
-  out: number | null
-  roundTripMs: number | null
 }
 
 export interface FlowRow {
@@ -37,6 +27,48 @@ export interface FlowRow {
   /** ms since 1970: when it was opened, and when something came from the program last. */
   opened: number
   active: number
+  /** Bytes a second since the list before. */
+  rateIn: number
+  rateOut: number
+  /** When it ended, ms since 1970; null while it is open. */
+  closed: number | null
+}
+
+/** A request that came to this machine, and through which of the Services that are held. */
+export interface RequestRow extends RequestReport {
+  /** Of all of them. */
+  key: string
+  target: string
+  namespace: string
+}
+
+/** What has come to this machine since the message before. */
+export interface RequestsTold {
+  reset: boolean
+  entries: RequestRow[]
+  /** Open connections that are not read. */
+  unread: number
+  /** Sentences: what could not be read. */
+  notes: string[]
+}
+
+/** `kt exchange`, `kt mesh` or `kt forward`, as the page begins it. */
+export interface Start {
+  kind: 'exchange' | 'mesh' | 'forward'
+  target: string
+  namespace: string
+  local: number
+  remote: number
+}
+
+/** A `kt forward` that this page has begun. */
+export interface Forwarded {
+  target: string
+  namespace: string
+  local: number
+  remote: number
+  /** What it said last, where it does not lead there yet or any more. */
+  trouble: string
 }
 
 export interface FlowChanges {
@@ -66,6 +98,8 @@ export interface Messages {
   held: Held[]
   /** What programs asked: newest last. */
   names: { reset: boolean; entries: DnsLogEntry[] }
+  requests: RequestsTold
+  forwards: Forwarded[]
 }
 export type Topic = keyof Messages
 
@@ -73,6 +107,8 @@ export type Topic = keyof Messages
 export interface Actions {
   disconnect: [Record<string, never>, { notes: string[] }]
   leave: [{ kind: Held['kind']; target: string; namespace: string }, { notes: string[] }]
+  start: [Start, { message: string }]
+  unforward: [{ local: number }, Record<string, never>]
   recover: [{ target: string; namespace: string }, PutBack]
   trace: [{ name: string; type: string }, DnsTrace]
 }

@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { builtFile } from '../base/installation.ts'
 import { listening } from '../base/listen.ts'
 import { ControlFailure } from '../control/client.ts'
-import { heldHere } from '../control/holders.ts'
 import { perform } from './actions.ts'
 import { Feed } from './feed.ts'
+import { Forwards, type KtCommand } from './forwards.ts'
 import { Guard, type Refusal } from './guard.ts'
+import { HolderLooks } from './holder-look.ts'
 import type { Messages, Topic } from './model.ts'
 
 const files: Record<string, [file: string, type: string]> = {
@@ -41,6 +42,8 @@ export interface DashboardOptions {
   /** Whose exchanges, meshes and runs are shown, and where they are looked for. */
   uid: number
   env: NodeJS.ProcessEnv
+  /** The command line, and the flags that choose the cluster. */
+  kt: KtCommand
 }
 
 export interface Dashboard {
@@ -55,9 +58,12 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     Object.entries(files).map(([path, [file, type]]) => [path, { type, body: builtFile(`dashboard/${file}`) }]),
   )
   const pages = new Set<ServerResponse>()
+  const looks = new HolderLooks(options)
+  const forwards = new Forwards(options.kt)
   const feed = new Feed({
     socket: options.socket,
-    held: () => heldHere(options.uid, options.env),
+    look: () => looks.look(),
+    forwards: () => forwards.list(),
     now: Date.now,
     watched: () => pages.size > 0,
     tell: (topic, message) => {
@@ -97,7 +103,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       stream(response)
     } else if (method === 'POST' && pathname.startsWith('/api/')) {
       const outcome = await outcomeOf(() =>
-        readBody(request).then((body) => perform(feed, options, pathname.slice(5), body)),
+        readBody(request).then((body) => perform({ feed, forwards, ...options }, pathname.slice(5), body)),
       )
       answerJson(response, outcome)
     } else {
@@ -130,6 +136,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     close: () => {
       clearInterval(alive)
       feed.close()
+      forwards.close()
       server.close()
       server.closeAllConnections()
     },

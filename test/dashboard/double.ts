@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type ControlHandlers, type ControlServer, serveControl } from '../../src/control/control-server.ts'
 import { newHolderSocket } from '../../src/control/holders.ts'
 import type { Held, ServiceReport, ServiceReports, Status, Team } from '../../src/control/protocol.ts'
-import type { DnsLogEntry, DnsTrace, FlowReport } from '../../src/control/views.ts'
+import type { ClosedFlow, DnsLogEntry, DnsTrace, FlowReport, RequestReport, Sample } from '../../src/control/views.ts'
 
 export class EngineDouble implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'kt-dashboard-'))
@@ -17,6 +17,10 @@ export class EngineDouble implements AsyncDisposable {
   team: Team = { connected: [], held: [] }
   flows: FlowReport[] = []
   names: DnsLogEntry[] = []
+  samples: Sample[] = []
+  closed: ClosedFlow[] = []
+  /** Of every holder. */
+  requests: RequestReport[] = []
   trace: DnsTrace | Error = Object.assign(new Error('the cluster does not answer'), { code: 'x', hint: 'try again' })
   /** Takes questions and answers none. */
   hangs = false
@@ -41,8 +45,9 @@ export class EngineDouble implements AsyncDisposable {
       team: () => this.team,
       flows: () => {
         this.beforeFlows()
-        return { flows: this.flows, total: this.flows.length }
+        return { flows: this.flows, total: this.flows.length, closed: this.closed }
       },
+      samples: ({ since }: { since?: number }) => ({ samples: this.samples.filter(({ at }) => at > (since ?? 0)) }),
       'dns.log': ({ since }: { since?: number }) => ({
         entries: this.names.filter(({ seq }) => seq > (since ?? 0)),
       }),
@@ -56,10 +61,15 @@ export class EngineDouble implements AsyncDisposable {
   }
 
   /** A holder's stand-in: exchanges `target` in the namespace shop until it is told to leave. */
-  async hold(target: string): Promise<{ left: boolean }> {
+  async hold(target: string, more: Partial<Held> = {}): Promise<{ left: boolean }> {
     const result = { left: false }
     const handlers: Partial<ControlHandlers> = {
-      held: () => heldReport(target),
+      held: () => ({ ...heldReport(target), ...more }),
+      requests: ({ since = 0 }) => ({
+        entries: this.requests.filter(({ seq }) => seq > since),
+        unread: 1,
+        notes: [],
+      }),
       leave: () => {
         result.left = true
         setImmediate(() => server.close())
@@ -216,4 +226,31 @@ export function manyNames(count: number): DnsLogEntry[] {
       rcode: absent ? 'NXDOMAIN' : 'NOERROR',
     }
   })
+}
+
+/** So many requests of a minute, a few of which failed. */
+export function manyRequests(count: number): RequestReport[] {
+  return Array.from({ length: count }, (_, i) => ({
+    seq: i + 1,
+    at: new Date(Date.now() - (count - i) * 600).toISOString(),
+    ms: ((i * 7) % 90) + 0.4,
+    caller: `10.244.1.${i % 9}:4${String(i).padStart(4, '0')}`,
+    pod: i % 5 === 4 ? null : { name: `${words[i % 3]}-5b7c697fbf-99czj`, namespace: 'shop' },
+    remote: 80,
+    local: 8080,
+    protocol: 'HTTP/1.1',
+    method: i % 3 ? 'GET' : 'POST',
+    host: 'web',
+    path: i % 4 === 3 ? '/orders/42?token=(hidden)' : `/price?id=${i}`,
+    status: i % 11 === 7 ? 503 : i % 7 === 3 ? 404 : 200,
+    grpcStatus: null,
+    bytesIn: i % 3 ? 0 : 310,
+    bytesOut: i * 131,
+    outcome: 'answered',
+    requestHeaders: [
+      ['host', 'web'],
+      ['authorization', '(hidden)'],
+    ],
+    responseHeaders: [['content-type', 'application/json']],
+  }))
 }

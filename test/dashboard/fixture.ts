@@ -1,4 +1,6 @@
 // A dashboard before an engine's stand-in.
+
+import type { KtCommand } from '../../src/dashboard/forwards.ts'
 import { type Dashboard, serveDashboard } from '../../src/dashboard/page-server.ts'
 import { EngineDouble } from './double.ts'
 
@@ -15,11 +17,15 @@ export interface Fixture extends AsyncDisposable {
 }
 
 /** `prepare` says what the engine has when the dashboard looks first; with `start: false` it does not run yet. */
-export async function fixture(prepare: (engine: EngineDouble) => void = () => {}, start = true): Promise<Fixture> {
+export async function fixture(
+  prepare: (engine: EngineDouble) => void = () => {},
+  start = true,
+  kt: KtCommand = { program: 'false', flags: [] },
+): Promise<Fixture> {
   const engine = new EngineDouble()
   prepare(engine)
   if (start) await engine.start()
-  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, ...whose(engine) })
+  const dashboard = await serveDashboard({ port: 0, socket: engine.socket, kt, ...whose(engine) })
   return {
     engine,
     dashboard,

@@ -6,26 +6,15 @@ import type { Team } from '../../src/control/protocol.ts'
 import { until } from '../support/until.ts'
 import { noBrowser, startBrowser } from './browser.ts'
 import { faintTexts } from './contrast.ts'
-import { manyFlows, manyNames, manyServices } from './double.ts'
+import { manyFlows, manyNames, manyRequests, manyServices } from './double.ts'
 import { type Fixture, fixture } from './fixture.ts'
+import { finish, openPage, visible } from './open-page.ts'
 
 /** Scripting per update of 2,000 flows, or per key, that may not be felt: a twentieth of a second, on a slow machine. */
 const MOST_SCRIPT_MS = 50
 
 let browser: Browser
-const complaints = new WeakMap<Page, string[]>()
-
-async function open(it: Fixture, view = '', scheme: 'light' | 'dark' = 'light'): Promise<Page> {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 860 }, colorScheme: scheme })
-  page.setDefaultTimeout(20_000)
-  const said: string[] = []
-  complaints.set(page, said)
-  page.on('console', (message) => message.type() === 'error' && said.push(message.text()))
-  page.on('pageerror', (error) => said.push(String(error)))
-  await page.goto(it.dashboard.address())
-  await page.evaluate((hash) => (location.hash = hash), view)
-  return page
-}
+const open = (it: Fixture, view = '', scheme: 'light' | 'dark' = 'light') => openPage(browser, it, view, { scheme })
 
 /** What the page has cost so far, ms: its scripts, and the browser's style and layout. */
 async function costs(page: Page): Promise<() => Promise<{ script: number; layout: number }>> {
@@ -38,22 +27,10 @@ async function costs(page: Page): Promise<() => Promise<{ script: number; layout
   }
 }
 
-/** Closes the page; whatever it complained of but a server that has ended is a failure. */
-async function finish(page: Page): Promise<void> {
-  await page.close()
-  assert.deepEqual(
-    complaints.get(page)!.filter((text) => !text.startsWith('Failed to load resource')),
-    [],
-  )
-}
-
 function teamLease(target: string, alive: boolean | null): Team['held'][number] {
   const since = '2026-01-01T10:00:00Z'
   return { kind: 'exchange', mode: 'selector', target, namespace: 'shop', holder: 'grace@two', since, alive }
 }
-
-const visible = (page: Page, role: 'heading' | 'status', text: string) =>
-  page.getByRole(role).filter({ hasText: text }).first().waitFor()
 
 describe('the page', { skip: noBrowser }, () => {
   before(async () => {
@@ -104,7 +81,7 @@ describe('the page', { skip: noBrowser }, () => {
     const asked: string[] = []
     page.on('request', (request) => asked.push(new URL(request.url()).origin))
     await page.reload()
-    for (const view of ['', 'services', 'flows', 'names']) {
+    for (const view of ['', 'requests', 'services', 'flows', 'names']) {
       await page.evaluate((hash) => (location.hash = hash), view)
       await visible(page, 'heading', view === '' ? 'Overview' : view[0].toUpperCase() + view.slice(1))
     }
@@ -183,7 +160,7 @@ describe('the page', { skip: noBrowser }, () => {
     const most = Math.max(...it.engine.flows.map(({ bytesIn }) => bytesIn))
     const first = page.locator('tbody tr').first()
     await until('the largest first', async () =>
-      (await first.locator('td').nth(4).textContent())?.startsWith((most / 1e6).toFixed(1)),
+      (await first.locator('td').nth(5).textContent())?.startsWith((most / 1e6).toFixed(1)),
     )
     await page.getByLabel('Filter flows').fill('curl shop')
     const wanted = it.engine.flows.filter(({ process, name }) => process?.name === 'curl' && name?.endsWith('.shop'))
@@ -210,12 +187,17 @@ describe('the page', { skip: noBrowser }, () => {
       }
     })
     const page = await open(it, 'names')
-    await page.getByText('the last 30 questions').waitFor()
+    // At first only what got no answer, each name once.
+    await page.getByText('4 names of the last 30 questions').waitFor()
+    const failures = await page.locator('tbody tr').allTextContents()
+    assert.ok(failures.every((row) => row.includes('NXDOMAIN')))
+    await page.getByLabel('Failures only').uncheck()
     it.engine.names = [...it.engine.names, { ...manyNames(1)[0], seq: 31, name: 'fresh.shop' }]
     await page.getByText('the last 31 questions').waitFor()
     await page.getByRole('button', { name: 'fresh.shop' }).click()
     await page.getByText('Asked 10.96.0.10 for web.shop.svc.cluster.local').waitFor()
     assert.deepEqual(it.engine.asked, ['dns.trace fresh.shop A'])
+    await page.keyboard.press('Escape')
     await page.getByLabel('Name to trace').fill('db-0.db')
     await page.getByLabel('Record type').selectOption('AAAA')
     await page.getByRole('button', { name: 'Trace', exact: true }).focus()
@@ -283,13 +265,15 @@ describe('the page', { skip: noBrowser }, () => {
     })
     const holder = await it.engine.hold('web')
     const page = await open(it)
-    const list = page.getByRole('region', { name: 'Exchanges, meshes and runs' })
+    const list = page.getByRole('region', { name: 'Comes to you' })
+    const people = page.getByRole('region', { name: 'People' })
     // The own one is told once, by its process and not by its lease.
-    await list.getByText('this machine · active').waitFor()
-    assert.equal(await list.getByRole('listitem').count(), 3)
-    assert.equal(await list.getByRole('button').count(), 2)
+    await list.getByText('All requests come here: port 80 → localhost:8080').waitFor()
+    assert.equal(await list.getByRole('listitem').count(), 1)
+    assert.equal(await people.getByText('web', { exact: true }).count(), 0)
+    assert.equal(await people.getByRole('button').count(), 1)
 
-    await list.getByRole('button', { name: 'Recover mail' }).click()
+    await people.getByRole('button', { name: 'Recover mail' }).click()
     await page.getByRole('dialog', { name: 'Recover mail?' }).getByRole('button', { name: 'Recover' }).click()
     await until('recovered', () => it.engine.asked.includes('recover mail shop'))
     await page.getByRole('dialog').waitFor({ state: 'detached' })
@@ -300,7 +284,7 @@ describe('the page', { skip: noBrowser }, () => {
     assert.equal(holder.left, false)
     await list.getByRole('button', { name: 'Leave web' }).click()
     await dialog.getByRole('button', { name: 'Leave' }).click()
-    await list.getByText('this machine · active').waitFor({ state: 'detached' })
+    await list.getByText('All requests come here').waitFor({ state: 'detached' })
     assert.equal(holder.left, true)
     await finish(page)
   })
@@ -339,19 +323,28 @@ describe('the page', { skip: noBrowser }, () => {
       /- region "Throughput":/,
       /- img "Throughput of the last minutes; now .* received, .* sent"/,
       /- img "Round trip of the last minutes; now 23 ms"/,
-      /- region "Exchanges, meshes and runs":/,
-      /- region "Connected people":/,
+      /- region "Comes to you":/,
+      /- region "People":/,
       /- list:\n\s+- listitem:\n\s+- strong: ada@one/,
     ])
       assert.match(tree, line)
     assert.equal(await page.getByRole('link', { name: 'Overview' }).getAttribute('aria-current'), 'page')
     await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur())
     const order: (string | undefined)[] = []
-    for (let i = 0; i < 7; i++) {
+    for (let i = 0; i < 8; i++) {
       await page.keyboard.press('Tab')
       order.push(await page.evaluate(() => document.activeElement?.textContent?.trim()))
     }
-    assert.deepEqual(order, ['Skip to the content', 'Overview', 'Services', 'Flows', 'Names', '◐ Auto', 'Disconnect'])
+    assert.deepEqual(order, [
+      'Skip to the content',
+      'Overview',
+      'Requests',
+      'Services',
+      'Flows',
+      'Names',
+      '◐ Auto',
+      'Disconnect',
+    ])
     await finish(page)
   })
 
@@ -365,10 +358,12 @@ describe('the page', { skip: noBrowser }, () => {
           connected: [{ owner: 'a@b', namespace: 's', pod: 'p', node: 'n', since: '', own: true }],
           held: [teamLease('web', null), teamLease('cart', true), teamLease('mail', false)],
         }
+        engine.requests = manyRequests(30)
       })
+      await it.engine.hold('orders')
       const page = await open(it, '', scheme)
       await page.getByText('a@b').waitFor()
-      for (const view of ['', 'services', 'flows', 'names']) {
+      for (const view of ['', 'requests', 'services', 'flows', 'names']) {
         await page.evaluate((hash) => (location.hash = hash), view)
         await page
           .locator(view === '' ? '.card' : 'tbody tr')

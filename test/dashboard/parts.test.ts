@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { Samples } from '../../src/daemon/samples.ts'
 import { FlowTable } from '../../src/dashboard/flow-changes.ts'
 import type { FlowChanges, FlowRow } from '../../src/dashboard/model.ts'
 import { EventParser } from '../../src/dashboard/page/events.ts'
-import { Samples } from '../../src/dashboard/samples.ts'
-import { connectedStatus, manyFlows } from './double.ts'
+import { manyFlows } from './double.ts'
 
 const listed = (count: number, round = 0) => ({ flows: manyFlows(count, round), total: count })
 
@@ -49,19 +49,38 @@ test('who applies all changes has the same rows as who comes later and gets all'
   )
 })
 
-test('curves have bytes a second, and a hole where kt was not connected', () => {
+test('curves have bytes a second, and a hole where the machine slept or there is no way', () => {
   const samples = new Samples()
-  const at = (bytes: number, pid = 1) => ({ ...connectedStatus(), pid, bytes: { in: bytes, out: 2 * bytes } })
-  assert.equal(samples.add(at(5000), 1000), undefined)
-  assert.deepEqual(samples.add(at(6000), 3000), { at: 3000, in: 500, out: 1000, roundTripMs: 23.4 })
-  assert.deepEqual(samples.gap(4000), { at: 4000, in: null, out: null, roundTripMs: null })
-  assert.equal(samples.gap(5000), undefined)
-  // Another engine counts from zero: no point before its second answer.
-  assert.equal(samples.add(at(10, 2), 6000), undefined)
-  assert.equal(samples.add(at(10, 3), 7000), undefined)
-  assert.equal(samples.add(at(30, 3), 8000)?.in, 20)
-  for (let i = 0; i < 700; i++) samples.add(at(30, 3), 9000 + i)
-  assert.equal(samples.all().length, 600)
+  const at = (bytes: number, state: 'connected' | 'reconnecting' = 'connected') => ({
+    bytes: { in: bytes, out: 2 * bytes },
+    state,
+    roundTripMs: 23.4,
+  })
+  samples.add(at(5000), 1000)
+  assert.deepEqual(samples.after(0), [])
+  samples.add(at(6000), 3000)
+  samples.add(at(6000, 'reconnecting'), 4000)
+  samples.add(at(9000), 60_000)
+  assert.deepEqual(samples.after(0), [
+    { at: 3000, in: 500, out: 1000, roundTripMs: 23.4 },
+    { at: 4000, in: 0, out: 0, roundTripMs: null },
+    { at: 60_000, in: null, out: null, roundTripMs: null },
+  ])
+  assert.equal(samples.after(4000).length, 1)
+  for (let i = 0; i < 700; i++) samples.add(at(9000), 61_000 + i)
+  assert.equal(samples.after(0).length, 600)
+})
+
+test('a flow that has ended stays for a minute with the program that was seen before; rates are of the last second', () => {
+  const table = new FlowTable()
+  const [flow] = manyFlows(1)
+  table.update({ flows: [flow], total: 1 }, 1_000)
+  const moved = { ...flow, bytesIn: flow.bytesIn + 4000 }
+  assert.equal(table.update({ flows: [moved], total: 1 }, 3_000)?.changed[0].rateIn, 2000)
+  const closed = { ...moved, process: null, state: 'reset', closedMs: 500 }
+  const [row] = table.update({ flows: [], total: 0, closed: [closed] }, 4_000)!.changed
+  assert.deepEqual([row.program, row.closed, row.state, row.rateIn], [flow.process!.name, 3_500, 'reset', 0])
+  assert.deepEqual(table.update({ flows: [], total: 0 }, 70_000)?.gone, [flow.id])
 })
 
 test('events are the same however the stream is cut', () => {

@@ -1,12 +1,13 @@
 // `kt dashboard`: starts the program that serves the page, as the calling user, and lives as long as it.
 import { spawn } from 'node:child_process'
+import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { REPAIR } from '../../base/installation.ts'
 import { controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { CliError } from '../output.ts'
 import { programCommand } from '../programs.ts'
-import { withClusterOptions } from './common.ts'
+import { type ClusterOptions, withClusterOptions } from './common.ts'
 
 export function addDashboardCommand(program: Command): void {
   withClusterOptions(
@@ -14,14 +15,22 @@ export function addDashboardCommand(program: Command): void {
   )
     .option('--port <number>', 'port of 127.0.0.1 (default: one that is free)', portNumber, 0)
     .option('--no-open', 'do not open a browser')
-    .action(async ({ port, open }: { port: number; open: boolean }) => {
-      process.exitCode = await serve(whoCalls(), { port, open })
+    .action(async ({ port, open, ...chosen }: ClusterOptions & { port: number; open: boolean }) => {
+      process.exitCode = await serve(whoCalls(), { port, open, chosen })
     })
 }
 
 /** Resolves to the program's exit code. */
-async function serve(caller: Caller, options: { port: number; open: boolean }): Promise<number> {
-  const argument = JSON.stringify({ ...options, socket: controlSocket(caller.uid) })
+async function serve(
+  caller: Caller,
+  { chosen, ...options }: { port: number; open: boolean; chosen: ClusterOptions },
+): Promise<number> {
+  // What the page begins is begun on the cluster that was chosen here.
+  const flags = [
+    ...(chosen.kubeconfig ? ['--kubeconfig', resolve(chosen.kubeconfig)] : []),
+    ...(chosen.context ? ['--context', chosen.context] : []),
+  ]
+  const argument = JSON.stringify({ ...options, flags, socket: controlSocket(caller.uid) })
   // Under sudo it is the person's, not root's: it only speaks to the person's engine.
   const identity = caller.sudo ? { uid: caller.uid, gid: caller.gid } : {}
   const child = spawn(process.execPath, [...programCommand('dashboard'), argument], {
@@ -29,9 +38,9 @@ async function serve(caller: Caller, options: { port: number; open: boolean }): 
     ...identity,
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
-  return new Promise((resolve, reject) => {
+  return new Promise((settle, reject) => {
     child.on('error', (error) => reject(new CliError(`the dashboard cannot be started: ${error.message}`, REPAIR)))
-    child.on('exit', (code) => resolve(code ?? 0))
+    child.on('exit', (code) => settle(code ?? 0))
   })
 }
 

@@ -7,13 +7,23 @@ import { Flows } from './flows.tsx'
 import { Held } from './held.tsx'
 import { Names } from './names.tsx'
 import { Overview } from './overview.tsx'
+import { Requests } from './requests.tsx'
 import { Services } from './services.tsx'
 import { type StateWords, stateWords } from './state.ts'
 import { useTopic } from './store.ts'
 import { ThemeButton } from './theme.tsx'
 
-const views = [
+interface View {
+  path: string
+  title: string
+  view(props: { ask: Ask }): JSX.Element | null
+  /** Has something to show without a connection, too. */
+  alone?: boolean
+}
+
+const views: View[] = [
   { path: '', title: 'Overview', view: Overview },
+  { path: 'requests', title: 'Requests', view: Requests, alone: true },
   { path: 'services', title: 'Services', view: Services },
   { path: 'flows', title: 'Flows', view: Flows },
   { path: 'names', title: 'Names', view: Names },
@@ -28,7 +38,7 @@ export function App(): JSX.Element {
   // Each question has a dialog of its own: the browser tells of the end of one in a later task, when the next may have been asked.
   const ask = useCallback((question: Question) => setAsked({ question, key: ++count.current }), [])
   const words = stateWords(stream, connection)
-  const { title, view: View } = views.find((one) => one.path === path) ?? views[0]
+  const { title, view: View, alone } = views.find((one) => one.path === path) ?? views[0]
   useEffect(() => {
     document.title = `${title} · ${words.title} · kt`
   }, [title, words.title])
@@ -58,7 +68,11 @@ export function App(): JSX.Element {
       </header>
       <main id="main" tabIndex={-1}>
         <h1 class="hidden">{title}</h1>
-        {words.live && connection.status ? <View ask={ask} /> : <NotConnected words={words} ask={ask} />}
+        {(words.live && connection.status) || (alone && words.served) ? (
+          <View ask={ask} />
+        ) : (
+          <NotConnected words={words} ask={ask} />
+        )}
       </main>
       {asked && (
         <Dialog
@@ -82,6 +96,7 @@ function State({ words }: { words: StateWords }): JSX.Element {
 
 function NotConnected({ words, ask }: { words: StateWords; ask: Ask }): JSX.Element {
   const held = useTopic('held')
+  const forwards = useTopic('forwards')
   return (
     <section class="nothing" aria-labelledby="nothing">
       <h2 id="nothing">{words.title}</h2>
@@ -92,7 +107,7 @@ function NotConnected({ words, ask }: { words: StateWords; ask: Ask }): JSX.Elem
         </p>
       )}
       {/* An exchange needs no `kt up`. */}
-      {held.length > 0 && <Held ask={ask} />}
+      {held.length + forwards.length > 0 && <Held ask={ask} />}
     </section>
   )
 }

@@ -1,10 +1,17 @@
 // A titled box of the overview.
 import type { ComponentChildren, JSX } from 'preact'
 
-export function Card({ title, children }: { title: string; children: ComponentChildren }): JSX.Element {
+interface CardProps {
+  title: string
+  /** Takes the whole width. */
+  wide?: boolean
+  children: ComponentChildren
+}
+
+export function Card({ title, wide, children }: CardProps): JSX.Element {
   const id = title.toLowerCase().replaceAll(/\W+/g, '-')
   return (
-    <section class="card" aria-labelledby={id}>
+    <section class={wide ? 'card wide' : 'card'} aria-labelledby={id}>
       <h2 id={id}>{title}</h2>
       {children}
     </section>

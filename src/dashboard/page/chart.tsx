@@ -2,11 +2,11 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
-import type { Sample } from '../model.ts'
+import type { Sample } from '../../control/views.ts'
 import { clock } from './format.ts'
 import { THEME_CHANGED } from './theme.tsx'
 
-const HEIGHT = 150
+const HEIGHT = 110
 /** Seconds shown at least, so that the first minute does not look like all there is. */
 const SPAN_S = 120
 

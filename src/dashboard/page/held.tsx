@@ -1,49 +1,88 @@
-// Exchanges, meshes and runs: what of the cluster comes to this machine, and to whose of the team.
+// What of the cluster comes to this machine, and whether it works.
 import type { JSX } from 'preact'
-import type { Held as HeldReport, Team } from '../../control/protocol.ts'
+import type { Held as HeldReport } from '../../control/protocol.ts'
+import type { Forwarded, RequestRow } from '../model.ts'
 import { act } from './act.ts'
 import { Card } from './card.tsx'
 import type { Ask, Question } from './dialog.tsx'
-import { age, bytes, count, time } from './format.ts'
+import { age, bytes, count } from './format.ts'
+import { statusOf } from './requests.tsx'
 import { useTopic } from './store.ts'
 
-type TeamHeld = Team['held'][number]
+const MINUTE_MS = 60_000
+const words = { exchange: 'All requests', mesh: 'Requests', run: 'All requests' }
 
 export function Held({ ask }: { ask: Ask }): JSX.Element {
-  const own = useTopic('held')
-  const { data } = useTopic('team')
-  const others = (data?.held ?? []).filter((lease) => !own.some((held) => isSame(lease, held)))
+  const held = useTopic('held')
+  const forwards = useTopic('forwards')
+  const { rows } = useTopic('requests')
   return (
-    <Card title="Exchanges, meshes and runs">
-      {own.length + others.length === 0 && <p class="muted">None: every service leads where the cluster put it.</p>}
+    <Card title="Comes to you" wide>
+      {held.length + forwards.length === 0 && (
+        <p class="muted">
+          Nothing: every Service leads where the cluster put it. Open one in <a href="#services">Services</a> to bring
+          its requests to this machine, or type <code>kt exchange</code>.
+        </p>
+      )}
       <ul class="list">
-        {own.map((held) => (
-          <Own key={`${held.kind} ${held.namespace}/${held.target}`} held={held} ask={ask} />
+        {held.map((one) => (
+          <Own key={`${one.kind} ${one.namespace}/${one.target} ${one.version}`} held={one} requests={rows} ask={ask} />
         ))}
-        {others.map((lease) => (
-          <Other key={`${lease.kind} ${lease.namespace}/${lease.target} ${lease.holder}`} lease={lease} ask={ask} />
+        {forwards.map((one) => (
+          <Forward key={one.local} forwarded={one} ask={ask} />
         ))}
       </ul>
     </Card>
   )
 }
 
-function Own({ held, ask }: { held: HeldReport; ask: Ask }): JSX.Element {
-  const { kind, target, namespace, state, since, ports, connections } = held
+function Own({ held, requests, ask }: { held: HeldReport; requests: RequestRow[]; ask: Ask }): JSX.Element {
+  const { kind, target, namespace, state, since, ports, connections, version, faults, notes } = held
+  const works = state === 'active' && faults.length === 0
+  const recent = requests.filter(
+    (one) => one.target === target && one.namespace === namespace && Date.now() - Date.parse(one.at) < MINUTE_MS,
+  )
+  const failed = recent.filter((one) => statusOf(one).kind === 'bad').length
   return (
     <li>
       <span class="what">
-        <span class="tag">{kind}</span> <strong>{target}</strong> <span class="muted">in {namespace}</span>
-        <span class="muted line">
-          this machine · {state} for {age(Date.now() - Date.parse(since))} · {ports.map(portWords).join(', ')}
-          {held.version !== null && ` · version ${held.version}`} · {count(connections.total, 'connection')},{' '}
-          {connections.open} open, {bytes(held.bytes.in)} in, {bytes(held.bytes.out)} out
+        <span class="headline">
+          <span class={`dot ${works ? 'good' : 'warn'}`} aria-hidden="true" />
+          <span class="tag">{kind}</span> <strong>{target}</strong> <span class="muted">in {namespace}</span>
         </span>
-        {held.notes.map((note) => (
-          <span key={note} class="note line">
-            {note}
+        <span class="line">
+          {works ? `${words[kind]}${version ? ` with ${version}` : ''} come here` : stateWords(held)}:{' '}
+          {ports.map(portWords).join(', ')}
+        </span>
+        <span class="muted line">
+          {recent.length > 0 ? (
+            <>
+              <a href="#requests">{count(recent.length, 'request')} in the last minute</a>
+              {failed > 0 && <span class="bad">, {failed} failed</span>} ·{' '}
+            </>
+          ) : (
+            ''
+          )}
+          {state} for {age(Date.now() - Date.parse(since))} · {count(connections.total, 'connection')},{' '}
+          {connections.open} open
+          {connections.refused > 0 && <span class="bad">, {connections.refused} not taken by your program</span>} ·{' '}
+          {bytes(held.bytes.in)} in, {bytes(held.bytes.out)} out
+        </span>
+        {faults.map(({ code, message, hint }) => (
+          <span key={code} class="note bad line">
+            {message}: {hint}
           </span>
         ))}
+        {notes.length > 0 && (
+          <details>
+            <summary class="muted">{count(notes.length, 'note')}</summary>
+            {notes.map((note) => (
+              <span key={note} class="note line">
+                {note}
+              </span>
+            ))}
+          </details>
+        )}
       </span>
       <button type="button" aria-label={`Leave ${target}`} onClick={() => ask(leaveQuestion(held))}>
         Leave
@@ -52,28 +91,32 @@ function Own({ held, ask }: { held: HeldReport; ask: Ask }): JSX.Element {
   )
 }
 
-function Other({ lease, ask }: { lease: TeamHeld; ask: Ask }): JSX.Element {
-  const { kind, target, namespace, holder, since, alive } = lease
+function Forward({ forwarded, ask }: { forwarded: Forwarded; ask: Ask }): JSX.Element {
+  const { target, namespace, local, remote, trouble } = forwarded
   return (
     <li>
       <span class="what">
-        <span class="tag">{kind}</span> <strong>{target}</strong> <span class="muted">in {namespace}</span>
-        <span class="line">
-          <span class={`dot ${alive === null ? 'idle' : alive ? 'good' : 'bad'}`} aria-hidden="true" /> {holder}{' '}
-          <span class="muted">
-            since {time(since)}
-            {alive === false && ' · does not renew its lease: it was killed, or cut off'}
-            {alive === null && ' · watching whether it is alive'}
-          </span>
+        <span class="headline">
+          <span class={`dot ${trouble ? 'warn' : 'good'}`} aria-hidden="true" />
+          <span class="tag">forward</span> <strong>{target}</strong> <span class="muted">in {namespace}</span>
         </span>
+        <span class="line">
+          localhost:{local} leads to port {remote}; ends with this dashboard
+        </span>
+        {trouble && <span class="note line">{trouble}</span>}
       </span>
-      {alive === false && (
-        <button type="button" aria-label={`Recover ${target}`} onClick={() => ask(recoverQuestion(lease))}>
-          Recover
-        </button>
-      )}
+      <button type="button" aria-label={`Stop the forward of ${target}`} onClick={() => ask(stopQuestion(forwarded))}>
+        Stop
+      </button>
     </li>
   )
+}
+
+/** Where requests go while it does not work. */
+function stateWords({ state, kind }: HeldReport): string {
+  if (state === 'starting') return 'It is being set up'
+  if (state === 'ending') return 'It is being put back'
+  return kind === 'run' ? 'The way is away; requests are refused' : 'Requests go to the original pods for now'
 }
 
 function leaveQuestion({ kind, target, namespace }: HeldReport): Question {
@@ -89,25 +132,18 @@ function leaveQuestion({ kind, target, namespace }: HeldReport): Question {
   }
 }
 
-function recoverQuestion({ target, namespace, holder }: TeamHeld): Question {
+function stopQuestion({ target, local }: Forwarded): Question {
   return {
-    title: `Recover ${target}?`,
-    text: `${holder} does not answer for ${target} in ${namespace} any more. This puts back what was changed, after watching for 12 seconds that its holder is not alive after all.`,
-    confirm: 'Recover',
+    title: `Stop the forward of ${target}?`,
+    text: `localhost:${local} leads nowhere any more, and open connections through it end.`,
+    confirm: 'Stop',
     run: async () => {
-      const outcome = await act('recover', { target, namespace })
+      const outcome = await act('unforward', { local })
       return outcome.ok ? undefined : `${outcome.message}; ${outcome.hint}`
     },
   }
 }
 
-/** Our own lease: a target in a namespace is held once, but for meshes, which our own process tells more of. */
-function isSame(lease: TeamHeld, held: HeldReport): boolean {
-  return (
-    lease.kind === held.kind && lease.namespace === held.namespace && lease.target.split('/').at(-1) === held.target
-  )
-}
-
 function portWords({ local, remote, protocol }: HeldReport['ports'][number]): string {
-  return `${remote} → ${local}${protocol === 'UDP' ? '/UDP' : ''}`
+  return `port ${remote}${protocol === 'UDP' ? '/UDP' : ''} → localhost:${local}`
 }

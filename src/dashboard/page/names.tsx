@@ -10,22 +10,56 @@ import { useTopic } from './store.ts'
 import { type Column, type Sorting, Table } from './table.tsx'
 import { Trace } from './trace.tsx'
 
-const text = (e: DnsLogEntry) => `${e.name} ${e.type} ${e.rcode} ${e.rule} ${e.upstream}`
+/** Questions that are alike: the same name, type and answer. The newest of them, with how many there are. */
+export interface NameRow extends DnsLogEntry {
+  times: number
+}
 
-const columnsWith = (onTrace: (name: string, type: string) => void): Column<DnsLogEntry>[] => [
-  { key: 'at', title: 'Time', width: '11%', cell: (e) => time(e.at), order: (e) => e.seq },
+/** `failures`: only what got no answer. Newest last. */
+export function grouped(entries: readonly DnsLogEntry[], failures: boolean): NameRow[] {
+  const rows = new Map<string, NameRow>()
+  for (const entry of entries) {
+    if (failures && entry.rcode === 'NOERROR') continue
+    const key = `${entry.name} ${entry.type} ${entry.rcode}`
+    const times = (rows.get(key)?.times ?? 0) + 1
+    rows.delete(key) // the newest decides on the order
+    rows.set(key, { ...entry, times })
+  }
+  return [...rows.values()]
+}
+
+const text = (e: NameRow) => `${e.name} ${e.type} ${e.rcode} ${e.rule} ${e.upstream}`
+
+const columnsWith = (onTrace: (name: string, type: string) => void): Column<NameRow>[] => [
+  { key: 'at', title: 'Last', width: '92px', cell: (e) => time(e.at), order: (e) => e.seq },
+  {
+    key: 'times',
+    title: 'Times',
+    width: '7%',
+    numeric: true,
+    cell: (e) => (e.times > 1 ? `${e.times} ×` : ''),
+    order: (e) => e.times,
+  },
   {
     key: 'name',
     title: 'Name',
-    width: '33%',
+    width: '30%',
     cell: (e) => (
-      <button type="button" class="link" title={`Trace ${e.name}`} onClick={() => onTrace(e.name, e.type)}>
+      <button
+        type="button"
+        class="link"
+        title={`Trace ${e.name}`}
+        onClick={(event) => {
+          event.stopPropagation()
+          onTrace(e.name, e.type)
+        }}
+      >
         {e.name}
       </button>
     ),
     order: (e) => e.name,
   },
-  { key: 'type', title: 'Type', width: '7%', cell: (e) => e.type, order: (e) => e.type },
+  { key: 'type', title: 'Type', width: '6%', cell: (e) => e.type, order: (e) => e.type },
   {
     key: 'rcode',
     title: 'Answer',
@@ -33,14 +67,15 @@ const columnsWith = (onTrace: (name: string, type: string) => void): Column<DnsL
     cell: (e) => <span class={e.rcode === 'NOERROR' ? undefined : 'bad'}>{e.rcode}</span>,
     order: (e) => e.rcode,
   },
-  { key: 'upstream', title: 'From', width: '15%', cell: (e) => e.upstream, order: (e) => e.upstream },
+  { key: 'upstream', title: 'From', width: '14%', cell: (e) => e.upstream, order: (e) => e.upstream },
   { key: 'rule', title: 'Rule', width: '13%', cell: (e) => e.rule, order: (e) => e.rule },
-  { key: 'ms', title: 'Took', width: '9%', numeric: true, cell: (e) => milliseconds(e.ms), order: (e) => e.ms },
+  { key: 'ms', title: 'Took', width: '8%', numeric: true, cell: (e) => milliseconds(e.ms), order: (e) => e.ms },
 ]
 
 export function Names(): JSX.Element {
   const entries = useTopic('names')
   const [filter, setFilter] = useState('')
+  const [failures, setFailures] = useState(true)
   const [sorting, setSorting] = useState<Sorting>({ key: 'at', descending: true })
   const [name, setName] = useState('')
   const [type, setType] = useState('A')
@@ -56,7 +91,8 @@ export function Names(): JSX.Element {
   }
   // Run uses nothing but setters.
   const columns = useMemo(() => columnsWith(run), [])
-  const rows = useMemo(() => arrange(entries, columns, sorting, filter, text), [entries, columns, sorting, filter])
+  const groups = useMemo(() => grouped(entries, failures), [entries, failures])
+  const rows = useMemo(() => arrange(groups, columns, sorting, filter, text), [groups, columns, sorting, filter])
   return (
     <div class="full">
       <form
@@ -92,18 +128,29 @@ export function Names(): JSX.Element {
       {trace && <Trace trace={trace} onClose={() => setTrace(undefined)} />}
       <div class="bar">
         <Filter label="Filter names" hint="name, type, answer, resolver…" value={filter} onChange={setFilter} />
+        <label class="check">
+          <input type="checkbox" checked={failures} onChange={(event) => setFailures(event.currentTarget.checked)} />
+          Failures only
+        </label>
         <p class="muted">
-          {filter ? `${rows.length} of ` : ''}the last {count(entries.length, 'question')}
+          {failures || filter ? `${count(rows.length, 'name')} of ` : ''}the last {count(entries.length, 'question')}
         </p>
       </div>
       <Table
         label="Questions for names"
         columns={columns}
         rows={rows}
-        id={(e) => e.seq}
+        id={(e) => `${e.name} ${e.type} ${e.rcode}`}
         sorting={sorting}
         onSort={setSorting}
-        empty={filter ? 'No question matches the filter.' : 'No program has asked for a name yet.'}
+        onOpen={(e) => void run(e.name, e.type)}
+        empty={
+          filter
+            ? 'No question matches the filter.'
+            : failures && entries.length > 0
+              ? 'Every name that a program asked for got an answer.'
+              : 'No program has asked for a name yet.'
+        }
       />
     </div>
   )

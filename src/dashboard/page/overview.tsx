@@ -1,13 +1,13 @@
 // The first view: what is connected, how it does, and who else is there.
 import type { ComponentChildren, JSX } from 'preact'
 import type { Status } from '../../control/protocol.ts'
-import type { Sample } from '../model.ts'
-import { Card } from './card.tsx'
+import type { Sample } from '../../control/views.ts'
 import { Chart, type Curve } from './chart.tsx'
 import type { Ask } from './dialog.tsx'
 import { age, bytes, count, milliseconds, rate, time } from './format.ts'
 import { Held } from './held.tsx'
 import { useTopic } from './store.ts'
+import { Team } from './team.tsx'
 
 const throughput: Curve[] = [
   { label: 'Received', colour: 'accent', value: (sample) => sample.in },
@@ -17,14 +17,29 @@ const roundTrip: Curve[] = [{ label: 'Round trip', colour: 'accent', value: (sam
 
 export function Overview({ ask }: { ask: Ask }): JSX.Element | null {
   const { status } = useTopic('connection')
-  const samples = useTopic('samples')
   if (!status) return null
-  const now: Sample = samples.at(-1) ?? { at: 0, in: null, out: null, roundTripMs: null }
   return (
     <div class="overview">
       <Heading status={status} />
-      <Card title="Throughput">
+      <Held ask={ask} />
+      <Strip status={status} />
+      <Team ask={ask} />
+      <Details status={status} />
+    </div>
+  )
+}
+
+/** The engine's last ten minutes. */
+function Strip({ status }: { status: Status }): JSX.Element {
+  const samples = useTopic('samples')
+  const now: Sample = samples.at(-1) ?? { at: 0, in: null, out: null, roundTripMs: null }
+  return (
+    <section class="card wide strip" aria-label="The last ten minutes">
+      <section aria-labelledby="throughput">
         <p class="figures">
+          <span id="throughput" class="hidden">
+            Throughput
+          </span>
           <Figure name="Received" value={rate(now.in)} mark="accent" />
           <Figure name="Sent" value={rate(now.out)} mark="second" />
         </p>
@@ -35,9 +50,12 @@ export function Overview({ ask }: { ask: Ask }): JSX.Element | null {
           format={(value) => rate(value)}
           summary={`Throughput of the last minutes; now ${rate(now.in)} received, ${rate(now.out)} sent`}
         />
-      </Card>
-      <Card title="Round trip">
+      </section>
+      <section aria-labelledby="round-trip">
         <p class="figures">
+          <span id="round-trip" class="hidden">
+            Round trip
+          </span>
           <Figure name="To the shadow and back" value={milliseconds(status.roundTripMs)} mark="accent" />
         </p>
         <Chart
@@ -47,11 +65,8 @@ export function Overview({ ask }: { ask: Ask }): JSX.Element | null {
           format={milliseconds}
           summary={`Round trip of the last minutes; now ${milliseconds(status.roundTripMs)}`}
         />
-      </Card>
-      <Held ask={ask} />
-      <People />
-      <Details status={status} />
-    </div>
+      </section>
+    </section>
   )
 }
 
@@ -67,6 +82,11 @@ function Heading({ status }: { status: Status }): JSX.Element {
         received, {bytes(status.bytes.out)} sent
         {status.reconnects > 0 && ` · ${count(status.reconnects, 'reconnect')}`}
       </p>
+      {(status.faults ?? []).map(({ code, message, hint }) => (
+        <p key={code} class="note bad">
+          {message}: {hint}
+        </p>
+      ))}
     </section>
   )
 }
@@ -77,29 +97,6 @@ function Figure({ name, value, mark }: { name: string; value: string; mark: stri
       <span class={`mark ${mark}`} aria-hidden="true" />
       <span class="muted">{name}</span> <strong>{value}</strong>
     </span>
-  )
-}
-
-function People(): JSX.Element {
-  const { data, error } = useTopic('team')
-  return (
-    <Card title="Connected people">
-      {error && <p class="bad">{error}</p>}
-      {data && data.connected.length === 0 && <p class="muted">Nobody that can be seen with your rights.</p>}
-      <ul class="list">
-        {data?.connected.map((person) => (
-          <li key={person.pod}>
-            <span>
-              <strong>{person.owner || 'unknown'}</strong>
-              {person.own && <span class="tag">this machine</span>}
-            </span>
-            <span class="muted">
-              {person.namespace} · {person.node} · since {time(person.since)}
-            </span>
-          </li>
-        ))}
-      </ul>
-    </Card>
   )
 }
 
@@ -123,8 +120,10 @@ function Details({ status }: { status: Status }): JSX.Element {
     ['Memory of kt', bytes(status.memoryBytes)],
   ]
   return (
-    <section class="card wide" aria-labelledby="details">
-      <h2 id="details">Details</h2>
+    <details class="card wide">
+      <summary>
+        <h2>Details{status.notes.length > 0 && <span class="muted"> · {count(status.notes.length, 'note')}</span>}</h2>
+      </summary>
       <dl>
         {rows.map(([name, value]) => (
           <div key={name}>
@@ -133,16 +132,11 @@ function Details({ status }: { status: Status }): JSX.Element {
           </div>
         ))}
       </dl>
-      {(status.faults ?? []).map(({ code, message, hint }) => (
-        <p key={code} class="note">
-          {message}: {hint}
-        </p>
-      ))}
       {status.notes.map((note) => (
         <p key={note} class="note">
           {note}
         </p>
       ))}
-    </section>
+    </details>
   )
 }

@@ -11,15 +11,18 @@ export interface StateWords {
   command: string
   /** Is there a connection whose views can be shown? */
   live: boolean
+  /** Does the dashboard's program answer? */
+  served: boolean
 }
 
-const nothing = { text: '', command: '', live: false }
+const nothing = { text: '', command: '', live: false, served: true }
 
 export function stateWords(stream: Known['stream'], { engine, message, status }: Connection): StateWords {
   if (stream === 'ended')
     return {
       ...nothing,
       kind: 'bad',
+      served: false,
       title: 'This page is not open',
       text: 'An address opens the page once, within a minute, and until its program ends. This prints another one:',
       command: 'kt dashboard',
@@ -28,11 +31,12 @@ export function stateWords(stream: Known['stream'], { engine, message, status }:
     return {
       ...nothing,
       kind: 'bad',
+      served: false,
       title: 'Dashboard out of reach',
       text: 'The program that serves this page does not answer. If it was ended, start it again:',
       command: 'kt dashboard',
     }
-  if (stream === 'opening') return { ...nothing, kind: 'idle', title: 'Loading' }
+  if (stream === 'opening') return { ...nothing, served: false, kind: 'idle', title: 'Loading' }
   if (engine === 'denied') return { ...nothing, kind: 'bad', title: 'No answer from kt', text: message }
   if (engine === 'stale')
     return {

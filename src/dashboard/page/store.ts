@@ -1,7 +1,7 @@
 // What the page knows: filled by the server's events, read by components through useTopic.
 import { useEffect, useState } from 'preact/hooks'
-import type { DnsLogEntry } from '../../control/views.ts'
-import type { Connection, FlowRow, Messages, Sample, Topic } from '../model.ts'
+import type { DnsLogEntry, Sample } from '../../control/views.ts'
+import type { Connection, FlowRow, Messages, RequestRow, Topic } from '../model.ts'
 import { followEvents } from './events.ts'
 import { enter } from './page-session.ts'
 
@@ -10,6 +10,7 @@ const HIDDEN_MS = 30_000
 /** As many points as the server keeps. */
 const MOST_SAMPLES = 600
 const MOST_NAMES = 500
+const MOST_REQUESTS = 500
 
 export interface Known {
   /** `lost`: the server does not answer. `ended`: it does not know this page (any more). */
@@ -22,6 +23,8 @@ export interface Known {
   team: Messages['team']
   held: Messages['held']
   names: DnsLogEntry[]
+  requests: { rows: RequestRow[]; unread: number; notes: string[] }
+  forwards: Messages['forwards']
 }
 
 const known: Known = {
@@ -33,6 +36,8 @@ const known: Known = {
   team: { data: null, error: null },
   held: [],
   names: [],
+  requests: { rows: [], unread: 0, notes: [] },
+  forwards: [],
 }
 const listeners = new Map<keyof Known, Set<() => void>>()
 
@@ -69,6 +74,13 @@ const take: { [T in Topic]: (message: Messages[T]) => void } = {
   team: (message) => set('team', message),
   held: (message) => set('held', message),
   names: ({ reset, entries }) => set('names', reset ? entries : [...known.names, ...entries].slice(-MOST_NAMES)),
+  requests: ({ reset, entries, unread, notes }) =>
+    set('requests', {
+      rows: reset ? entries : [...known.requests.rows, ...entries].slice(-MOST_REQUESTS),
+      unread,
+      notes,
+    }),
+  forwards: (message) => set('forwards', message),
 }
 
 let leave: (() => void) | undefined

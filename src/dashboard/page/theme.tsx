@@ -42,7 +42,8 @@ export function ThemeButton(): JSX.Element {
       title={`Switch to ${words[next]}`}
       onClick={() => setTheme(next)}
     >
-      <span aria-hidden="true">{theme === 'light' ? '☀' : theme === 'dark' ? '☾' : '◐'}</span> {words[theme]}
+      <span aria-hidden="true">{theme === 'light' ? '☀' : theme === 'dark' ? '☾' : '◐'}</span>{' '}
+      <span class="theme-name">{words[theme]}</span>
     </button>
   )
 }
