@@ -127,7 +127,7 @@ describe('the dashboard, two laptops', { skip }, () => {
   test('people are grouped: this one person is connected from both laptops', async () => {
     const people = page.getByRole('region', { name: 'People' }).getByRole('listitem').filter({ hasText: NAMESPACE })
     await people
-      .getByText(/^connected: 2 shadows, in .*kt-dash.* since \d\d:\d\d:\d\d$/)
+      .getByText(/^connected: (?:[2-9]|\d\d) shadows, in .*kt-dash.* since \d\d:\d\d:\d\d$/)
       .waitFor({ timeout: PATIENT_MS })
     assert.equal(await people.count(), 1)
     assert.match((await people.textContent())!, /^dev@.*this machine/)
@@ -184,7 +184,7 @@ describe('the dashboard, two laptops', { skip }, () => {
     const running = first.run(['bash', '-c', shell])
     const mine = rows().filter({ hasText: 'web.shop' }).filter({ hasText: 'bash' })
     await mine.first().waitFor()
-    const [process, name, remote, state, received, sent] = await cells(mine.first())
+    const [process, name, remote, state, , received, sent] = await cells(mine.first())
     const { flows } = JSON.parse((await running).stdout) as Flows
     const flow = flows.find((one) => one.name === 'web.shop')!
     assert.deepEqual(

@@ -254,3 +254,13 @@ export function manyRequests(count: number): RequestReport[] {
     responseHeaders: [['content-type', 'application/json']],
   }))
 }
+
+/** So many seconds until now. */
+export function manySamples(count: number): Sample[] {
+  return Array.from({ length: count }, (_, i) => ({
+    at: Date.now() - (count - i) * 1000,
+    in: 900e3 * (1 + Math.sin(i / 23) + ((i * 7919) % 100) / 300),
+    out: (150e3 * ((i * 104_729) % 100)) / 100,
+    roundTripMs: 22 + ((i * 7919) % 100) / 16,
+  }))
+}

@@ -3,18 +3,17 @@ import { mkdirSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Team } from '../../src/control/protocol.ts'
 import { startBrowser } from './browser.ts'
-import { connectedStatus, manyFlows, manyNames, manyServices } from './double.ts'
+import { connectedStatus, manyFlows, manyNames, manyRequests, manySamples, manyServices } from './double.ts'
 import { fixture } from './fixture.ts'
 
 const pictures = [
   ['overview', '', 'light'],
   ['overview', '', 'dark'],
+  ['requests', 'requests', 'light'],
   ['services', 'services', 'light'],
   ['flows', 'flows', 'dark'],
   ['names', 'names', 'light'],
 ] as const
-/** So that there are curves. */
-const CURVES_MS = 60_000
 
 const ago = (minutes: number) => new Date(Date.now() - minutes * 60_000).toISOString()
 const held = (kind: 'exchange' | 'mesh', target: string, holder: string, since: number, alive: boolean) =>
@@ -32,6 +31,10 @@ let round = 0
 await using it = await fixture((engine) => {
   engine.services = { scope: 'cluster', services: manyServices(1000), notes: [] }
   engine.names = manyNames(200)
+  engine.requests = manyRequests(60)
+  engine.samples = manySamples(600)
+  const bytes = { in: 41e8, out: 3e8 }
+  engine.status = { ...connectedStatus(), flows: { tcp: 1778, udp: 222 }, bytes, roundTripMs: 23.1 }
   engine.beforeFlows = () => (engine.flows = manyFlows(2000, ++round))
   engine.team = {
     connected: [
@@ -58,17 +61,6 @@ await using it = await fixture((engine) => {
   }
 })
 await it.engine.hold('web')
-const began = Date.now()
-const bytes = { in: 0, out: 0 }
-const timer = setInterval(() => {
-  const wave = 1 + Math.sin((Date.now() - began) / 9000) + Math.random() / 3
-  bytes.in += Math.round(900e3 * wave)
-  bytes.out += Math.round(150e3 * Math.random())
-  const roundTripMs = 22 + 6 * Math.random()
-  it.engine.status = { ...connectedStatus(), flows: { tcp: 1778, udp: 222 }, bytes: { ...bytes }, roundTripMs }
-}, 250)
-await delay(CURVES_MS)
-
 mkdirSync('docs/images', { recursive: true })
 const browser = await startBrowser()
 for (const [name, view, colorScheme] of pictures) {
@@ -80,9 +72,9 @@ for (const [name, view, colorScheme] of pictures) {
     await page.getByLabel('Name to trace').fill('web.shop')
     await page.getByRole('button', { name: 'Trace', exact: true }).click()
   }
-  await delay(12_000) // lists come every 8 s
+  if (view === 'requests' || view === 'services') await page.locator('tbody tr').nth(1).click()
+  await delay(2_000)
   await page.screenshot({ path: `docs/images/dashboard-${name}-${colorScheme}.png` })
   await page.close()
 }
-clearInterval(timer)
 await browser.close()

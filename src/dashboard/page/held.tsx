@@ -20,8 +20,8 @@ export function Held({ ask }: { ask: Ask }): JSX.Element {
     <Card title="Comes to you" wide>
       {held.length + forwards.length === 0 && (
         <p class="muted">
-          Nothing: every Service leads where the cluster put it. Open one in <a href="#services">Services</a> to bring
-          its requests to this machine, or type <code>kt exchange</code>.
+          Nothing: every Service leads where the cluster put it. Open one of <a href="#services">the services</a> to
+          bring its requests to this machine, or type <code>kt exchange</code>.
         </p>
       )}
       <ul class="list">

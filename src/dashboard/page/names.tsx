@@ -31,7 +31,7 @@ export function grouped(entries: readonly DnsLogEntry[], failures: boolean): Nam
 const text = (e: NameRow) => `${e.name} ${e.type} ${e.rcode} ${e.rule} ${e.upstream}`
 
 const columnsWith = (onTrace: (name: string, type: string) => void): Column<NameRow>[] => [
-  { key: 'at', title: 'Last', width: '92px', cell: (e) => time(e.at), order: (e) => e.seq },
+  { key: 'at', title: 'Last', width: '98px', cell: (e) => time(e.at), order: (e) => e.seq },
   {
     key: 'times',
     title: 'Times',
@@ -43,7 +43,7 @@ const columnsWith = (onTrace: (name: string, type: string) => void): Column<Name
   {
     key: 'name',
     title: 'Name',
-    width: '30%',
+    width: '26%',
     cell: (e) => (
       <button
         type="button"
@@ -68,7 +68,7 @@ const columnsWith = (onTrace: (name: string, type: string) => void): Column<Name
     order: (e) => e.rcode,
   },
   { key: 'upstream', title: 'From', width: '14%', cell: (e) => e.upstream, order: (e) => e.upstream },
-  { key: 'rule', title: 'Rule', width: '13%', cell: (e) => e.rule, order: (e) => e.rule },
+  { key: 'rule', title: 'Rule', width: '17%', cell: (e) => e.rule, order: (e) => e.rule },
   { key: 'ms', title: 'Took', width: '8%', numeric: true, cell: (e) => milliseconds(e.ms), order: (e) => e.ms },
 ]
 

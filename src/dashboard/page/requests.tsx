@@ -21,7 +21,7 @@ export function statusOf({ status, grpcStatus, outcome }: RequestRow): { text: s
 }
 
 const columns: Column<RequestRow>[] = [
-  { key: 'at', title: 'Time', width: '86px', cell: (r) => clock(r.at), order: (r) => Date.parse(r.at) + r.ms },
+  { key: 'at', title: 'Time', width: '98px', cell: (r) => clock(r.at), order: (r) => Date.parse(r.at) + r.ms },
   {
     key: 'caller',
     title: 'From',
