@@ -73,7 +73,7 @@ export class LocalNetwork {
     return this.#applied
   }
 
-  readonly closedFlows = new ClosedFlows(() => performance.now())
+  readonly closedFlows = new ClosedFlows(() => this.#options.clock.now())
 
   get path(): DataPath | undefined {
     return this.#path
