@@ -35,7 +35,7 @@ const NEXT_MS = 1000
 const TOTAL_MS = 4500
 const ROUNDS = 2
 const TCP_MS = 3000
-// How long one that is unreachable, or silent twice in a row, is asked last.
+// How long a resolver that is unreachable, or was silent twice in a row, is asked after all others.
 const DEAD_MS = 30_000
 // Each query has sockets of its own. A flood of names must leave descriptors for the rest of the program.
 const MOST_SOCKETS = 1024

@@ -6,7 +6,7 @@ import { type CacheEntry, writeAnswer } from './cache.ts'
 import type { DnsCounters } from './interfaces.ts'
 import { FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, HEADER_LEN, putU16, type QueryView, RCODE, u16 } from './message.ts'
 
-/** Largest answer over UDP: the line is this machine's own, but what is longer than some fragments is better off in TCP. */
+/** The largest answer over UDP. The path stays inside this machine, but an answer of many fragments is better sent over TCP. */
 const MOST_UDP = 4096
 const MAX_MESSAGE = 65_535
 

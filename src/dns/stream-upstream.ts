@@ -59,7 +59,7 @@ export function streamUpstream({ name, open, pool = POOL, clock, random }: Strea
         if (answer) resolve(answer)
         else reject(error)
       })
-      // A connection that answers nothing for so long may be dead: it goes, and what else waits on it is asked anew.
+      // A connection without an answer for this long may be dead. It is closed, and its other queries are sent again.
       const cancel = clock.after(TIMEOUT_MS, () => {
         sent.reject(new UpstreamError('timeout', `${name} did not answer over TCP`))
         connection.abandon(`${name} did not answer over TCP`)

@@ -16,7 +16,7 @@ export class TcpFramer {
     while (start < end) {
       if (this.#lengthBytes < 2) {
         this.#length[this.#lengthBytes++] = buffer[start++]
-        // Without this, an empty message would be told only when the next octet comes.
+        // Without this, an empty message would be reported only when the next octet arrives.
         if (this.#lengthBytes === 2 && this.#length[0] === 0 && this.#length[1] === 0) {
           this.#lengthBytes = 0
           onMessage(buffer, start, start)
@@ -88,7 +88,7 @@ export class DnsTcpSession {
       this.#blocked = true
       return 0
     }
-    // A batch of a few queries at a time, so that one large chunk cannot go far over the bound.
+    // Queries are taken in small batches, so that one large chunk cannot exceed the bound by much.
     const taken = Math.min(end - start, 4096)
     this.#framer.push(buffer, start, start + taken, (b, from, to) => {
       this.#pending++

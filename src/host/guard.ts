@@ -3,10 +3,10 @@
 import type { Fault } from './fault.ts'
 import type { Finding } from './machine.ts'
 
-// Once an hour is a DHCP lease; three times in a minute is a program that insists.
+// A DHCP lease writes resolv.conf once an hour. A program that writes it three times in a minute insists on its version.
 const MOST_REPAIRS = 3
 const WITHIN_MS = 60_000
-// Then it is left alone for so long. After that it may have ended, and one try shows it.
+// How long kt then leaves it alone. After that the program may have ended, and one repair shows whether it has.
 const LEFT_ALONE_MS = 5 * 60_000
 
 /** What of a Host this needs. */

@@ -23,7 +23,7 @@ export interface Finding<Repair = unknown> {
 /** What puts a finding back. */
 export interface Repairs<Do, Undo> {
   actions: Do[]
-  /** A record of the journal that is to be another one from then on, since what was there before has changed. */
+  /** A record of the journal to replace, because what has to be restored in the end has changed. */
   amend?: { old: Undo; by: Undo }
 }
 

@@ -9,7 +9,7 @@ import type { Core } from './core.ts'
 
 const LIFETIME = 30_000 // within what RFC 1122 3.3.2 and RFC 8200 4.5 (60 s) allow: a line of no length
 const MAX_DATAGRAMS = 64
-/** What the parts of a datagram cost beside its bytes. */
+/** Memory of a datagram in parts, beside its bytes. */
 const OVERHEAD = 512
 const LARGEST = 65535
 
@@ -28,7 +28,7 @@ class Datagram {
   header: Uint8Array | null = null
   protocol = 0
   cost = OVERHEAD
-  /** It stays, so that its other fragments are dropped as well. */
+  /** A dropped datagram stays in the table, so that its other fragments are dropped as well. */
   spoiled = false
   deadline: number
   timerTime = 0
@@ -49,7 +49,7 @@ class Datagram {
 export class Reassembly {
   private readonly core: Core
   private readonly datagrams: Datagram[] = []
-  /** What all of them cost. */
+  /** Memory of all datagrams together. */
   bytes = 0
 
   constructor(core: Core) {

@@ -53,7 +53,7 @@ export class Timers {
       if (item.deadline <= now) {
         item.onDeadline(now)
         if (item.timerIndex < 0) continue // gone
-        // One that stays due would spin here; the next call serves it.
+        // An item that stays due would make this loop endless. The next call handles it.
         if (item.deadline <= now) item.deadline = now + 1
       }
       if (item.deadline === Number.POSITIVE_INFINITY) {

@@ -1,4 +1,4 @@
-// UDP: flows for whom it may concern, kept until idle, and responders on addresses of our own that need none (DNS).
+// UDP. A flow is kept until it is idle. Addresses of our own (DNS) have responders, which answer without a flow.
 import type { Endpoint } from '../wire/address.ts'
 import { get16 } from '../wire/bytes.ts'
 import { addBytes, fold, pseudoSum } from '../wire/checksum.ts'
@@ -30,7 +30,7 @@ class Flow extends FlowKey implements UdpFlow {
   /** Used since the last `flush`, which knows the time. */
   stampOwed = false
   lastSize = 0
-  // The list by last use, for making room.
+  // Flows in the order of their last use: the first one makes room for a new one.
   older: Flow | null = null
   newer: Flow | null = null
   deadline = 0
@@ -101,7 +101,7 @@ export class UdpLayer {
   private readonly listeners: Listener[] = []
   private oldest: Flow | null = null
   private newest: Flow | null = null
-  // With a count of its own: to shorten an array gives its memory away, once a flush.
+  // The list has a count of its own, because shortening an array frees its memory and each flush would allocate it again.
   private readonly stamps: (Flow | null)[] = []
   private stampCount = 0
 
@@ -169,7 +169,7 @@ export class UdpLayer {
     return flow
   }
 
-  /** Moves a flow to the end of the list of those that would have to make room. */
+  /** Moves a flow to the end of the list, so that it makes room last. */
   used(flow: Flow): void {
     flow.lastUsed = this.core.now
     if (this.newest === flow) return
@@ -177,7 +177,7 @@ export class UdpLayer {
     this.link(flow)
   }
 
-  /** What the owner sends comes without a time. */
+  /** The owner of a flow sends without telling the time. */
   stampLater(flow: Flow): void {
     if (flow.stampOwed) return
     flow.stampOwed = true
@@ -255,7 +255,7 @@ function sameLocal(a: FlowKey, b: FlowKey): boolean {
 
 function isIntact(view: IpView, end: number): boolean {
   const { buffer, source, destination, addressLength, payload } = view
-  // RFC 768: none over IPv4; RFC 8200 8.1: over IPv6 there must be one.
+  // A checksum is optional over IPv4 (RFC 768) and required over IPv6 (RFC 8200 8.1).
   if (get16(buffer, payload + UDP_CHECKSUM) === 0) return view.version === 4
   const sum = pseudoSum(buffer, source, destination, addressLength, PROTOCOL_UDP, end - payload)
   return fold(addBytes(sum, buffer, payload, end)) === 0xffff

@@ -1,4 +1,4 @@
-// Big-endian numbers in byte arrays, by index: a DataView costs five times as much, and an object a packet more still.
+// Big-endian numbers in byte arrays, read by index. A DataView takes five times as long, and an object per packet even longer.
 // 32-bit values are signed (`| 0`), so that they stay small integers and sequence arithmetic is a plain subtraction.
 
 export function get16(bytes: Uint8Array, at: number): number {
@@ -27,7 +27,7 @@ export function get16le(bytes: Uint8Array, at: number): number {
   return bytes[at] | (bytes[at + 1] << 8)
 }
 
-/** Copies `length` bytes; for a handful, a loop beats the call of `set` and the view it needs. */
+/** Copies `length` bytes. For a few bytes a loop is faster than `set`, which needs a view. */
 export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, from: number, length: number): void {
   if (length < 32) {
     for (let i = 0; i < length; i++) target[at + i] = source[from + i]

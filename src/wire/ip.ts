@@ -33,7 +33,7 @@ export const PROTOCOL_TCP = 6
 export const PROTOCOL_UDP = 17
 export const PROTOCOL_ICMPV6 = 58
 
-/** Extension headers that are walked at most; what the kernel sends has two or three. */
+/** The most extension headers that are read. The kernel sends two or three. */
 const MAX_EXTENSIONS = 8
 
 /** Where the parts of one IP packet are. Reused from packet to packet; valid until the next `parse`. */
@@ -52,7 +52,7 @@ export class IpView {
   destination = 0
   addressLength = 4
   payload = 0
-  /** The payload is a fragment, of which the next four speak. */
+  /** The payload is a fragment. The next four fields describe it. */
   fragmented = false
   fragmentOffset = 0
   moreFragments = false
@@ -134,7 +134,7 @@ export class IpView {
         if (at + 8 > stop) return false
         const length = (buffer[at + 1] + 1) << 3
         if (at + length > stop) return false
-        // RFC 8200 4.4: a route that is not at its end is not for us.
+        // RFC 8200 4.4: a routing header with segments left is meant for another node.
         if (next === NEXT_ROUTING && buffer[at + 3] !== 0) return false
         field = at
         at += length

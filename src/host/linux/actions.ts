@@ -1,5 +1,5 @@
-// What is done to the machine, as data: it can be printed, compared in tests and kept in the journal. Those that undo
-// are a closed set with a schema of their own, since the journal's are carried out by a later process.
+// Actions on the machine, as data: they can be printed, compared in tests and kept in the journal. The actions that undo
+// have a schema of their own, because a later process carries out what a journal says.
 import * as z from 'zod/mini'
 import { sample } from '../../wire/prefix.ts'
 import type { Step } from '../machine.ts'

@@ -236,7 +236,7 @@ function replace(path: string, content: Buffer, ownership: Ownership, inPlace: R
 
 // A mount point (containers have their resolv.conf so) cannot be renamed over, and the folder around it may be read-only.
 const IN_PLACE = new Set(['EBUSY', 'EROFS'])
-// What was there before has the blocks of what is there now, so it fits on a full disk.
+// The old content gets the blocks of the present one, so it fits on a full disk, too.
 const IN_PLACE_TO_RESTORE = new Set([...IN_PLACE, 'ENOSPC', 'EDQUOT'])
 
 /** False if that cannot be done. */

@@ -37,7 +37,7 @@ export function findNetwork(
   const addresses = wanted.addresses.filter((address) => !have.includes(canonical(address)))
   const there = new Set(routes.filter((route) => route.device === tun.name && route.table === 'main').map(destination))
   const missing = wanted.routes.filter((route) => !there.has(network(route)))
-  // The kernel makes these with an address; one that is there without has lost it.
+  // The kernel adds this route with the address. If the address is there without it, another program has removed the route.
   const kept = link.up ? wanted.addresses.filter((address) => !addresses.includes(address)) : []
   const unconnected = kept.filter((address) => !there.has(network(address)))
   const repair: DoAction = {
@@ -46,7 +46,7 @@ export function findNetwork(
       ...(link.mtu === wanted.mtu ? [] : [`link set ${dev} mtu ${wanted.mtu}`]),
       ...addresses.map((address) => `address replace ${address} ${dev}${address.includes(':') ? ' nodad' : ''}`),
       ...(link.up ? [] : [`link set ${dev} up`]),
-      // Never `replace`: a route that another device has taken meanwhile is that device's.
+      // `add` and never `replace`: a route that another device has now belongs to that device.
       ...missing.map((route) => `route add ${route} ${dev}`),
       ...unconnected.map((address) => {
         const as = address.includes(':') ? 'metric 256' : `scope link src ${address.split('/')[0]}`

@@ -17,7 +17,8 @@ export interface NetworkPlan {
   notes: string[]
 }
 
-// As long as a burst of a fast program at the TUN's speed: the kernel's 500 drops, and a drop costs TCP a round.
+// The queue has to hold a burst of a fast program. The kernel's default of 500 packets drops some, and each drop costs TCP a
+// round trip.
 const TX_QUEUE_LENGTH = 10_000
 
 /** Steps for link, addresses and routes. Throws HostError ('route-conflict'). */
@@ -48,7 +49,7 @@ export function planNetwork(desired: DesiredState, facts: Facts, tun: Tun): Netw
   return { steps, routes, missingRoutes, notes }
 }
 
-/** Notes on routes of the machine that ours are longer than. Throws for one that is as long or longer. */
+/** Notes about the machine's routes that are shorter than ours. Throws for a route that is as long as ours, or longer. */
 function checkRoutes(wanted: readonly string[], { routes: existing, owners }: Facts): string[] {
   const shadowed = new Map<string, string[]>()
   const ours = wanted.map((cidr) => ({ cidr, prefix: parsePrefix(cidr) }))
@@ -69,7 +70,7 @@ function checkRoutes(wanted: readonly string[], { routes: existing, owners }: Fa
   })
 }
 
-/** Link-local, loopback and multicast: routed on every interface and in nobody's way. */
+/** Link-local, loopback and multicast ranges. They are routed on every interface and conflict with nothing. */
 function isOwnWorld({ family, bytes }: Prefix): boolean {
   if (family === 4) return bytes[0] === 127 || bytes[0] >= 224
   return (

@@ -28,7 +28,7 @@ function behindLink({ files, paths }: Effects): string | undefined {
   const target = files.linkTarget(paths.resolvConf)
   if (target === undefined) return undefined
   const link = `${paths.resolvConf} cannot be replaced, since ${folder} cannot be written, and`
-  // Root must not write where somebody else may lay a link, or take what is written away.
+  // Root must not write in a folder where another user may create links or remove files.
   if (!files.isOwnFolder(dirname(target)))
     throw new HostError(
       'resolv-conf',

@@ -6,9 +6,9 @@ import { basename, dirname } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import { type Follow, followForEver } from './follow.ts'
 
-// Programs write a file in several steps, and change a device in several: look when they are done.
+// Programs change a file or a device in several steps. kt looks when they are done.
 const SETTLE_MS = 100
-// A machine whose routes change all the time (containers that come and go) is looked at once in so long.
+// How often a machine is looked at whose routes change all the time, as containers come and go.
 const LEAST_BETWEEN_MS = 1_000
 const POLL_MS = 60_000
 /** While something is wrong, its end is to be seen soon. */

@@ -18,11 +18,11 @@ export function measureRoundTrip(tcb: Tcb, rtt: number): void {
     tcb.rttvar = 0.75 * tcb.rttvar + 0.25 * Math.abs(tcb.srtt - rtt)
     tcb.srtt = Math.max(0.875 * tcb.srtt + 0.125 * rtt, 0.01)
   }
-  // Whole milliseconds: a small integer is not boxed when it is returned, once an ACK.
+  // Whole milliseconds, because a small integer is returned without an allocation. This runs once per ACK.
   tcb.rto = Math.ceil(Math.min(MAX_RTO, Math.max(MIN_RTO, tcb.srtt + Math.max(1, 4 * tcb.rttvar)))) | 0
 }
 
-/** The time-out with its back-off (RFC 6298 5.5). */
+/** The retransmission time-out, with back-off (RFC 6298 5.5). */
 export function currentRto(tcb: Tcb): number {
   if (tcb.backoff === 0) return tcb.rto
   return Math.min(MAX_RTO, tcb.rto * 2 ** tcb.backoff) | 0

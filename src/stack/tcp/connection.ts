@@ -114,7 +114,7 @@ export class Connection extends Tcb implements TcpFlow {
     arm(this)
   }
 
-  /** Forgets it without a word, on the wire or to the owner. */
+  /** Removes it: nothing is sent, and the owner is told nothing. */
   discard(): void {
     this.over = true
     release(this)

@@ -29,7 +29,7 @@ export function segmentArrives(tcb: Tcb, segment: Segment, now: number): void {
   }
   const { flags } = segment
   if (tcb.pending) {
-    // Nothing has been sent yet, so there is nothing that it could acknowledge; only giving up means something.
+    // Nothing has been sent yet, so there is nothing to acknowledge. Only a RST, which gives up, means something.
     if ((flags & RST) !== 0 && segment.seq === tcb.rcvNxt) abandon(tcb, 'reset')
     return
   }
@@ -53,11 +53,11 @@ export function segmentArrives(tcb: Tcb, segment: Segment, now: number): void {
   }
   // Second: RST (RFC 5961 3.2)
   if ((flags & RST) !== 0) {
-    // RFC 1337: in TIME-WAIT it has nothing to say.
+    // RFC 1337: a RST is ignored in TIME-WAIT.
     if (tcb.stateCode === TIME_WAIT) return
     if (offset !== 0) challenge(tcb, now)
     else if (tcb.stateCode >= CLOSING && tcb.queue.start === tcb.queue.end) {
-      // RFC 9293 3.10.7.4: with nothing but our FIN outstanding, that is an end like any other.
+      // RFC 9293 3.10.7.4: when only our FIN is unacknowledged, a RST is a normal end.
       release(tcb)
       tellEnd(tcb)
     } else abandon(tcb, 'reset')
@@ -83,7 +83,7 @@ export function segmentArrives(tcb: Tcb, segment: Segment, now: number): void {
   if (segment.length > 0 && mayReceive(tcb)) receiveData(tcb, segment, now)
 }
 
-/** RFC 9293 3.10.7.4, but a bare ACK at the window's right edge counts: it is what a sender who filled it has to say. */
+/** RFC 9293 3.10.7.4. A bare ACK at the window's right edge is accepted as well: a sender that has filled the window sends it. */
 function isInWindow(tcb: Tcb, segment: Segment, offset: number): boolean {
   if (offset < 0) return ((offset + segment.length) | 0) > 0
   const window = (tcb.rcvEdge - tcb.rcvNxt) | 0
@@ -131,7 +131,7 @@ function established(tcb: Tcb, segment: Segment, now: number): void {
   }
 }
 
-/** What the ACK of our FIN changes. False if nothing of the segment is to be read any more. */
+/** Handles the ACK of our FIN. Returns false if the rest of the segment must not be read. */
 function afterAck(tcb: Tcb, now: number): boolean {
   const state = tcb.stateCode
   if (state === CLOSED) return false
@@ -158,7 +158,7 @@ export function adoptSyn(tcb: Tcb, segment: Segment): void {
   tcb.irs = segment.seq
   tcb.rcvNxt = (segment.seq + 1) | 0
   tcb.rcvEdge = (tcb.rcvNxt + Math.min(65535, tcb.rcvCapacity)) | 0
-  // RFC 9293 3.7.1: without the option 536 and 1220; less than 64 would be an attack on both CPUs.
+  // RFC 9293 3.7.1: without the option the MSS is 536 (IPv4) or 1220 (IPv6). Less than 64 would only burn both CPUs.
   const told = options.mss === 0 ? (tcb.version === 4 ? 536 : 1220) : Math.max(options.mss, 64)
   tcb.mss = Math.min(told, offeredMss(tcb, core.mtu))
   tcb.sackPermitted = options.sackPermitted

@@ -9,7 +9,7 @@ export class SendQueue {
   start = 0
   end = 0
   private ring: Uint8Array[] = [NOTHING, NOTHING]
-  // Counted from the start of time; their place in the ring is modulo its length.
+  // Both count up for ever; the place in the ring is the count modulo the ring's length.
   private head = 0
   private tail = 0
   /** Bytes of the head chunk that are acknowledged. */

@@ -174,7 +174,7 @@ export class ReceiveQueue {
   }
 }
 
-/** At least `length` bytes; for little more than that, so that more can follow, for much exactly that. */
+/** A buffer of at least `length` bytes. A small one is larger than needed, so that more bytes can follow; a large one has exactly that size. */
 function memoryFor(length: number): Uint8Array {
   if (length < FRAME_BYTES / 2 || length > FRAME_BYTES) return new Uint8Array(Math.max(CHUNK, length))
   return new Uint8Array(spare.pop() ?? new ArrayBuffer(FRAME_BYTES), 0, length)

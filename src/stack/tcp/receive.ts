@@ -46,7 +46,7 @@ export function receiveData(tcb: Tcb, segment: Segment, now: number): void {
     if (tcb.receiveQueue?.isEmpty) tcb.receiveQueue = null
   } else if (end > start) {
     keepForLater(tcb, segment.buffer, seq, start, end)
-    // RFC 5681 4.2: at once, so that the peer counts them.
+    // RFC 5681 4.2: duplicate ACKs are sent at once, because the peer counts them.
     emitAck(tcb, seq)
   }
   if (tcb.finSeen && tcb.rcvNxt === tcb.finSequence && mayReceive(tcb)) takeFin(tcb, now)
@@ -79,7 +79,7 @@ function deliver(tcb: Tcb, buffer: Uint8Array, start: number, end: number, must:
   if (((tcb.rcvEdge - tcb.rcvNxt) | 0) < 0) tcb.rcvEdge = tcb.rcvNxt
 }
 
-/** The owner keeps up with a whole window: offer twice as much, so that fewer turns move more. */
+/** The owner has taken a whole window at once, so twice as much is offered: more data moves per turn. */
 function widen(tcb: Tcb): void {
   tcb.takenInARow = 0
   const { limits, receiveHeld } = tcb.core

@@ -1,7 +1,7 @@
-// What the peer has told by SACK (RFC 2018) that it has: sorted ranges of sequence numbers above the cumulative ACK,
-// and the questions of RFC 6675 about them. Bounded; made for a flow when it first loses something.
+// What the peer has reported by SACK (RFC 2018): sorted ranges of sequence numbers above the cumulative ACK, and the
+// questions of RFC 6675 about them. Its size is bounded. A flow gets one when it first loses a segment.
 
-/** Ranges kept at most; more are not noted, which only costs a retransmission. */
+/** The most ranges that are kept. A range that is not kept costs one retransmission. */
 const MAX_RANGES = 1024
 /** RFC 6675 2: DupThresh. */
 const DUP_THRESH = 3
@@ -21,7 +21,7 @@ export class Scoreboard {
     this.bytes = 0
   }
 
-  /** Notes `[left, right)`. True if something in it is news. */
+  /** Adds `[left, right)`. Returns true if part of it was not known. */
   add(left: number, right: number): boolean {
     const { edges } = this
     // i: the first range that ends at or behind `left`; j: the first that begins behind `right`.

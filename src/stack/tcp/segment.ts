@@ -23,7 +23,7 @@ export class Segment {
   /** The payload is `buffer[start .. end)`. */
   start = 0
   end = 0
-  /** What it takes of the sequence space: payload, SYN and FIN. */
+  /** How many sequence numbers the segment uses: payload, SYN and FIN. */
   length = 0
   readonly options = new TcpOptions()
 

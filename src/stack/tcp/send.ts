@@ -17,7 +17,7 @@ import { arm, type Tcb } from './tcb.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
-/** In ms; RFC 8985 7.2 has two round trips, which is less than a turn of a busy event loop here. */
+/** In ms. RFC 8985 7.2 waits two round trips, which here is less than one turn of a busy event loop. */
 const MIN_TAIL_PROBE = 20
 
 /** Sends the data that windows and timers allow, and a pending ACK if no segment carried it. */
@@ -137,7 +137,7 @@ function pipe(tcb: Tcb): number {
   return resent + (above > 0 ? above - board.covered(lost, tcb.sndNxt) : 0)
 }
 
-/** What is below it and not known to have arrived is lost. What a partial ACK stops at is (RFC 6582 3.2). */
+/** Everything below it that is not known to have arrived counts as lost. So does the segment at which a partial ACK stops (RFC 6582 3.2). */
 function lostEdge(tcb: Tcb): number {
   const { sndUna, mss } = tcb
   const told = tcb.board === null ? sndUna : tcb.board.lostBelow(sndUna, mss)
@@ -184,7 +184,7 @@ export function resendFirst(tcb: Tcb): number {
   return length
 }
 
-/** RFC 8985 7.3: the last segment again, so that the peer tells what is missing before it. */
+/** RFC 8985 7.3: sends the last segment again, so that the peer's SACK tells what is missing before it. */
 export function probeTail(tcb: Tcb): void {
   const length = Math.min(tcb.mss, flightSize(tcb))
   resend(tcb, (tcb.sndMax - length) | 0, length)
@@ -198,7 +198,7 @@ export function startTimer(tcb: Tcb, now: number): void {
   const rto = currentRto(tcb)
   const wanted =
     tcb.sackPermitted && !tcb.inRecovery && !tcb.tailProbed && tcb.backoff === 0 && flightSize(tcb) > tcb.mss
-  // Once an ACK, so in small integers: what Math.max returns would be a new object.
+  // This runs once per ACK, so it stays with small integers: Math.max would allocate.
   const trips = Math.ceil(2 * tcb.srtt) | 0
   const probe = trips > MIN_TAIL_PROBE ? trips : MIN_TAIL_PROBE
   tcb.probingTail = wanted && trips > 0 && probe < rto

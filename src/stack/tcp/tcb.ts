@@ -11,7 +11,7 @@ import { CLOSED } from './states.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
-// RFC 6928 starts with ten segments because the line is shared and long; this one is a queue in the kernel of this machine.
+// RFC 6928 starts with ten segments because a network path is shared and long. Here the path is a queue in this machine's kernel.
 const INITIAL_WINDOW = 512 * 1024
 /** RFC 6298 2.1 */
 const INITIAL_RTO = 1000
@@ -21,9 +21,9 @@ const INITIAL_RECEIVE_WINDOW = 256 * 1024
 /** What a connection needs of the layer that holds it. */
 export interface TcpHost {
   readonly core: Core
-  /** Has `flush` look at this connection. */
+  /** Asks `flush` to look at this connection. */
   wake(tcb: Tcb): void
-  /** Takes it out of the table: its segments are nobody's from now on. */
+  /** Removes it from the table. Segments that still come for it are answered with RST. */
   forget(tcb: Tcb): void
   /** The owner has been told that it is over. */
   ended(tcb: Tcb): void
@@ -57,7 +57,7 @@ export abstract class Tcb extends FlowKey {
   // Send sequence variables
   iss = 0
   sndUna = 0
-  /** Next to send; goes back to `sndUna` when a timer has run out. */
+  /** The next sequence number to send. It goes back to `sndUna` when the retransmission timer has fired. */
   sndNxt = 0
   /** The highest that was ever sent. */
   sndMax = 0
@@ -78,7 +78,7 @@ export abstract class Tcb extends FlowKey {
   // Congestion control
   cwnd = INITIAL_WINDOW
   ssthresh = 0x3fffffff
-  /** Data had to wait for `cwnd`: only then may it grow (RFC 7661 4.3). */
+  /** Data had to wait for `cwnd`. `cwnd` grows only after that (RFC 7661 4.3). */
   cwndLimited = false
   dupAcks = 0
   inRecovery = false
@@ -86,7 +86,10 @@ export abstract class Tcb extends FlowKey {
   recover = 0
   /** RFC 6675 2: HighRxt. */
   highRxt = 0
-  /** What had been sent when the first missing segment was sent again: if later data arrives first, that was lost too. */
+  /**
+   * The end of what was sent when the first missing segment was retransmitted. If later data arrives first, the retransmission
+   * was lost, too.
+   */
   resentMark = 0
   board: Scoreboard | null = null
 
@@ -109,7 +112,7 @@ export abstract class Tcb extends FlowKey {
   /** `retransmitAt` is that of a tail loss probe; one was sent since the last ACK that moved on. */
   probingTail = false
   tailProbed = false
-  /** When the wait began that retransmissions have not ended; NEVER if there is none. */
+  /** When the oldest data that is still unacknowledged was first retransmitted; NEVER if none was. */
   stalledAt = NEVER
   lastHeard = 0
   probes = 0

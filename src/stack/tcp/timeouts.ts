@@ -1,5 +1,5 @@
-// What time does to a connection: retransmission with back-off (RFC 6298 5), probes of a closed window, keep-alive
-// (RFC 9293 3.8.4), the end of TIME-WAIT and of a SYN that nobody repeats, and giving up.
+// The timers of a connection: retransmission with back-off (RFC 6298 5), probes of a closed window, keep-alive (RFC 9293
+// 3.8.4), the end of TIME-WAIT, the end of a SYN that the peer no longer repeats, and giving up.
 import { currentRto, halve } from './congestion.ts'
 import { emitReset, emitSegment } from './emit.ts'
 import { probeTail, probeWindow } from './send.ts'
@@ -54,7 +54,7 @@ function retransmit(tcb: Tcb, now: number): boolean {
   if (tcb.stateCode < ESTABLISHED) {
     tcb.synOwed = true
   } else {
-    // RFC 5681 3.1 (4): ssthresh once for the same data, the window a segment each time.
+    // RFC 5681 3.1 (4): ssthresh is set once for the same data; the window is set to one segment each time.
     if (tcb.backoff === 1) halve(tcb)
     tcb.cwnd = tcb.mss
     tcb.inRecovery = false
@@ -80,7 +80,7 @@ function keepAlive(tcb: Tcb, now: number): boolean {
   }
   tcb.probes++
   tcb.nextProbe = now + keepAliveInterval
-  // A sequence number that is not acceptable any more, so that the peer must answer.
+  // This sequence number is no longer acceptable, so the peer has to answer with an ACK.
   emitSegment(tcb, (tcb.sndMax - 1) | 0, 0, 0)
   return true
 }

@@ -18,7 +18,7 @@ import type {
 } from '../tunnel.ts'
 import { MuxStream } from './stream.ts'
 
-/** Between two measurements of a heartbeat: by then the queue is as short as `Flight` keeps it. */
+/** Between two measurements of one heartbeat. By then the queue is as short as `Flight` keeps it. */
 const QUEUES_EMPTY_MS = 100
 /** Heartbeats whose least counts as the line's. Where nothing empties the queues (sshd) a busy minute has one quiet moment. */
 const HEARTBEATS_KEPT = { agent: 4, sshd: 12 }

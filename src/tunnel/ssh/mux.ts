@@ -1,5 +1,5 @@
-// The channels of one SSH connection as light objects with callbacks: ssh2's own are Node streams with a fixed window of
-// 2 MiB, and ignore how much the transport holds. The same mux serves client and agent.
+// The channels of one SSH connection, as small objects with callbacks. ssh2's own channels are Node streams with a fixed window
+// of 2 MiB, and they ignore how much the transport has buffered. Client and agent use the same mux.
 
 import type { Clock } from '../../base/clock.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -14,9 +14,9 @@ const FIRST_CHANNEL = 2 ** 20
 const LAST_CHANNEL = 2 ** 31
 /** Bytes the transport may hold before channels wait: enough to keep a line busy for a turn, short enough for an echo behind it. */
 const TRANSPORT_LIMIT = 256 * 1024
-/** Channels that send little do not wait for that, but for this: keystrokes do not queue behind bulk. */
+/** Channels that send little may go on up to this limit, so that keystrokes do not queue behind bulk data. */
 const AHEAD_LIMIT = 4 * TRANSPORT_LIMIT
-/** What one waiting channel may send before the next one's turn. */
+/** How much one waiting channel may send before it is the next one's turn. */
 const QUANTUM = 2 * MAX_OWN_DATA
 
 /** docs/understand/agent-protocol.md: RST in order with the data. */

@@ -1,4 +1,4 @@
-// What ssh2 takes for a socket: only the parts it uses, over a Transport. A real Duplex would queue once more.
+// A Transport in the shape of a socket, for ssh2: only the parts that ssh2 uses. A real Duplex would add another queue.
 import { EventEmitter } from 'node:events'
 import type { Transport } from '../transport/transport.ts'
 
@@ -11,7 +11,10 @@ export class SshSocket extends EventEmitter {
   /** ssh2 asks this before each write (its isWritable). */
   readonly _readableState = { ended: false }
   readonly remoteAddress: string | undefined
-  /** ssh2's deciphers hand out views of what they get, and the transport reuses its buffer; false when ours is in place. */
+  /**
+   * Whether each piece is copied for ssh2. Its deciphers keep views of their input, and the transport reuses its buffer. False
+   * when our decipher is in place.
+   */
   copyInput = true
   readonly #transport: Transport
   #started = false

@@ -149,7 +149,7 @@ function asTunnelError(error: Error & { level?: string }, hostKeyRefused: boolea
   )
 }
 
-/** Characters that are kept of what a command prints. */
+/** How many characters of a command's output are kept. */
 const MOST_OUTPUT = 64 * 1024
 
 /** Runs a command; resolves with what it printed, undefined if it failed or took too long. */

@@ -1,5 +1,5 @@
-// How much the other side may send on a channel: small for idle flows, grown for busy ones until the window is no longer what
-// limits them, all under one budget, since 2,000 flows of 2 MiB would be 4 GB.
+// How much the other side may send on a channel. The window is small for an idle flow. It grows for a busy one, until it no longer
+// limits the flow. All windows share one budget, because 2,000 flows with 2 MiB each would take 4 GB.
 import type { Clock } from '../../base/clock.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
 
@@ -18,7 +18,7 @@ const SLACK_MS = 20
  * once took 4.9 CPU s a GB with 20 ms, 4.7 with 80, 4.0 with 200.
  */
 export const OWN_SLACK_MS = 100
-/** A window that lasts this many times longer than it must is halved. */
+/** A window that lasts this many times longer than needed is halved. */
 const SHRINK_FACTOR = 4
 
 /** What the windows of one session may grow by in all, and the clock and round trip they judge by. */

@@ -2,7 +2,7 @@
 // requests are smuggled past a router, and written with nothing changed but what is asked for.
 /** Larger heads of requests are answered 431. */
 export const MAX_REQUEST_HEAD = 64 * 1024
-/** Servers may be more talkative. */
+/** Answers of servers may have larger heads than requests. */
 export const MAX_RESPONSE_HEAD = 256 * 1024
 
 /** A header's value by its lower-case name; several of one name come joined by `, `. */
@@ -10,7 +10,7 @@ export type HeaderLookup = (name: string) => string | undefined
 
 type RefusalStatus = 400 | 408 | 431 | 501 | 503
 
-/** A message that breaks RFC 9112 or does not come, with the status to refuse it with. */
+/** A message that violates RFC 9112, or does not arrive, and the status of the refusal. */
 export class HttpError extends Error {
   readonly status: RefusalStatus
   constructor(status: RefusalStatus, message: string) {
@@ -57,7 +57,7 @@ export interface ResponseHead extends Head {
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
-// RFC 9110 5.5: no CR, LF, NUL; other controls have no business there either.
+// RFC 9110 5.5 forbids CR, LF and NUL. Other control characters are refused as well.
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** `text` is latin1, up to and with the empty line. Throws HttpError. */

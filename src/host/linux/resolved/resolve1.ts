@@ -160,7 +160,7 @@ async function whenKnown(call: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** Older versions lack some members; what those switch off is a refinement. */
+/** Calls a member that older versions lack. kt works without what it switches off. */
 async function optional(call: () => Promise<unknown>): Promise<void> {
   try {
     await call()
