@@ -79,6 +79,7 @@ export async function inboundCut(world: World, kind: 'exchange' | 'mesh', cutS: 
   const bench = new ExchangeBench(world.program, 'kt-chaos', world.laptop)
   let held: Holding | undefined
   let stopLocal = () => {}
+  let isCut = false
   try {
     bench.start()
     stopLocal = await startLocal(world)
@@ -97,12 +98,14 @@ export async function inboundCut(world: World, kind: 'exchange' | 'mesh', cutS: 
     const report = askInPod(world, bench.namespace, kind, (BEFORE_S + cutS + AFTER_S) * 1000)
     await seconds(BEFORE_S)
     const began = Date.now()
+    isCut = true
     world.wan('loss=100')
     await seconds(cutS)
     world.wan('off')
+    isCut = false
     return judge(await report, began, Date.now())
   } finally {
-    world.wan('off')
+    if (isCut) world.wan('off')
     held?.signal('SIGINT')
     await held?.exit
     stopLocal()

@@ -191,6 +191,7 @@ export class ExchangeBench {
       shadow: undefined as ShadowHandle | undefined,
       tunnel: undefined,
       reconnects: 0,
+      reaches: true,
       faults: [],
       tunnels: this.tunnels,
       handle: () => held,

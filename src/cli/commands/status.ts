@@ -4,6 +4,7 @@ import { networkName, systemFacts } from '../../base/system.ts'
 import { visibleJson } from '../../base/visible.ts'
 import type { ControlClient } from '../../control/client.ts'
 import { askHolders, proxiesHere, shellsHere } from '../../control/holders.ts'
+import { lineWords } from '../../control/line-words.ts'
 import type { Held, ProxyStatus, ShellReport, Status, StatusFault } from '../../control/protocol.ts'
 import { whoCalls } from '../caller.ts'
 import { withEngine } from '../engine.ts'
@@ -128,7 +129,7 @@ function statusLines(s: Status): string[] {
     ],
     ['bytes', `${formatBytes(s.bytes.in)} received, ${formatBytes(s.bytes.out)} sent`],
     ['round trip', s.roundTripMs === null ? undefined : `${s.roundTripMs.toFixed(1)} ms`],
-    ['line', lineText(s)],
+    ['line', s.line ? lineWords(s.line, formatAge) : undefined],
     ['notes', s.notes.join('\n')],
     ...exchangeFields(s.exchanges),
     ...proxyFields(s.proxies),
@@ -139,24 +140,6 @@ function statusLines(s: Status): string[] {
 function faultText({ message, hint, since }: StatusFault): string {
   const out = process.stdout
   return `${red(out, message)} ${dim(out, `(for ${formatAge(Date.now() - Date.parse(since))})`)}\n${hint}`
-}
-
-/** How the port-forwards go, and what has happened to them. An engine of an older kt tells less. */
-function lineText({ line }: Status): string | undefined {
-  if (!line) return undefined
-  const times = (count: number) => (count === 1 ? 'once' : `${count} times`)
-  const paths = (line.paths ?? []).map(({ way, ageMs, endsInMs }) => {
-    const end = endsInMs === null ? '' : `, which something before the API server ends in ${formatAge(endsInMs)}`
-    return `a port-forward over ${way === 'websocket' ? 'a WebSocket' : 'SPDY'} for ${formatAge(ageMs)}${end}`
-  })
-  return [
-    line.state === 'open' ? paths.join(' and ') : line.state,
-    line.moves ? `moved in time to another one ${times(line.moves)}` : '',
-    line.resumptions ? `went on over a new port-forward ${times(line.resumptions)}` : '',
-    line.lastGap ? `the last gap was ${(line.lastGap.ms / 1000).toFixed(1)} s (${line.lastGap.cause})` : '',
-  ]
-    .filter(Boolean)
-    .join('; ')
 }
 
 const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map((one) => [one.kind, describe(one)])

@@ -78,6 +78,11 @@ export class Crew {
     return [...this.#legs].reduce((sum, leg) => sum + leg.reconnects, 0)
   }
 
+  /** What is sent to one of the shadows arrives. */
+  get reaches(): boolean {
+    return [...this.#legs].some((leg) => leg.reaches)
+  }
+
   /** Through which requests come here. */
   get tunnels(): Tunnel[] {
     return [...this.#legs].flatMap((leg) => (leg.serves && leg.tunnel ? [leg.tunnel] : []))

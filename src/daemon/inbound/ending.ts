@@ -10,6 +10,7 @@ import { linger } from './linger.ts'
 import { Reach } from './reach.ts'
 import type { Targets } from './targets.ts'
 import { within } from './within.ts'
+import { waitingWords } from './words.ts'
 
 const AGAIN_MS = 1_000
 // An API server out of reach when everything is to be put back is asked again for so long.
@@ -24,7 +25,7 @@ export interface EndingEffects {
   clock: Clock
   steps: Steps
   log(line: string): void
-  crew: Pick<Crew, 'unclaim' | 'release' | 'close'>
+  crew: Pick<Crew, 'unclaim' | 'release' | 'close' | 'reaches'>
   targets: Pick<Targets, 'splices' | 'close'>
   kind: HolderKind
   /** Of the target, for people. */
@@ -111,9 +112,12 @@ export class Ending {
 
   /** Lets the connections that are open finish. */
   async linger(): Promise<void> {
-    const { clock, targets, steps } = this.#effects
+    const { clock, targets, steps, crew } = this.#effects
     const time = { now: () => clock.now(), delay: (ms: number, hurry: AbortSignal) => delay(ms, hurry, clock) }
-    const open = await linger(() => targets.splices(), this.#hurry.signal, time)
+    const open = await linger(() => targets.splices(), this.#hurry.signal, time, {
+      reaches: () => crew.reaches,
+      onWait: (count) => steps.note('ending', waitingWords(count)),
+    })
     if (open > 0) steps.note('ending', `${open} connections that were still open are reset`)
   }
 

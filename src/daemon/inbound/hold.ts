@@ -164,6 +164,8 @@ export async function hold(
           requests: ({ since = 0 }) => requests.since(since, holding.status()!.connections.open),
           leave: async (_, progress) => {
             leaver = progress
+            // Whoever asks twice does not want to wait for open connections.
+            if (ending) holding.hurry()
             const notes = await leave('kt leave')
             setImmediate(() => end('kt leave'))
             return { notes }

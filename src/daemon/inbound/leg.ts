@@ -106,6 +106,12 @@ export class Leg {
     return this.#serves
   }
 
+  /** There is a tunnel, and what is sent through it arrives. */
+  get reaches(): boolean {
+    const tunnel = this.#link.tunnel()
+    return tunnel !== undefined && tunnel.line?.report.state !== 'interrupted'
+  }
+
   /** Its shadow ends; another leg takes its place. */
   get leaving(): boolean {
     return this.#leaving

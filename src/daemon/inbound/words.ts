@@ -55,3 +55,9 @@ export function takenAway(
   const hint = `\`kt leave ${target} -n ${namespace}\` ends this; ${again}`
   return { code: 'taken-away', message, hint, since: new Date(at).toISOString() }
 }
+
+/** While connections are waited for at the end. */
+export function waitingWords(count: number): string {
+  const which = count === 1 ? 'a connection is' : `${count} connections are`
+  return `${which} in the middle of a request and waited for, 20 s at most; Ctrl-C, or \`kt leave\` again, ends the wait`
+}

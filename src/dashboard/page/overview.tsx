@@ -1,5 +1,6 @@
 // The first view: what is connected, how it does, and who else is there.
 import type { ComponentChildren, JSX } from 'preact'
+import { lineWords } from '../../control/line-words.ts'
 import type { Status } from '../../control/protocol.ts'
 import type { Sample } from '../../control/views.ts'
 import { Chart, type Curve } from './chart.tsx'
@@ -106,6 +107,7 @@ function Details({ status }: { status: Status }): JSX.Element {
     ['API server', status.server],
     ['Context, user', `${status.context}, ${status.user}`],
     ['Shadow', shadow ? `${shadow.pod} on ${shadow.node} (${shadow.kind}, ${shadow.image})` : 'none yet'],
+    ['Line', status.line ? lineWords(status.line, age) : 'none'],
     ['Device', tun ? `${tun.name}, ${tun.addresses.join(', ')}, MTU ${tun.mtu}` : 'none yet'],
     [
       'Ranges',
