@@ -4,11 +4,17 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { npmPackage } from './npm.ts'
 import { makeProduct, type Product } from './product.ts'
-import { PackError } from './tools.ts'
+import { singleFile } from './single.ts'
+import { ARCHITECTURES, PackError } from './tools.ts'
 
 /** Each makes files of out/, by name. */
 const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> | Map<string, Buffer>> = {
   npm: (product) => new Map([[`kt-${product.version}.tgz`, npmPackage(product)]]),
+  single: async (product) => {
+    const made = new Map<string, Buffer>()
+    for (const arch of ARCHITECTURES) made.set(`kt-linux-${arch}`, await singleFile(product, arch))
+    return made
+  },
 }
 
 const wanted = process.argv.slice(2)
@@ -30,7 +36,7 @@ try {
 
 function write(file: string, bytes: Buffer): void {
   const target = join('out', file)
-  writeFileSync(`${target}.part`, bytes)
+  writeFileSync(`${target}.part`, bytes, { mode: file.startsWith('kt-linux-') ? 0o755 : 0o644 })
   renameSync(`${target}.part`, target)
   console.log(`${target}  ${(bytes.length / 1e6).toFixed(bytes.length < 1e7 ? 2 : 0)} MB`)
 }
