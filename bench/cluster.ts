@@ -1,11 +1,11 @@
 // `./dev bench`: kt against `ssh -L` over `kubectl port-forward`, and against `kubectl port-forward` itself, on a real
 // cluster, turn about in one run, so that only ratios count. The yardstick is a probe program (KT_PROBE, by default
 // ../shared/bench/probe.mjs) that measures what a program gets; the cluster is KT_TEST_CLUSTER's (see CONTRIBUTING.md).
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { cleanUp, inLaptop, kt, median, namespace, program, sshOver, start, undo } from './laptops.ts'
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +24,7 @@ if (values.help) {
   )
   process.exit(0)
 }
-const cluster = process.env['KT_TEST_CLUSTER'] ?? resolve('../shared/cluster/cluster')
+const cluster = program
 const probe = process.env['KT_PROBE'] ?? resolve('../shared/bench/probe.mjs')
 for (const [what, path] of [
   ['cluster program (KT_TEST_CLUSTER)', cluster],
@@ -35,18 +35,6 @@ for (const [what, path] of [
     process.exit(0)
   }
 }
-const kt = resolve('bin/kt')
-const namespace = 'shop'
-const work = mkdtempSync(join(tmpdir(), 'kt-bench-'))
-const children: ChildProcess[] = []
-const undo: (() => void)[] = []
-
-const onLaptop = (name: string, ...command: string[]) => [cluster, ['laptop', '--as', name, ...command]] as const
-const inLaptop = (name: string, ...command: string[]): string =>
-  execFileSync(...onLaptop(name, ...command), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 })
-const kubectl = (args: string[], input?: string) =>
-  execFileSync(cluster, ['kubectl', ...args], { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'inherit'] })
-
 interface Contender {
   name: string
   laptop: string
@@ -54,77 +42,13 @@ interface Contender {
   pids: number[]
 }
 
-/** Starts a program on a laptop and waits until its output shows `ready`. Returns its pid (nsenter becomes the program). */
-async function start(laptop: string, ready: RegExp | (() => boolean), ...command: string[]): Promise<number> {
-  const [program, args] = onLaptop(laptop, ...command)
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  children.push(child)
-  let output = ''
-  child.stdout!.on('data', (d) => (output += d))
-  child.stderr!.on('data', (d) => (output += d))
-  for (let i = 0; i < 200; i++) {
-    if (typeof ready === 'function' ? ready() : ready.test(output)) return child.pid!
-    if (child.exitCode !== null) break
-    await new Promise((r) => setTimeout(r, 100))
-  }
-  throw new Error(`${command.join(' ')} did not start: ${output}`)
-}
-
-/** An OpenSSH pod like the classic shadow, a port-forward to it and `ssh -L` of the probe's ports over that. */
 async function startSsh(): Promise<Contender> {
-  // Of this run: that of the one before may still be ending.
-  const pod = `kt-bs-${process.pid}`
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(work, 'key')])
-  kubectl(
-    ['-n', namespace, 'apply', '-f', '-'],
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'List',
-      items: [
-        {
-          apiVersion: 'v1',
-          kind: 'Secret',
-          metadata: { name: pod },
-          stringData: { authorized: readFileSync(join(work, 'key.pub'), 'utf8') },
-        },
-        {
-          apiVersion: 'v1',
-          kind: 'Pod',
-          metadata: { name: pod },
-          spec: {
-            terminationGracePeriodSeconds: 0,
-            containers: [
-              {
-                name: 'sshd',
-                image: 'localhost/sshd-shadow:1',
-                volumeMounts: [{ name: 'keys', mountPath: '/root/authorized' }],
-              },
-            ],
-            volumes: [{ name: 'keys', secret: { secretName: pod } }],
-          },
-        },
-      ],
-    }),
-  )
-  undo.push(() =>
-    kubectl(['-n', namespace, 'delete', `pod/${pod}`, `secret/${pod}`, '--wait=false', '--ignore-not-found']),
-  )
-  kubectl(['-n', namespace, 'wait', `pod/${pod}`, '--for=condition=Ready', '--timeout=60s'])
-  const laptop = 'bs'
+  const [laptop, host] = ['bs', '127.0.1.1']
   setLine(laptop)
-  const forwarding = ['kubectl', '-n', namespace, 'port-forward', `pod/${pod}`, '2222:22']
-  const host = '127.0.1.1'
   const forwards = [80, 7, 9, 19].flatMap((port) => [
     '-L',
     `${host}:${port}:web.${namespace}.svc.cluster.local:${port}`,
   ])
-  const options = [
-    'StrictHostKeyChecking=no',
-    'UserKnownHostsFile=/dev/null',
-    'Ciphers=aes128-gcm@openssh.com',
-    'ExitOnForwardFailure=yes',
-    'LogLevel=ERROR',
-  ]
   const answers = () => {
     try {
       inLaptop(laptop, 'curl', '-sf', '-m', '2', `http://${host}/`)
@@ -133,27 +57,7 @@ async function startSsh(): Promise<Contender> {
       return false
     }
   }
-  const login = [
-    'ssh',
-    '-N',
-    '-p',
-    '2222',
-    '-i',
-    join(work, 'key'),
-    ...options.flatMap((o) => ['-o', o]),
-    ...forwards,
-    'root@127.0.0.1',
-  ]
-  // The container is "ready" before its sshd listens, and a port-forward that is refused ends.
-  for (let tries = 0; ; tries++) {
-    const forward = await start(laptop, /Forwarding from/, ...forwarding)
-    try {
-      return { name: 'ssh', laptop, host, pids: [forward, await start(laptop, answers, ...login)] }
-    } catch (error) {
-      if (tries === 5) throw error
-      if (children.some(({ pid, exitCode }) => pid === forward && exitCode === null)) process.kill(forward)
-    }
-  }
+  return { name: 'ssh', laptop, host, pids: await sshOver(laptop, forwards, answers) }
 }
 
 async function startForward(): Promise<Contender> {
@@ -206,8 +110,6 @@ function measure(c: Contender, only: string): Result {
   ]
   return JSON.parse(inLaptop(c.laptop, ...args)) as Result
 }
-
-const median = (list: number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
 
 /** Makes a laptop's line what --wan says, before anything uses it. */
 function setLine(laptop: string): void {
@@ -278,14 +180,6 @@ try {
   const e = error as { stderr?: string; message: string }
   console.error(`bench: ${e.stderr || e.message}`)
 } finally {
-  for (const step of undo.reverse()) {
-    try {
-      step()
-    } catch (error) {
-      console.error(`bench: clean-up: ${(error as Error).message}`)
-    }
-  }
-  for (const child of children) child.kill()
-  rmSync(work, { recursive: true, force: true })
+  cleanUp()
 }
 process.exit(failed ? 1 : 0)

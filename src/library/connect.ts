@@ -172,7 +172,8 @@ class ConnectedCluster implements Cluster {
     const exposed = [...this.#exposed]
     this.#closing.abort(closed())
     await Promise.all(exposed.map((one) => one.close()))
-    for (const socket of this.#sockets) socket.destroy(closed())
+    // An error that nobody listens for would end the process.
+    for (const socket of this.#sockets) socket.destroy(socket.listenerCount('error') > 0 ? closed() : undefined)
     await (this.dispatcher as unknown as { destroy(error: Error): Promise<void> }).destroy(closed()).catch(() => {})
     await this.#access.close()
   }
