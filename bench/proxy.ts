@@ -48,9 +48,11 @@ const answers = () => {
 try {
   inLaptop(LAPTOP, 'true')
   await sshOver(LAPTOP, ['-D', `127.0.0.1:${PORTS.ssh}`], answers)
-  const pid = await start(LAPTOP, /ALL_PROXY/, kt, 'proxy', '-n', namespace, '--port', String(PORTS.proxy))
+  // As a person has it: other people's processes would make the proxy look more closely.
+  const command = `exec ${kt} proxy -n ${namespace} --port ${PORTS.proxy}`
+  const pid = await start(LAPTOP, /ALL_PROXY/, 'su', '-', 'dev', '-c', command)
   undo.push(() => {
-    process.kill(pid, 'SIGINT')
+    process.kill(pid, 'SIGTERM')
     // Its shadow is removed before it ends.
     spawn('tail', ['--pid', String(pid), '-f', '/dev/null'])
   })

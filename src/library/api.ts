@@ -47,6 +47,8 @@ export interface Target {
   /** A name as in a pod (`web`, `web.shop`, `db-0.db.shop`), or an address. */
   host: string
   port: number
+  /** As of `net.connect`: whether sending may go on when the other side has ended. Default: false. */
+  allowHalfOpen?: boolean
   signal?: AbortSignal
 }
 

@@ -1,9 +1,11 @@
 // The library's composition root: a connection to a cluster inside the process that wants it. It prints nothing, handles no
 // signal, and has no process left when it is closed.
+
 import { randomUUID } from 'node:crypto'
 import { hostname, userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { systemClock } from '../base/clock.ts'
+import { resetSocket } from '../base/reset.ts'
 import { connectionTables, resolvConfText, systemFacts, userNumber } from '../base/system.ts'
 import type { ClusterClient } from '../cluster/calls.ts'
 import { createClusterClient } from '../cluster/client.ts'
@@ -13,7 +15,7 @@ import { listenLocal } from '../daemon/inbound/listen-local.ts'
 import type { Log } from '../daemon/log.ts'
 import { watchOwnNetwork } from '../daemon/own-network.ts'
 import { carry } from '../daemon/proxy/carry.ts'
-import { peerCheck, tableReader } from '../daemon/proxy/peers.ts'
+import { peerCheck, peerFacts } from '../daemon/proxy/peers.ts'
 import { uniform32 } from '../daemon/random.ts'
 import { shadowOptions } from '../daemon/shadow-options.ts'
 import { ClusterReach, machineLookup } from '../reach/cluster-reach.ts'
@@ -108,7 +110,11 @@ class ConnectedCluster implements Cluster {
   async forward({ host, port, signal }: Target): Promise<Forwarded> {
     this.#requireOpen(signal)
     const facts = systemFacts()
-    const isAllowed = peerCheck(userNumber(facts), tableReader(connectionTables(facts)))
+    const uid = userNumber(facts)
+    const isAllowed = peerCheck(
+      uid,
+      peerFacts(connectionTables(facts), uid, () => systemClock.now()),
+    )
     const where = `${host}:${port}`
     const counters = { bytesIn: 0, bytesOut: 0 }
     const sockets = new Set<import('node:net').Socket>()
@@ -121,7 +127,7 @@ class ConnectedCluster implements Cluster {
           if (!allowed) throw new Error('another user')
           await this.#reach.dial(host, port, carry(socket, { where, clock: systemClock, counters, onOpen() {} }))
         })
-        .catch(() => socket.resetAndDestroy())
+        .catch(() => resetSocket(socket))
     }).catch((error) => {
       throw ktError(error)
     })
@@ -129,7 +135,7 @@ class ConnectedCluster implements Cluster {
     const close = async () => {
       for (const stop of stops) stop.removeEventListener('abort', close)
       local.close()
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const socket of sockets) resetSocket(socket)
     }
     for (const stop of stops) stop.addEventListener('abort', close, { once: true })
     return { host: '127.0.0.1', port: local.port, close, [Symbol.asyncDispose]: close }

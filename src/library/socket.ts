@@ -11,8 +11,8 @@ import { aborted, ktError } from './errors.ts'
 export class LibrarySocket extends ReachSocket {
   readonly #release: () => void
 
-  constructor(reach: Reach, { host, port, signal }: Target) {
-    super(reach, host, port)
+  constructor(reach: Reach, { host, port, signal, allowHalfOpen }: Target) {
+    super(reach, host, port, { allowHalfOpen })
     const abort = () => this.destroy(aborted(signal!.reason))
     signal?.addEventListener('abort', abort, { once: true })
     this.#release = () => signal?.removeEventListener('abort', abort)

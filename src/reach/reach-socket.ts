@@ -1,4 +1,4 @@
-// A connection to a host as Node's programs know connections: it connects, is half-closed when the other side is, has back
+// A connection to a host as Node's programs know connections: it connects, ends when the other side has ended, has back
 // pressure both ways, and a reset is an error ECONNRESET. It has the calls and events of net.Socket that drivers use
 // without asking, so a database driver takes it in the place of one.
 import { Duplex } from 'node:stream'
@@ -33,8 +33,9 @@ export class ReachSocket extends Duplex {
   #stopTimeout: () => void = () => {}
 
   /** Begins to connect: `connect` follows, or `error` with a ReachError. */
-  constructor(reach: Reach, host: string, port: number, clock: Clock = systemClock) {
-    super({ allowHalfOpen: true })
+  constructor(reach: Reach, host: string, port: number, options: { clock?: Clock; allowHalfOpen?: boolean } = {}) {
+    const { clock = systemClock, allowHalfOpen = false } = options
+    super({ allowHalfOpen })
     this.#clock = clock
     const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
     reach
@@ -131,10 +132,10 @@ export class ReachSocket extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.connecting = false
     this.#stopTimeout()
-    if (!this.#streamOver) {
-      this.#streamOver = true
-      this.#stream?.reset()
-    }
+    // Both directions have ended: what lies below closes by itself.
+    const isWhole = !error && this.readableEnded && this.writableFinished
+    if (!this.#streamOver && !isWhole) this.#stream?.reset()
+    this.#streamOver = true
     done(error)
   }
 

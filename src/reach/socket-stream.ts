@@ -1,5 +1,7 @@
 // A socket of this machine with the face of a stream of the tunnel, for whoever has to take either.
+
 import type { Socket } from 'node:net'
+import { resetSocket } from '../base/reset.ts'
 import type { StreamHandler, TunnelStream } from '../tunnel/tunnel.ts'
 
 /** Bytes that the owner may owe before the socket is not read any more: as much as a channel's first window. */
@@ -32,7 +34,7 @@ export function socketStream(
       return end - start
     },
     end: () => void socket.end(),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => resetSocket(socket),
     consumed: (bytes) => {
       owed -= bytes
       if (owed <= MOST_OWED) socket.resume()

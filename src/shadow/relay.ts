@@ -1,6 +1,8 @@
 // One TCP connection of the agent: it copies bytes between a socket and a channel, both ways and with back pressure. The
 // end or reset of either side is passed on to the other.
+
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
+import { resetSocket } from '../base/reset.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
 import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
@@ -162,7 +164,7 @@ class Relay implements ChannelHandler {
 
   onClose(how: 'clean' | 'reset' | 'lost'): void {
     this.#finish()
-    if (how !== 'clean') this.#socket.resetAndDestroy()
+    if (how !== 'clean') resetSocket(this.#socket)
   }
 
   onOpen(): void {}

@@ -1,8 +1,10 @@
 // Who is at the other end of a connection on loopback, by tables as the kernel writes them.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { clientsOf, peerCheck, tableReader } from '../../src/daemon/proxy/peers.ts'
+import { clientsOf, peerCheck, peerFacts } from '../../src/daemon/proxy/peers.ts'
 
 const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode'
 const row = (local: string, remote: string, state: string, uid: number) =>
@@ -35,7 +37,7 @@ const socket = (remotePort: number) => ({ remotePort, localPort: 0x438 }) as Soc
 
 test('its own user and root may come, others and those that are not in the table may not', async () => {
   const root = row('0100007F:C006', '0100007F:0438', '01', 0)
-  const isAllowed = peerCheck(1500, async () => [`${table}\n${root}`])
+  const isAllowed = peerCheck(1500, { isShared: () => true, tables: async () => [`${table}\n${root}`] })
   const ports = [0xc001, 0xc002, 0xc003, 0xc004, 0xc006, 0xc007]
   assert.deepEqual(await Promise.all(ports.map((port) => isAllowed(socket(port)))), [
     true,
@@ -50,7 +52,10 @@ test('its own user and root may come, others and those that are not in the table
 test('a client that comes while the table is read is looked up in the next one', async () => {
   const reads: (() => void)[] = []
   let rows = table
-  const isAllowed = peerCheck(1500, () => new Promise((resolve) => reads.push(() => resolve([rows]))))
+  const isAllowed = peerCheck(1500, {
+    isShared: () => true,
+    tables: () => new Promise((resolve) => reads.push(() => resolve([rows]))),
+  })
   const first = isAllowed(socket(0xc001))
   await new Promise(setImmediate)
   const late = [isAllowed(socket(0xc008)), isAllowed(socket(0xc009))]
@@ -64,7 +69,10 @@ test('a client that comes while the table is read is looked up in the next one',
 })
 
 test('a system without tables lets everybody come', async () => {
-  assert.equal(tableReader([]), undefined)
+  assert.equal(
+    peerFacts([], 1500, () => 0),
+    undefined,
+  )
   assert.equal(await peerCheck(1500, undefined)(socket(1)), true)
 })
 
@@ -74,11 +82,48 @@ test('this machine tells who a real client is', { skip: process.platform !== 'li
   const { port } = server.address() as { port: number }
   const client = connect(port, '127.0.0.1')
   const [accepted] = await new Promise<[Socket]>((resolve) => server.once('connection', (one) => resolve([one])))
-  const read = tableReader(['/proc/net/tcp', '/proc/net/tcp6'])
-  assert.equal(await peerCheck(process.getuid!(), read)(accepted), true)
+  const uid = process.getuid!()
+  const facts = peerFacts(['/proc/net/tcp', '/proc/net/tcp6'], uid, () => performance.now())!
+  const strict = { ...facts, isShared: () => true }
+  assert.equal(await peerCheck(uid, strict)(accepted), true)
   // Root may always come, so a stranger can only be played by somebody else.
-  if (process.getuid!() !== 0) assert.equal(await peerCheck(process.getuid!() + 1, read)(accepted), false)
+  if (uid !== 0) assert.equal(await peerCheck(uid + 1, strict)(accepted), false)
   client.destroy()
   accepted.destroy()
   server.close()
+})
+
+test('where nobody else is there the tables are not read, and who comes is noticed within a second', async () => {
+  const time = { now: () => at }
+  let at = 0
+  let isShared = false
+  let looks = 0
+  const facts = {
+    isShared: () => {
+      looks++
+      return isShared
+    },
+    tables: async () => [table],
+  }
+  const isAllowed = peerCheck(1500, facts, time)
+  assert.equal(await isAllowed(socket(0xc002)), true)
+  isShared = true
+  at = 999
+  assert.equal(await isAllowed(socket(0xc002)), true)
+  assert.equal(looks, 1)
+  at = 1_000
+  assert.equal(await isAllowed(socket(0xc002)), false)
+})
+
+test('a process of another person is seen, also one whose folder in /proc is root', {
+  skip: process.getuid?.() !== 0 && 'needs root',
+}, async () => {
+  // Ours and the system's do not count; whoever else runs here now does.
+  const look = () => peerFacts(['x'], 0, () => 0)!.isShared()
+  const wait = 'process.stdout.write("there"); setTimeout(() => {}, 60_000)'
+  const child = spawn(process.execPath, ['-e', wait], { uid: 64_123, gid: 64_123, stdio: ['ignore', 'pipe', 'ignore'] })
+  await once(child.stdout, 'data')
+  assert.equal(look(), true)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
 })

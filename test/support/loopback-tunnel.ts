@@ -1,7 +1,9 @@
 // A tunnel that ends in this machine's own sockets: for tests of what stands on a tunnel, and for the lab. Same rules as
 // the real ones, no cluster.
+
 import { connect, type Socket } from 'node:net'
 import { ConnectedDatagrams } from '../../src/base/datagram-socket.ts'
+import { resetSocket } from '../../src/base/reset.ts'
 import { failureOfErrno } from '../../src/tunnel/agent-protocol/failure.ts'
 import type {
   DatagramHandler,
@@ -201,7 +203,7 @@ class LoopbackStream implements TunnelStream {
   reset(): void {
     if (this.#over) return
     this.#forget()
-    this.#socket.resetAndDestroy()
+    resetSocket(this.#socket)
   }
 
   consumed(bytes: number): void {

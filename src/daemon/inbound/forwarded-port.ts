@@ -1,7 +1,9 @@
 // One port of this machine that `kt forward` serves. Where it leads is asked when a connection comes; connections wait,
 // within a bound, for a pod or a tunnel that is away.
+
 import type { Socket } from 'node:net'
 import { type Clock, delay } from '../../base/clock.ts'
+import { resetSocket } from '../../base/reset.ts'
 import type { ClusterClient, ForwardRequest, ForwardTarget } from '../../cluster/calls.ts'
 import type { ForwardPort } from '../../control/holder.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/tunnel.ts'
@@ -98,7 +100,7 @@ export class ForwardedPort {
   #fail(socket: Socket, what: string, line: string): void {
     this.#deps.log(line)
     this.#deps.complaints.complain(what, line)
-    socket.resetAndDestroy()
+    resetSocket(socket)
   }
 
   /** Where to dial now; a string says why there is no such place. */

@@ -1,7 +1,9 @@
 // Joins one socket of this machine with one stream of the tunnel: bytes, FIN and RST each way as they came. Back
 // pressure is each side's own: the socket is not read while the tunnel takes nothing, and the tunnel gets credit only
 // for what the kernel has taken from us.
+
 import type { Socket } from 'node:net'
+import { resetSocket } from '../../base/reset.ts'
 import type { StreamHandler, TunnelStream } from '../../tunnel/tunnel.ts'
 
 export interface SpliceCounters {
@@ -107,7 +109,7 @@ export class Splice implements StreamHandler {
       this.#stream?.reset()
       this.#over('reset')
     }
-    if (!this.#socketOver) this.#socket.resetAndDestroy()
+    if (!this.#socketOver) resetSocket(this.#socket)
   }
 
   onOpen(): void {
@@ -150,7 +152,7 @@ export class Splice implements StreamHandler {
   onClose(reason: 'closed' | 'reset' | 'lost'): void {
     if (this.#streamOver) return
     this.#streamOver = true
-    if (reason !== 'closed' && !this.#socketOver) this.#socket.resetAndDestroy()
+    if (reason !== 'closed' && !this.#socketOver) resetSocket(this.#socket)
     this.#over(reason)
   }
 

@@ -1,7 +1,9 @@
 // Joins a client's socket with what it asked for: with a stream of the tunnel, or with a socket of this machine. Bytes, FIN
 // and RST each way as they came.
+
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
+import { resetSocket } from '../../base/reset.ts'
 import { connectDirect } from '../../reach/direct.ts'
 import type { Attempts } from '../../reach/reach.ts'
 import type { DialFailure, Tunnel } from '../../tunnel/tunnel.ts'
@@ -31,7 +33,7 @@ export function carry(socket: Socket, { where, clock, counters, onOpen }: CarryO
       socket.once('close', gone)
       const other = await connectDirect(addresses, port, { where, clock, socket: (one) => (under = one) })
       socket.off('close', gone)
-      if (socket.destroyed) return void other.resetAndDestroy()
+      if (socket.destroyed) return resetSocket(other)
       onOpen()
       join(socket, other, (bytes) => (counters.bytesOut += bytes))
       join(other, socket, (bytes) => (counters.bytesIn += bytes))
@@ -87,7 +89,7 @@ function join(from: Socket, to: Socket, count: (bytes: number) => void): void {
   })
   from.on('error', () => {})
   from.on('close', (failed) => {
-    if ((failed || !ended) && !to.destroyed) to.resetAndDestroy()
+    if ((failed || !ended) && !to.destroyed) resetSocket(to)
   })
   from.resume()
 }

@@ -1,8 +1,10 @@
 // HTTP clients of the proxy: CONNECT, requests in absolute form, and the PAC file. Node's strict parser reads what clients
 // send and Node's writer frames it anew, so two servers can never disagree about where a request ends.
+
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { resetSocket } from '../../base/reset.ts'
 import { visible } from '../../base/visible.ts'
 import { httpStatus } from '../../proxy/failure.ts'
 import {
@@ -158,7 +160,7 @@ export class HttpDoor {
     outgoing.on('response', (incoming) => {
       response.writeHead(incoming.statusCode!, incoming.statusMessage, endToEnd(incoming.rawHeaders))
       // A cut answer must not look whole, whatever its framing is.
-      incoming.on('error', () => socket.resetAndDestroy())
+      incoming.on('error', () => resetSocket(socket))
       incoming.on('data', (chunk: Buffer) => void (counters.bytesIn += chunk.length))
       incoming.on('end', () => {
         if (incoming.rawTrailers.length > 0) response.addTrailers(pairs(incoming.rawTrailers))
@@ -166,7 +168,7 @@ export class HttpDoor {
       incoming.pipe(response)
     })
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      if (response.headersSent) return void socket.resetAndDestroy()
+      if (response.headersSent) return resetSocket(socket)
       if (response.destroyed || socket.destroyed) return
       // The server has closed a connection that rested, while the request was on its way.
       const isStale = outgoing.reusedSocket && error.code === 'ECONNRESET'
@@ -219,7 +221,7 @@ class ReachAgent extends Agent {
 
   override createConnection({ host, port }: { host?: string | null; port?: string | number | null }): Duplex {
     const { reach, clock } = this.#context
-    return new ReachSocket(reach, String(host), Number(port), clock)
+    return new ReachSocket(reach, String(host), Number(port), { clock })
   }
 }
 

@@ -14,7 +14,7 @@ import { type HolderDeps, type Holding, Steps } from '../inbound/holding.ts'
 import { type LocalPort, listenLocal } from '../inbound/listen-local.ts'
 import { Complaints } from '../inbound/once.ts'
 import { shadowOptions } from '../shadow-options.ts'
-import { peerCheck, tableReader } from './peers.ts'
+import { peerCheck, peerFacts } from './peers.ts'
 import { ProxyServer } from './server.ts'
 
 const TAKEN_HINT = '`kt proxy --port 0` takes any free one'
@@ -81,6 +81,7 @@ export class ProxyHolding implements Holding {
   /** Resolves to a line for the user when clients are served. After a rejection `close` must be called. */
   async start(): Promise<string> {
     const { clock, log, facts } = this.#deps
+    const uid = userNumber(facts)
     // A port that is taken is told before anything is made in the cluster. Who comes early waits.
     const early: Socket[] = []
     let serve = (socket: Socket) => {
@@ -91,7 +92,11 @@ export class ProxyHolding implements Holding {
     const reach = await this.#access.connect()
     const server = new ProxyServer({
       ...{ reach, clock, log, counters: this.#counters, port: () => this.port },
-      isAllowed: peerCheck(userNumber(facts), tableReader(connectionTables(facts))),
+      isAllowed: peerCheck(
+        uid,
+        peerFacts(connectionTables(facts), uid, () => clock.now()),
+        clock,
+      ),
       pac: () => this.#pac(),
     })
     this.#server = server

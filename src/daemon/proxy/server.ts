@@ -1,6 +1,8 @@
 // The proxy's port: one on loopback for SOCKS and HTTP alike, told apart by the first byte. It says who may come, how many,
 // and how long they may take to say what they want.
+
 import type { Socket } from 'node:net'
+import { resetSocket } from '../../base/reset.ts'
 import { isSocks } from '../../proxy/socks.ts'
 import type { DoorContext, ProxyServerOptions } from './door.ts'
 import { HttpDoor } from './http-door.ts'
@@ -32,7 +34,10 @@ export class ProxyServer {
   serve(socket: Socket): void {
     const { clock, counters, isAllowed } = this.#options
     socket.on('error', () => {}) // `close` follows
-    if (this.#sockets.size >= MOST_CONNECTIONS) return void socket.resetAndDestroy()
+    if (this.#sockets.size >= MOST_CONNECTIONS) {
+      resetSocket(socket)
+      return
+    }
     counters.total++
     counters.open++
     const settled = clock.after(HANDSHAKE_MS, () => socket.destroy())
@@ -46,16 +51,16 @@ export class ProxyServer {
       (allowed) => {
         if (socket.destroyed) return
         if (allowed) this.#greet(socket)
-        else socket.resetAndDestroy()
+        else resetSocket(socket)
       },
-      () => void socket.resetAndDestroy(),
+      () => resetSocket(socket),
     )
   }
 
   close(): void {
     this.#http.close()
     this.#context.associations.close()
-    for (const socket of this.#sockets.keys()) socket.resetAndDestroy()
+    for (const socket of this.#sockets.keys()) resetSocket(socket)
   }
 
   #greet(socket: Socket): void {
