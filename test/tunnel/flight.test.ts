@@ -21,11 +21,13 @@ function line(options: {
   tells?: boolean
   /** As the tunnel measures it, when nothing is in flight. */
   roundTripMs?: number
+  /** When the echoes begin. */
+  echoFromMs?: number
   /** The receiver acknowledges after so long at the latest. */
   tellsAfterMs?: number
 }) {
   const { rate, delayMs, ms, echoEveryMs, stallMs = 0, tells = true } = options
-  const { roundTripMs = 2 * delayMs, tellsAfterMs = TELL_REST_MS } = options
+  const { roundTripMs = 2 * delayMs, tellsAfterMs = TELL_REST_MS, echoFromMs = 0 } = options
   let now = 1000
   const make = () =>
     new Flight(
@@ -56,7 +58,7 @@ function line(options: {
   }
   for (let t = 0; t < ms; t++, now++) {
     while (told[0]?.[0] <= now) sender.arrived(told.shift()![1])
-    if (echoEveryMs && t % echoEveryMs === 0) send('echo', 1)
+    if (echoEveryMs && t >= echoFromMs && t % echoEveryMs === 0) send('echo', 1)
     while (!sender.full && inFlight + CHUNK <= 8 << 20) send('bulk', CHUNK)
     room = t % 500 < stallMs ? 0 : rate
     while (way[0]?.since + delayMs <= now && room > 0) {
@@ -118,6 +120,15 @@ test('while somebody waits for an echo the queue is short, and the line is still
     const told = Math.max(TELL_SHORT_BYTES, rate / 2)
     assert.ok(most <= need + told + 2 * CHUNK, `${rate} ${delayMs}: ${most}`)
     assert.ok(got > 0.9 * rate, `${rate} ${delayMs}: ${got}`)
+  }
+})
+
+test('bulk keeps two thirds of its rate while somebody types, also where no limit makes the way as short as it should be', () => {
+  for (const rate of [12_500, 80_000]) {
+    const bulk = { rate, delayMs: 20, roundTripMs: 22 }
+    const alone = line({ ...bulk, ms: 2_000 }).arrived
+    const got = (line({ ...bulk, ms: 10_000, echoEveryMs: 100, echoFromMs: 2_000 }).arrived - alone) / 8_000
+    assert.ok(got > 0.67 * rate, `${rate}: ${got}`)
   }
 })
 

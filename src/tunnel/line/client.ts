@@ -15,15 +15,12 @@ import { ID_BYTES, KEY_BYTES } from './proof.ts'
 import { lineReader } from './reader.ts'
 import { Rests } from './rests.ts'
 import { resumeOver } from './resume.ts'
-import { Search } from './search.ts'
+import { patienceMs, Search } from './search.ts'
 
 /** A path is looked at so often. */
 const TICK_MS = 250
 /** A path that brings nothing is asked so often whether it is alive. */
 const PROBE_EVERY_MS = 2_500
-/** How long an attempt at a new path may take, at least. */
-const ATTEMPT_MS = 5_000
-const ATTEMPT_TRIPS = 10
 /** The wall clock goes on while the machine sleeps; more than this apart means that it has slept. */
 const SLEPT_MS = 3_000
 
@@ -283,7 +280,7 @@ export class LineClient implements TunnelLine {
   }
 
   get #patienceMs(): number {
-    return Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * (this.#state.roundTripMs ?? 0))
+    return patienceMs(this.#state.roundTripMs)
   }
 
   #paths(): LinePathReport[] {

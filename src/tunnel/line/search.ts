@@ -17,6 +17,15 @@ const LOOK_EVERY_MS = 2_000
 // EHOSTUNREACH is not among them: the route is there, and a router does not answer, which nothing tells the end of.
 const NO_ROUTE = new Set(['ENETUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL'])
 
+/** How long an attempt may take, at least and in round trips. */
+const ATTEMPT_MS = 5_000
+const ATTEMPT_TRIPS = 10
+
+/** How long an attempt may take, ms. */
+export function patienceMs(roundTripMs = 0): number {
+  return Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * roundTripMs)
+}
+
 /** The agent's own words: it does not have the line. It says the same to each attempt. */
 export class RefusedByAgent extends Error {}
 

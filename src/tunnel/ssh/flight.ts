@@ -86,7 +86,8 @@ export class Flight {
     const bytes = (total - this.#arrived) >>> 0
     this.#arrived += bytes
     if (this.#timed >= 0 && this.#arrived >= this.#timed) this.#adjust(now - this.#timedAt)
-    if (this.#sending.add(bytes, now)) this.#queue.passed(this.#best, now, now < this.#shortUntil)
+    const rate = this.#sending.add(bytes, now)
+    if (rate !== undefined) this.#queue.passed(rate, now, now < this.#shortUntil)
   }
 
   /** A channel sends. `pulse` is that channel's; frames that nobody waits for have none. */
@@ -153,9 +154,13 @@ export class Flight {
     if (!this.#limits || flight < LEAST_BYTES) return false
     const now = this.#now()
     if (now < this.#quietUntil) return flight >= QUIET_TRIPS * this.#best * this.#roundTripMs()
-    if (now < this.#shortUntil) return flight >= this.#limit
+    if (now < this.#shortUntil) {
+      if (flight < this.#limit) return false
+      this.#queue.bindLower(now)
+      return true
+    }
     if (flight < this.#queue.bytes(this.#best, this.#roundTripMs(), now)) return false
-    this.#queue.bind()
+    this.#queue.bind(now)
     return true
   }
 
@@ -186,7 +191,8 @@ export class Flight {
     this.#timed = -1
     let step = Math.max(STEP_DOWN, Math.min(STEP_UP, this.#target / Math.max(elapsed, 0.01)))
     // It is not the queue that takes long, or the line has become slow: a lower limit would not make it shorter.
-    if (this.#queue.costs(TYPING_SHARE, this.#best)) step = STEP_UP
+    // What was in flight by the time that it took is the rate now; the best rate would tell of it a second later.
+    if (this.#queue.costs(TYPING_SHARE, used / Math.max(elapsed, 0.01))) step = STEP_UP
     // Raising a limit that was not nearly reached would mean nothing.
     if (step > 1 && used < this.#limit / 2) return
     this.#limit = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, this.#limit * step))

@@ -40,17 +40,18 @@ export class Rate {
   #sliceStart = 0
   #sliceBytes = 0
 
-  /** Counts `bytes`. Returns whether `best` is new. */
-  add(bytes: number, now: number): boolean {
+  /** Counts `bytes`. Returns the rate of a slice, in bytes per millisecond, when it is over; else undefined. */
+  add(bytes: number, now: number): number | undefined {
     this.#sliceBytes += bytes
     const elapsed = now - this.#sliceStart
-    if (elapsed < SLICE_MS) return false
+    if (elapsed < SLICE_MS) return undefined
     // A slice that lasted long was mostly idle. It says little about the rate and counts as one slice.
-    this.#rates[this.#slice] = this.#sliceBytes / elapsed
+    const rate = this.#sliceBytes / elapsed
+    this.#rates[this.#slice] = rate
     this.#slice = (this.#slice + 1) % SLICES
     this.#sliceStart = now
     this.#sliceBytes = 0
-    return true
+    return rate
   }
 
   /** The best recent rate in bytes per millisecond; 0 before the first. */

@@ -5,14 +5,20 @@
 
 const TRIPS = 2
 const SLACK_MS = 20
-/** The slack grows up to this while the limit costs throughput. Nothing is limited then. */
+/** The slack grows up to this while the limit costs throughput, and bulk begins with it. Hardly anything is limited then. */
 const MOST_SLACK_MS = 1_000
+/** Bulk begins when the limit has held nothing back for so long. */
+const BEGINS_MS = 5_000
 /** The limit is at least this. */
 const LEAST_BYTES = 256 * 1024
 /** The limit costs throughput when less than this share of the best rate passes. */
 const FAIR_SHARE = 0.85
-const SLACK_UP = 1.2
-/** Slack that was not needed, and a rate that was not seen again, fall to 1/e in this time. */
+/** The slack changes by these factors ten times a second: up while the limit costs throughput, else down. */
+const SLACK_UP = 1.4
+const SLACK_DOWN = 0.85
+/** What the newest rate counts. */
+const NEWEST = 0.4
+/** A rate that was not seen again falls to 1/e in this time. */
 const FADE_MS = 30_000
 /** The same for the rate while somebody types, when little passes. */
 const FADE_TYPING_MS = 120_000
@@ -24,10 +30,13 @@ const TRY_MS = 300
 export class QueueLimit {
   /** How long the receiver may wait with its acknowledgement, ms, beyond what the slack allows for. */
   lateMs = 0
-  #slackMs = SLACK_MS
-  /** The best rate that was seen, bytes per ms; it fades. */
+  #slackMs = MOST_SLACK_MS
+  /** The rate of the last slices, bytes per ms. Single ones jump on a machine that stands still now and then. */
+  #rate = 0
+  /** The best rate that was seen; it fades. */
   #peak = 0
   #bound = false
+  #boundAt = Number.NEGATIVE_INFINITY
   #last = 0
 
   /** The limit in bytes at the best recent rate `best`, in bytes per millisecond. */
@@ -38,26 +47,33 @@ export class QueueLimit {
   }
 
   /** Bulk waits for this limit. */
-  bind(): void {
+  bind(now: number): void {
     this.#bound = true
+    // What passed before says nothing about what may pass.
+    if (now - this.#boundAt > BEGINS_MS) this.#slackMs = MOST_SLACK_MS
+    this.#boundAt = now
   }
 
-  /** Passes less than `share` of what did, when the best recent rate is `best`? */
-  costs(share: number, best: number): boolean {
-    return best < share * this.#peak
+  /** Bulk waits for the lower limit that there is while somebody types. */
+  bindLower(now: number): void {
+    this.#boundAt = now
+  }
+
+  /** Is `rate`, in bytes per millisecond, less than `share` of the best that was seen? */
+  costs(share: number, rate: number): boolean {
+    return rate < share * this.#peak
   }
 
   /**
-   * The best recent rate is `best` bytes per millisecond. To be called a few times a second while data is sent. `typing`:
-   * bulk makes way for somebody.
+   * `rate` bytes per millisecond have passed lately. To be called ten times a second while data is sent. `typing`: bulk
+   * makes way for somebody.
    */
-  passed(best: number, now: number, typing: boolean): void {
-    const fade = Math.exp((this.#last - now) / FADE_MS)
-    const peakFade = typing ? Math.exp((this.#last - now) / FADE_TYPING_MS) : fade
+  passed(rate: number, now: number, typing: boolean): void {
+    this.#rate += NEWEST * (rate - this.#rate)
+    this.#peak = Math.max(this.#rate, this.#peak * Math.exp((this.#last - now) / (typing ? FADE_TYPING_MS : FADE_MS)))
     this.#last = now
-    this.#peak = Math.max(best, this.#peak * peakFade)
-    if (this.#bound && this.costs(FAIR_SHARE, best)) this.#slackMs = Math.min(MOST_SLACK_MS, this.#slackMs * SLACK_UP)
-    else this.#slackMs = SLACK_MS + (this.#slackMs - SLACK_MS) * fade
+    const factor = this.#bound && this.costs(FAIR_SHARE, this.#rate) ? SLACK_UP : SLACK_DOWN
+    this.#slackMs = Math.max(SLACK_MS, Math.min(MOST_SLACK_MS, this.#slackMs * factor))
     this.#bound = false
   }
 }
