@@ -17,6 +17,11 @@ const MOST_SOCKETS = 16_384
 /** All sockets are read into this one buffer: what was read is copied before the next read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(256 << 10)
 
+/** What was read lies in pieces of this size until its program has acknowledged it; some that are free are kept. */
+const PIECE_BYTES = 64 << 10
+const MOST_SPARE = 64
+const spare: Buffer[] = []
+
 export interface OutsideOptions {
   /** Addresses to dial for the one that the program dialled, tried in order while they refuse. Default: that one. */
   targets?: (address: IpAddress) => string[]
@@ -78,6 +83,8 @@ class OutsideStream implements TunnelStream {
   /** A write was cut short, so `onDrain` is owed. */
   #short = false
   #owed = 0
+  /** Pieces that hold what is owed, in order, with how much of each. Only memory that is used again is fast. */
+  readonly #pieces: { memory: Buffer; left: number }[] = []
   #paused = false
   #ended = false
   #gotEnd = false
@@ -151,6 +158,7 @@ class OutsideStream implements TunnelStream {
 
   consumed(bytes: number): void {
     this.#owed -= bytes
+    this.#giveBack(bytes)
     if (!this.#paused || this.#owed > MOST_OWED / 2) return
     this.#paused = false
     this.#socket?.resume()
@@ -166,9 +174,28 @@ class OutsideStream implements TunnelStream {
   #read(bytes: number): boolean {
     if (this.#over) return true
     this.#owed += bytes
-    this.#handler.onData(Buffer.from(READ_BUFFER.subarray(0, bytes)))
+    for (let at = 0; at < bytes && !this.#over; at += PIECE_BYTES) {
+      const memory = spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES)
+      const left = READ_BUFFER.copy(memory, 0, at, Math.min(bytes, at + PIECE_BYTES))
+      // Without the promise somebody may look at it for longer.
+      if (this.#handler.returnsChunks) this.#pieces.push({ memory, left })
+      this.#handler.onData(memory.subarray(0, left))
+    }
     this.#paused = this.#owed > MOST_OWED
     return !this.#paused
+  }
+
+  #giveBack(bytes: number): void {
+    let rest = bytes
+    while (rest > 0 && this.#pieces.length > 0) {
+      const [piece] = this.#pieces
+      const taken = Math.min(rest, piece.left)
+      piece.left -= taken
+      rest -= taken
+      if (piece.left > 0) return
+      this.#pieces.shift()
+      if (spare.length < MOST_SPARE) spare.push(piece.memory)
+    }
   }
 
   #drained(): void {
