@@ -2,6 +2,8 @@
 // that nobody is failed, and that everything is as it was when it ends, however it ends.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
+import type { List } from '../../src/cli/targets-table.ts'
+import type { RequestReport } from '../../src/control/views.ts'
 import { ExchangeBench } from '../support/exchange-bench.ts'
 import { type Holding, startHolding } from '../support/holding.ts'
 import { realCluster, realMachine } from '../support/machine.ts'
@@ -76,19 +78,36 @@ describe('the way back', { skip }, () => {
     stopLocal?.()
   })
 
-  test('under 50 requests a second nobody is failed, neither when it begins nor when it is left', async () => {
+  test('under 50 requests a second nobody is failed, neither when it begins nor when it is left; --log tells each', async () => {
     const began = Date.now()
-    const held = await exchange('--expose', `${HTTP}:80`)
+    const held = await exchange('--expose', `${HTTP}:80`, '--log=json')
     assert.match(held.said(), /80 -> localhost:18080\. Ctrl-C ends it and puts everything back\./)
     // What is not exposed stays with the original.
     assert.match(String((await bench.ask({ op: 'get', host: web.host, port: 81 })).text), /^original-/)
     assert.equal((await bench.ask({ op: 'echo', host: web.host, port: 7, bytes: 1000 })).equal, true)
+    await held.saysSoon(/^\{"seq":20,/m)
+    const list = JSON.parse((await laptop.kt(['list', '-n', NAMESPACE, '--json'])).stdout) as List
+    const listed = list.targets.find(({ name }) => name === 'web')!
+    assert.deepEqual(
+      [listed.held.map(({ kind }) => kind), list.here.map(({ target }) => target)],
+      [['exchange'], ['web']],
+    )
+    assert.ok(!list.targets.some(({ name }) => name.includes('kt-original')))
     const left = Date.now()
     await end(held)
     await until('the original answers again', () => bench.firstAnswer('original', left), 20_000)
     await asBefore()
     await new Promise((resolve) => setTimeout(resolve, 1_000)) // what fails after the end fails within moments
     assert.deepEqual(bench.failures(began), [])
+    const requests = held
+      .said()
+      .split('\n')
+      .filter((line) => line.startsWith('{"seq"'))
+      .map((line) => JSON.parse(line) as RequestReport)
+    const answered = requests.filter(({ outcome }) => outcome === 'answered')
+    assert.ok(answered.length >= 20)
+    for (const { method, status, remote, pod } of answered)
+      assert.deepEqual([method, status, remote, pod?.namespace], ['GET', 200, 80, NAMESPACE])
   })
 
   test('in the background: several ports, UDP, large bodies, 200 at once; status lists it, kt leave ends it', async () => {

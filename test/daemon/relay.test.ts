@@ -35,6 +35,7 @@ function bench(first?: FakeTunnel) {
   const peer = new Peer()
   let now = first
   const waiting = new Set<() => void>()
+  const over: string[] = []
   peer.onTcp = (flow) =>
     relayTcp(flow, {
       tunnel: () => now as Tunnel | undefined,
@@ -43,6 +44,7 @@ function bench(first?: FakeTunnel) {
         return () => waiting.delete(callback)
       },
       wake() {},
+      over: (flow, how) => void over.push(`${how} ${flow.bytesSent} ${flow.bytesReceived}`),
     })
   const connect = (tunnel: FakeTunnel) => {
     now = tunnel
@@ -52,7 +54,7 @@ function bench(first?: FakeTunnel) {
     }
   }
   peer.send('S', { mss: 1000 })
-  return { peer, connect, waiting }
+  return { peer, connect, waiting, over }
 }
 
 /** A flow that is open. */
@@ -65,6 +67,29 @@ function opened() {
   tunnel.asked.length = 0
   return { ...all, tunnel }
 }
+
+describe('a flow that is over is told, once', () => {
+  test('with why it could not be opened', () => {
+    const tunnel = new FakeTunnel()
+    const { over } = bench(tunnel)
+    tunnel.handler.onFail('refused', 'nobody listens')
+    assert.deepEqual(over, ['refused 0 0'])
+  })
+
+  test('but not while a lost tunnel is waited for', () => {
+    const tunnel = new FakeTunnel()
+    const { over } = bench(tunnel)
+    tunnel.handler.onFail('lost', 'the line broke')
+    assert.deepEqual(over, [])
+  })
+
+  test('with what it carried, when either side resets it', () => {
+    const { peer, tunnel, over } = opened()
+    peer.send('A', { seq: 1, ack: 1, data: pattern(5) })
+    tunnel.handler.onClose('reset')
+    assert.deepEqual(over, ['local-reset 0 5'])
+  })
+})
 
 describe('while the tunnel is lost', () => {
   test('a SYN is kept, and dialled when there is a tunnel', () => {
