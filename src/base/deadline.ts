@@ -1,4 +1,4 @@
-// One deadline for several things that are waited for. What is not done by then is left behind.
+// One deadline for several promises. Whoever waits for one gives up when the deadline has passed.
 import type { Clock } from './clock.ts'
 
 export class Deadline {
@@ -21,7 +21,7 @@ export class Deadline {
     return Math.max(0, this.#at - this.#clock.now())
   }
 
-  /** As `promise`; rejects with an error that says `late` when the deadline passes first. */
+  /** Settles as `promise` does. Rejects with an error that says `late` if the deadline passes first. */
   wait<T>(promise: Promise<T>, late: string): Promise<T> {
     promise.catch(() => {}) // nobody may be there any more to hear of it
     return Promise.race([
@@ -32,7 +32,7 @@ export class Deadline {
     ])
   }
 
-  /** Nothing is waited for any more: its timer is given back. */
+  /** Ends the deadline and its timer. To be called when nothing is waited for any more. */
   end(): void {
     this.#cancel()
   }

@@ -1,4 +1,5 @@
-// An environment as text for other programs to read. What a format cannot hold is left out and named, never changed. Pure.
+// Writes an environment as text that other programs read. A variable that the format cannot hold is left out and named; no value
+// is ever changed. Pure.
 import type { PlaceVariable } from '../control/place.ts'
 
 export type EnvFormat = 'dotenv' | 'json' | 'shell' | 'docker'

@@ -10,7 +10,7 @@ export function variableOf(flag: string): string {
   return `KT_${flag.toUpperCase().replaceAll('-', '_')}`
 }
 
-/** Sees to it that every command of `program` heeds environment and configuration. */
+/** Makes every command of `program` take unset flags from the environment and the configuration. */
 export function heedConfiguration(program: Command): void {
   program.hook('preAction', (_, command) => {
     adoptGlobals(program, command)
@@ -20,7 +20,7 @@ export function heedConfiguration(program: Command): void {
   })
 }
 
-/** `kt -n shop exchange web`: what comes before the command is as good as behind it. */
+/** Flags before the command count as if they stood behind it: `kt -n shop exchange web`. */
 function adoptGlobals(program: Command, command: Command): void {
   for (const option of command.options) {
     const name = option.attributeName()
@@ -47,7 +47,7 @@ export function applyConfiguration(
       set(env[variable], `the variable ${variable}`, `unset ${variable}, or give it another value`)
       continue
     }
-    // kubectl's own variable is more particular than a file, too.
+    // KUBECONFIG, kubectl's own variable, comes before a configuration file as well.
     if (flag === 'kubeconfig' && env['KUBECONFIG']) continue
     const found = layers.flatMap((layer) =>
       [key, flag].filter((one) => Object.hasOwn(layer, one)).map((one) => [layer, one] as const),

@@ -1,5 +1,5 @@
-// The shadows of an exchange, mesh or run: two, on two nodes where there are two, so that one may end without a request being lost;
-// and another one in place of one that has gone, or is about to.
+// The shadows of an exchange, mesh or run. There are two, on two nodes where possible, so that one may end without a request being
+// lost. A shadow that has gone, or is about to go, is replaced by a new one.
 import type { V1Job, V1Pod } from '@kubernetes/client-node'
 import type { Progress, ShadowHandle, ShadowHooks } from '../calls.ts'
 import type { InboundHandle } from '../inbound-calls.ts'
@@ -12,7 +12,7 @@ import { find, servicePath } from './resolve.ts'
 import { probed } from './serving.ts'
 
 const JOB_PREFIX = 'kt-shadow-'
-// Endpoints are told from others by the name of the first Job, which this one continues (switch.ts).
+// The second Job's name begins with the first one's name, by which switch.ts recognises our endpoints.
 const SECOND = '-b'
 // A Job replaces a deleted pod after 8.5 s, measured; a container that ended is started again at once the first time.
 const SUCCESSOR_MS = 5_000
@@ -22,13 +22,13 @@ export function shadowsOf({ shadow, second }: Pick<InboundHandle, 'shadow' | 'se
   return second ? [shadow, second] : [shadow]
 }
 
-/** Whether nothing else is among the ready endpoints. */
+/** Tests that all ready endpoints are our shadows, and that there is one at least. */
 export function onlyShadows(handle: InboundHandle): (ready: string[]) => boolean {
   const ours = isShadowOf(handle)
   return (ready) => ready.some(ours) && ready.every(ours)
 }
 
-/** Whether one of them is among the ready endpoints. */
+/** Tests that one of the ready endpoints is our shadow. */
 export function someShadow(handle: InboundHandle): (ready: string[]) => boolean {
   return (ready) => ready.some(isShadowOf(handle))
 }
@@ -42,7 +42,7 @@ export function secondName({ shadow }: Pick<InboundHandle, 'shadow'>): string {
   return `${shadow.job}${SECOND}`
 }
 
-/** A second shadow beside `handle.shadow`, of nobody else. */
+/** Makes a second shadow beside `handle.shadow`. It belongs to this exchange alone. */
 export function addOwn(
   context: InboundContext,
   handle: InboundHandle,
@@ -52,7 +52,7 @@ export function addOwn(
   return another(context, handle, secondName(handle).slice(JOB_PREFIX.length), progress, hooks)
 }
 
-/** In place of `handle.shadow`, which is gone, or was retired. */
+/** Makes a shadow in place of `handle.shadow`, which is gone or was retired. */
 export async function replaceOwn(
   context: InboundContext,
   handle: InboundHandle,
@@ -70,7 +70,7 @@ export async function replaceOwn(
   return shadow
 }
 
-/** The shadows, what is reached behind them, and at last the lease. Nothing leads to them any more. */
+/** Removes the shadows, the second Service, and the lease last. Nothing leads to them any more. */
 export async function removeOwn(context: InboundContext, handle: InboundHandle): Promise<void> {
   const { api, namespace } = context
   await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(api, shadow)))
@@ -104,7 +104,7 @@ async function findSuccessor(context: InboundContext, shadow: ShadowHandle): Pro
     })
     const pod = items.find((each) => judgePod(each).state === 'running')
     if (pod) return { ...shadow, pod: pod.metadata!.name!, node: pod.spec!.nodeName! }
-    // One that has ended for good, or none: the Job's own back-off would take longer than a Job of ours.
+    // No pod is coming up. To wait for the Job's back-off would take longer than to make a new Job.
     const coming = items.some(
       ({ status, metadata }) => !metadata?.deletionTimestamp && /^(Pending|Running)$/.test(status?.phase ?? ''),
     )

@@ -74,7 +74,7 @@ export class Channel {
   /** Bytes the other side still takes. */
   credit = 0
   maxData = MAX_DATA
-  /** Less credit than this is not worth a packet while more is to be sent; 0 where the window is too small to wait. */
+  /** While more is to be sent, less credit than this is not used. 0 where the window is too small to wait. */
   wholeCredit = 0
   /** What we leave of a window that is larger than the line needs; see `ChannelMux.limitSending`. */
   reserve = 0

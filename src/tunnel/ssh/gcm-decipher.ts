@@ -1,5 +1,5 @@
-// AES-GCM packets deciphered by node:crypto, where ssh2's native binding is not there (the agent). Channel data is told in the pieces
-// it came in: ssh2 joins them in fresh memory first, and takes no packet over 35,000 bytes.
+// Deciphers AES-GCM packets by node:crypto, where no native binding is there (in the agent). Channel data is handed on in the pieces
+// in which it came. ssh2 would join them in fresh memory first, and takes no packet over 35,000 bytes.
 import { type CipherGCMTypes, createDecipheriv, type DecipherGCM, type KeyObject } from 'node:crypto'
 import { countUp, LENGTH_BYTES, type PacketSource, packetBytes, TAG_BYTES } from './packet-shape.ts'
 

@@ -38,7 +38,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   tellArrived: (total: number) => void = () => {}
   bytesIn = 0
   bytesOut = 0
-  /** Counts the channel messages that have come: whether the other side says anything. */
+  /** How many channel messages have come. It shows whether the other side still says anything. */
   heard = 0
   /**
    * For servers with large windows of fixed size (OpenSSH: 2 MiB): no more is in flight than such windows as ours would let
@@ -227,7 +227,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     if (channel.sentClose) return
     channel.sentClose = true
     const close = () => this.#port.close(channel.remoteId)
-    // Where the other side has heard of the end before, this only lets it forget the channel.
+    // The other side knows of the end already. This message only lets it forget the channel, so it may wait.
     if (channel.gotClose || (channel.sentEof && channel.gotEof)) this.#transport.unhurried(close)
     else close()
   }

@@ -14,7 +14,7 @@ export function compiledGcm(): GcmBinding | undefined {
   return binding
 }
 
-/** Takes what `load` loads for all sessions that begin from now on. Returns why it cannot be used, undefined if it can. */
+/** Loads the cipher for all sessions that begin from now on. Returns why it cannot be used, or undefined if it can. */
 export function loadGcm(load: () => GcmBinding): string | undefined {
   try {
     const loaded = load()
@@ -26,7 +26,7 @@ export function loadGcm(load: () => GcmBinding): string | undefined {
   }
 }
 
-/** It uses the OpenSSL of whatever Node this is: tried before it is trusted. */
+/** The cipher uses the OpenSSL of the Node that runs, so it is tried before it is used. */
 function agrees(candidate: GcmBinding): boolean {
   const [key, iv, packet] = [Buffer.alloc(16, 'key'), Buffer.alloc(12, 'iv'), Buffer.alloc(4 + 48 + 16, 'packet')]
   const aes = createCipheriv('aes-128-gcm', key, iv).setAAD(packet.subarray(0, 4))

@@ -1,4 +1,4 @@
-// An SSH packet in AES-GCM (RFC 5647): its lengths, its counter, and what who unpacks it tells of it.
+// An SSH packet in AES-GCM (RFC 5647): its lengths, its counter, and what is told about it when it is unpacked.
 import type { Slab } from './slab.ts'
 
 /** Channel data of one message. RFC 4253 6.1: 32,768 bytes of payload must be taken; ssh2 takes packets up to 35,000. */
@@ -15,7 +15,7 @@ export const BLOCK = 16 // RFC 5647 7.1
 /** Channel data, its header, the packet's own and the longest padding. */
 const MAX_PACKET = MAX_OWN_DATA + 9 + 1 + 255
 
-/** What the length field says, the bytes between it and the tag. Throws Error on a length that cannot be. */
+/** The value of the length field: the number of bytes between it and the tag. Throws Error if no packet can have this length. */
 export function packetBytes(length: number): number {
   if (length < BLOCK || length % BLOCK !== 0 || length > MAX_PACKET) throw new Error(`Bad packet length: ${length}`)
   return length

@@ -2,7 +2,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 
 /**
- * An accepted socket as one that is read into our buffer, which Node offers for those it dials only: else each read takes a fresh
+ * Makes an accepted socket read into our buffer. Node offers this only for sockets that it dials; otherwise each read takes fresh
  * 64 KiB. The handle is passed on as Node's own server does it. Undefined where this Node has other insides.
  */
 export function readInto(accepted: Socket, onread: OnReadOpts): Socket | undefined {

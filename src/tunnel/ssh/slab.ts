@@ -28,7 +28,7 @@ export class Slab {
     }
   }
 
-  /** A view of it is kept for good: it is left to the garbage collector. */
+  /** Somebody keeps a view of it for good, so the slab is left to the garbage collector. */
   keep(): void {
     this.#kept = true
   }

@@ -52,7 +52,7 @@ export interface SshServer {
 
 /** Connections at a time; port-forward brings one a client. */
 const MAX_CONNECTIONS = 64
-/** For the key exchange and the proof of the key: who takes longer leaves the place to others. */
+/** Time for the key exchange and the proof of the key. A connection that takes longer is closed. */
 const LOGIN_MS = 60_000
 /** The longest interval that Node has: 24 days. */
 const NEVER_MS = 2 ** 31 - 1
@@ -173,6 +173,6 @@ function mayEnter(
   const expected = shown.getPublicSSH()
   const same = key.algo === shown.type && key.data.length === expected.length && timingSafeEqual(key.data, expected)
   if (!same) return false
-  // Without a signature the client only asks whether the key would do.
+  // Without a signature the client only asks whether this key would be accepted.
   return signature === undefined || shown.verify(blob!, signature, hashAlgo) === true
 }

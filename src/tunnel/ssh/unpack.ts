@@ -1,5 +1,6 @@
-// Makes ssh2's AES-GCM deciphers cheaper. With a compiled cipher, ssh2's or ours: packets are gathered and decrypted in place in slabs
-// that hold several, so the transport may reuse its read buffer, and there is no fresh buffer a packet. Without: gcm-decipher.ts.
+// Makes ssh2's AES-GCM deciphers cheaper. With a compiled cipher (ssh2's or ours), packets are collected in slabs that hold several,
+// and decrypted there in place. So the transport may reuse its read buffer, and no packet needs a buffer of its own. Without a
+// compiled cipher gcm-decipher.ts is used.
 // Deciphers of other shapes stay as they are.
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { GcmUnpacker } from './gcm-decipher.ts'
@@ -82,7 +83,7 @@ function unpackByCrypto(decipher: DecipherShape, key: KeyObject, source: PacketS
   takeOver(decipher, (data, p, length) => unpacker.push(data, p, length))
 }
 
-/** We come in while ssh2 is inside `decrypt`: it finishes the packet it has begun. */
+/** The decipher is replaced while ssh2 is inside `decrypt`, so ssh2 finishes the packet that it has begun. */
 function takeOver(decipher: DecipherShape, decrypt: DecipherShape['decrypt']): void {
   const theirs = decipher.decrypt
   let ours = false

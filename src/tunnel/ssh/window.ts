@@ -3,14 +3,14 @@
 import type { Clock } from '../../base/clock.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
 
-/** Of each channel at the start, 257 KB. OpenSSH starts with 2 MiB. */
+/** Every channel's window at the start, 257 KB. OpenSSH starts with 2 MiB. */
 export const INITIAL_WINDOW = 4 * MAX_OWN_DATA
 /** 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
 export const MAX_WINDOW = 16 * 1024 * 1024
 const DEFAULT_BUDGET = 64 * 1024 * 1024
 /**
- * Added to the round trip: turns of the event loops and of the programs between, which under load take many times what they
- * take at rest. Also what other flows wait behind a busy one. With 2 ms a loaded machine moved 14 MB/s up where it could 40.
+ * Added to the round trip, for the turns of the event loops and programs on the way. Under load these take many times longer than
+ * at rest. Other flows wait this long behind a busy one. With 2 ms a loaded machine uploaded 14 MB/s, where 40 were possible.
  */
 const SLACK_MS = 20
 /**
@@ -21,7 +21,7 @@ export const OWN_SLACK_MS = 100
 /** A window that lasts this many times longer than needed is halved. */
 const SHRINK_FACTOR = 4
 
-/** What the windows of one session may grow by in all, and the clock and round trip they judge by. */
+/** The memory by which all windows of one session may grow, with the clock and the round trip that they are judged by. */
 export class WindowBudget {
   /** Smallest round trip seen in ms. */
   roundTripMs = 5
@@ -84,7 +84,7 @@ export class ReceiveWindow {
     return Math.max(0, amount)
   }
 
-  /** After a whole window was consumed: what more (or less) the sender may have. */
+  /** Called after a whole window was consumed. Returns by how much the window grows or shrinks. */
   #resize(): number {
     const now = this.#budget.now()
     const elapsed = now - this.#roundStart
@@ -95,13 +95,13 @@ export class ReceiveWindow {
     const busy = 4 * this.#budget.roundTripMs + this.#budget.slackMs
     this.#busyRounds = elapsed < busy ? this.#busyRounds + 1 : 0
     if (elapsed >= busy) this.#settled = true
-    // Every round at first, as TCP's slow start; later one quick round may be chance.
+    // At first the window grows in every round, as in TCP's slow start. Later a single quick round may be chance.
     if (this.#busyRounds >= (this.#settled ? 2 : 1) && this.size < MAX_WINDOW && this.#budget.take(this.size)) {
       this.#busyRounds = 0
       this.size *= 2
       return this.size / 2
     }
-    // What is in flight beyond need stands in queues on the way, and other flows wait behind it.
+    // Data in flight beyond what is needed stands in queues on the way, and other flows wait behind it.
     if (elapsed > SHRINK_FACTOR * busy && this.size > this.#initial) {
       this.size /= 2
       this.#budget.giveBack(this.size)
