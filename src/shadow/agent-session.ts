@@ -15,7 +15,8 @@ import {
   uint32,
 } from '../tunnel/agent-protocol/frames.ts'
 import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
-import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import { OpenFailure, type OpenRequest } from '../tunnel/ssh/internals.ts'
+import type { ChannelMux } from '../tunnel/ssh/mux.ts'
 import type { SecureLine } from '../tunnel/ssh/ssh-server.ts'
 import type { WindowBudget } from '../tunnel/ssh/window.ts'
 import { Claimant } from './claimant.ts'
@@ -188,7 +189,7 @@ export class AgentSession {
     const { protocol, client, arrivals, line } = read.body
     if (arrivals !== undefined) {
       this.#mux.flight.peerTellsAfter = arrivals
-      this.#mux.tellArrived = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
+      this.#mux.arrivals.tell = (total) => this.#frames?.send(FrameType.arrived, 0, uint32(total))
     }
     // The lower of the two is spoken; so far there is one.
     this.#context.log(

@@ -3,7 +3,8 @@
 import { delay } from '../base/clock.ts'
 import { AGENT_ID, FrameType } from '../tunnel/agent-protocol/frames.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
-import { type ChannelMux, OpenFailure } from '../tunnel/ssh/mux.ts'
+import { OpenFailure } from '../tunnel/ssh/internals.ts'
+import type { ChannelMux } from '../tunnel/ssh/mux.ts'
 import type { Endpoint } from '../wire/address.ts'
 
 /** docs/understand/agent-protocol.md: no answer within this, and the original serves. */

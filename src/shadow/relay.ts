@@ -4,7 +4,8 @@
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { resetSocket } from '../base/reset.ts'
 import type { Channel, ChannelHandler } from '../tunnel/ssh/channel.ts'
-import { type ChannelMux, OpenFailure, type OpenRequest } from '../tunnel/ssh/mux.ts'
+import { OpenFailure, type OpenRequest } from '../tunnel/ssh/internals.ts'
+import type { ChannelMux } from '../tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../tunnel/ssh/packet-shape.ts'
 import { readInto } from '../tunnel/ssh/read-into.ts'
 

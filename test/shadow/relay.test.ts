@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RelaySet } from '../../src/shadow/relay.ts'
-import { type ChannelMux, OpenFailure, type OpenRequest } from '../../src/tunnel/ssh/mux.ts'
+import { OpenFailure, type OpenRequest } from '../../src/tunnel/ssh/internals.ts'
+import type { ChannelMux } from '../../src/tunnel/ssh/mux.ts'
 
 for (const [what, destIP, destPort] of [
   ['a name', 'localhost', 9],

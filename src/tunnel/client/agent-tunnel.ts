@@ -97,7 +97,7 @@ export class AgentTunnel extends SshTunnel {
         this.info = { kind: 'agent', version, capabilities, addresses, resolvConf }
         if (arrivals !== undefined) {
           this.session.mux.flight.peerTellsAfter = arrivals
-          this.session.mux.tellArrived = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
+          this.session.mux.arrivals.tell = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
         }
         if (line && key && said.line === true) {
           line.secure(key)

@@ -6,7 +6,8 @@ import { errnoOfFailure } from '../agent-protocol/failure.ts'
 import type { FrameChannel } from '../agent-protocol/frame-channel.ts'
 import { decodeAddress, FrameType } from '../agent-protocol/frames.ts'
 import { TunnelError } from '../errors.ts'
-import { type ChannelMux, OpenFailure, type OpenRequest } from '../ssh/mux.ts'
+import { OpenFailure, type OpenRequest } from '../ssh/internals.ts'
+import type { ChannelMux } from '../ssh/mux.ts'
 import type {
   DatagramHandler,
   DialFailure,

@@ -2,7 +2,8 @@
 import { type Endpoint, formatEndpoint } from '../../wire/address.ts'
 import { failureOfOpen } from '../agent-protocol/failure.ts'
 import type { Channel, ChannelHandler } from '../ssh/channel.ts'
-import type { ChannelMux, OpenRequest } from '../ssh/mux.ts'
+import type { OpenRequest } from '../ssh/internals.ts'
+import type { ChannelMux } from '../ssh/mux.ts'
 import type { StreamHandler, TunnelStream } from '../tunnel.ts'
 
 export class MuxStream implements TunnelStream, ChannelHandler {

@@ -78,8 +78,8 @@ export class Channel {
   wholeCredit = 0
   /** What we leave of a window that is larger than the line needs; see `ChannelMux.limitSending`. */
   reserve = 0
-  fullCredit = 0
-  sending: ReceiveWindow | undefined
+  #fullCredit = 0
+  #sending: ReceiveWindow | undefined
   open = false
   sentEof = false
   gotEof = false
@@ -108,6 +108,27 @@ export class Channel {
     this.maxData = maxData
     // The other side returns credit when half of its window is consumed, at the latest. So waiting for this much cannot stall.
     this.wholeCredit = window >= 4 * maxData ? maxData : 0
+  }
+
+  /** From now on no more is in flight than `sending` would let be; `fullCredit` is the other side's window. */
+  limit(sending: ReceiveWindow, fullCredit: number): void {
+    this.#sending = sending
+    this.#fullCredit = fullCredit
+    this.reserve = Math.max(0, fullCredit - sending.size)
+  }
+
+  /** The other side takes `bytes` more. */
+  credited(bytes: number): void {
+    this.credit += bytes
+    if (!this.#sending) return
+    this.#sending.consumed(bytes)
+    this.reserve = Math.max(0, this.#fullCredit - this.#sending.size)
+  }
+
+  /** Gives the memory of both windows back to the budget. */
+  release(): void {
+    this.window.release()
+    this.#sending?.release()
   }
 
   /** As TunnelStream.write. */

@@ -3,21 +3,16 @@
 
 import type { Clock } from '../../base/clock.ts'
 import type { Transport } from '../transport/transport.ts'
+import { Arrivals } from './arrivals.ts'
 import { Channel, type ChannelHandler, type ChannelOwner, deaf } from './channel.ts'
-import { Flight, TELL_REST_MS, TELL_SHORT_BYTES } from './flight.ts'
-import { type ChannelEvents, ChannelPort, type OpenConfirmation, OpenFailure, type OpenRequest } from './internals.ts'
-import { MAX_OWN_DATA } from './packet-shape.ts'
+import { Flight } from './flight.ts'
+import { type ChannelEvents, ChannelPort, type OpenConfirmation, type OpenRequest } from './internals.ts'
+import { SendingTurns, TRANSPORT_LIMIT } from './sending-turns.ts'
 import { INITIAL_WINDOW, ReceiveWindow, type WindowBudget } from './window.ts'
 
 /** ssh2 numbers its own channels from 0: ours are far above. */
 const FIRST_CHANNEL = 2 ** 20
 const LAST_CHANNEL = 2 ** 31
-/** Bytes the transport may hold before channels wait: enough to keep a line busy for a turn, short enough for an echo behind it. */
-const TRANSPORT_LIMIT = 256 * 1024
-/** Channels that send little may go on up to this limit, so that keystrokes do not queue behind bulk data. */
-const AHEAD_LIMIT = 4 * TRANSPORT_LIMIT
-/** How much one waiting channel may send before it is the next one's turn. */
-const QUANTUM = 2 * MAX_OWN_DATA
 
 /** docs/understand/agent-protocol.md: RST in order with the data. */
 export const RESET_REQUEST = 'reset@kt'
@@ -27,15 +22,12 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   readonly #transport: Transport
   readonly #budget: WindowBudget
   readonly flight: Flight
+  readonly arrivals: Arrivals
+  readonly #turns: SendingTurns
   readonly #channels = new Map<number, Channel>()
-  #parked: Channel[] = []
   #next = FIRST_CHANNEL
-  #draining = false
   #lost = false
-  #telling: (() => void) | undefined
   readonly #maxData: number
-  /** To tell the far side that so many bytes of channel data (modulo 2^32) have come. Set where it understands that. */
-  tellArrived: (total: number) => void = () => {}
   bytesIn = 0
   bytesOut = 0
   /** How many channel messages have come. It shows whether the other side still says anything. */
@@ -54,8 +46,10 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     this.#transport = transport
     this.#budget = budget
     this.flight = new Flight(budget.now, () => budget.roundTripMs)
+    this.arrivals = new Arrivals(this.flight, budget.clock)
     this.#port = new ChannelPort(connection, this)
-    transport.onDrain = () => this.#drain()
+    this.#turns = new SendingTurns(transport, this.flight, this.#port, maxData)
+    transport.onDrain = () => this.#turns.drain()
   }
 
   get clock(): Clock {
@@ -74,7 +68,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   /** To be called again after each key exchange, which makes new ciphers. Returns whether nothing is kept of the input. */
   improveCiphers(): boolean {
     const copies = this.#port.improveCiphers((length) => this.#transport.reserve(length))
-    this.#drain()
+    this.#turns.drain()
     return copies
   }
 
@@ -116,7 +110,8 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   lose(): void {
     if (this.#lost) return
     this.#lost = true
-    this.#parked = []
+    this.#turns.clear()
+    this.arrivals.end()
     for (const channel of [...this.#channels.values()]) this.#lose(channel)
   }
 
@@ -129,9 +124,9 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
         channel.starved = true
         break
       }
-      const room = urgent ? this.#maxData : this.#room(channel)
+      const room = urgent ? this.#maxData : this.#turns.room(channel)
       if (room <= 0) {
-        this.#park(channel)
+        this.#turns.wait(channel)
         break
       }
       const size = Math.min(end - p, credit, channel.maxData, room)
@@ -148,7 +143,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
   /** The far side has got `total` bytes of channel data, modulo 2^32. */
   arrived(total: number): void {
     this.flight.arrived(total)
-    this.#drain()
+    this.#turns.drain()
   }
 
   consumed(channel: Channel, bytes: number): void {
@@ -183,46 +178,6 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     return channel
   }
 
-  /** How much this channel may write now. */
-  #room(channel: Channel): number {
-    if (this.#port.exchangingKeys) return 0
-    const { buffered } = this.#transport
-    if (buffered < TRANSPORT_LIMIT && !this.flight.full) {
-      if (this.#draining) return channel.quantum
-      if (this.#parked.length === 0) return this.#maxData
-    }
-    return buffered >= AHEAD_LIMIT ? 0 : this.flight.ahead(channel.pulse)
-  }
-
-  #park(channel: Channel): void {
-    if (channel.parked) return
-    channel.parked = true
-    this.#parked.push(channel)
-  }
-
-  #drain(): void {
-    if (this.#draining || this.#port.exchangingKeys) return
-    this.#draining = true
-    while (this.#parked.length > 0 && this.#transport.buffered < TRANSPORT_LIMIT && !this.flight.full && !this.#lost) {
-      const channel = this.#parked.shift()!
-      channel.parked = false
-      channel.quantum = QUANTUM
-      channel.handler.onDrain()
-    }
-    this.#draining = false
-  }
-
-  #tell(arrived: number): void {
-    if (arrived >= 0) this.tellArrived(arrived)
-    else if (!this.#telling && this.flight.untold >= TELL_SHORT_BYTES)
-      this.#telling = this.clock.after(TELL_REST_MS, this.#tellRest, 'alone')
-  }
-
-  readonly #tellRest = (): void => {
-    this.#telling = undefined
-    if (!this.#lost && this.flight.untold >= TELL_SHORT_BYTES) this.tellArrived(this.flight.tell())
-  }
-
   #sendClose(channel: Channel): void {
     if (channel.sentClose) return
     channel.sentClose = true
@@ -234,11 +189,9 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
 
   #forget(channel: Channel): void {
     this.#channels.delete(channel.id)
-    channel.window.release()
-    channel.sending?.release()
+    channel.release()
     channel.open = false
-    if (channel.parked) this.#parked = this.#parked.filter((other) => other !== channel)
-    channel.parked = false
+    this.#turns.forget(channel)
   }
 
   #lose(channel: Channel): void {
@@ -260,11 +213,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     channel.open = true
     channel.remoteId = confirmation.sender
     channel.permit(confirmation.window, Math.min(this.#maxData, confirmation.packetSize))
-    if (this.limitSending) {
-      channel.sending = new ReceiveWindow(this.#budget)
-      channel.fullCredit = confirmation.window
-      channel.reserve = Math.max(0, channel.fullCredit - channel.sending.size)
-    }
+    if (this.limitSending) channel.limit(new ReceiveWindow(this.#budget), confirmation.window)
     if (channel.abandoned) {
       this.#sendClose(channel)
       return true
@@ -292,7 +241,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     if (!this.isOurs(id)) return false
     const channel = this.#channels.get(id)
     const { slab } = this.#port.source
-    this.#tell(this.flight.received(data.length, channel?.use === 'read' ? undefined : channel?.incoming))
+    this.arrivals.received(data.length, channel?.use === 'read' ? undefined : channel?.incoming)
     if (!channel) {
       slab?.keep()
       return true
@@ -310,11 +259,7 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     this.heard++
     const channel = this.#channels.get(id)
     if (!channel) return this.isOurs(id)
-    channel.credit += bytes
-    if (channel.sending) {
-      channel.sending.consumed(bytes)
-      channel.reserve = Math.max(0, channel.fullCredit - channel.sending.size)
-    }
+    channel.credited(bytes)
     if (!channel.starved) return true
     channel.starved = false
     channel.handler.onDrain()
@@ -353,5 +298,3 @@ export class ChannelMux implements ChannelEvents, ChannelOwner {
     return true
   }
 }
-
-export { OpenFailure, type OpenRequest }
