@@ -26,7 +26,7 @@ const skip =
   skipOwn ||
   (process.getuid!() !== 0 && 'making a root file system needs root') ||
   missing('mmdebstrap') ||
-  missing('python3') ||
+  (spawnSync('python3', ['-m', 'pip', '--version']).status !== 0 && 'Python with pip is not installed') ||
   (!existsSync(npm) && 'the Node that runs this has no npm beside it')
 
 /** $1 the new root. What runs in it has processes, mounts and /run of its own, and the laptop's network. */
