@@ -109,9 +109,11 @@ test('a door is its server, the path it is below, and the proxy, without their s
 
 test('two ends at the same age are a lifetime; a longer life disproves it', () => {
   const lifetimes = new Lifetimes()
-  for (const age of [7_000, 60_010, 31_000]) lifetimes.ended(age)
+  let now = 0
+  const end = (age: number) => lifetimes.ended(age, (now += age))
+  for (const age of [7_000, 60_010, 31_000]) end(age)
   assert.equal(lifetimes.known, undefined)
-  lifetimes.ended(60_200)
+  end(60_200)
   assert.equal(lifetimes.known, 60_010)
   assert.deepEqual(lifetimes.fate(50_000), { moveInMs: 60_010 - 1_200.2 - 50_000, endInMs: 10_010 })
   lifetimes.lived(60_300)
@@ -120,8 +122,16 @@ test('two ends at the same age are a lifetime; a longer life disproves it', () =
   assert.equal(lifetimes.known, undefined)
 })
 
+test('connections that were open together and end together have a cause in common, not a lifetime', () => {
+  const lifetimes = new Lifetimes()
+  for (const now of [60_000, 60_010, 60_020]) lifetimes.ended(60_000, now)
+  assert.equal(lifetimes.known, undefined)
+  lifetimes.ended(60_000, 120_100)
+  assert.equal(lifetimes.known, 60_000)
+})
+
 test('connections that end at once have other troubles', () => {
   const lifetimes = new Lifetimes()
-  for (let i = 0; i < 5; i++) lifetimes.ended(1_000)
+  for (let i = 0; i < 5; i++) lifetimes.ended(1_000, i * 1_000)
   assert.equal(lifetimes.known, undefined)
 })

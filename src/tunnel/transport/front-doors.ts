@@ -162,7 +162,7 @@ class FrontDoor {
 
   #ended(age: number): void {
     const before = this.#lifetimes.known
-    this.#lifetimes.ended(age)
+    this.#lifetimes.ended(age, this.#options.clock.now())
     this.#noteLifetime(before)
   }
 

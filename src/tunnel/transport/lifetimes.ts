@@ -1,9 +1,9 @@
 // How long a gateway before the API server lets a connection live. Some end each at a fixed age, whatever goes over it; that
-// shows when two ends are of the same age. A line then moves to another path in good time.
+// shows when two connections, one after the other, end at the same age. A line then moves to another path in good time.
 import type { Fate } from './path.ts'
 
 /** Ends whose ages are compared. */
-const AGES_KEPT = 4
+const AGES_KEPT = 8
 /** Ages that differ by less are the same: 1 %, or this. */
 const SAME_MS = 300
 const SAME_SHARE = 0.01
@@ -16,7 +16,7 @@ const LEAD_MS = [1_000, 30_000] as const
 const isSame = (a: number, b: number) => Math.abs(a - b) <= Math.max(SAME_MS, SAME_SHARE * Math.max(a, b))
 
 export class Lifetimes {
-  #ages: number[] = []
+  #ends: { age: number; at: number }[] = []
   #known: number | undefined
 
   /** `known`: what was found earlier, ms. */
@@ -29,22 +29,22 @@ export class Lifetimes {
     return this.#known
   }
 
-  /** The other side has ended a connection of this age. */
-  ended(age: number): void {
+  /** The other side has ended a connection of this age, at `now`. */
+  ended(age: number, now: number): void {
     this.lived(age)
     if (age < LEAST_MS) return
-    const same = this.#ages.find((one) => isSame(one, age))
-    if (same !== undefined && (this.#known === undefined || !isSame(age, this.#known)))
-      this.#known = Math.min(same, age)
-    this.#ages.push(age)
-    if (this.#ages.length > AGES_KEPT) this.#ages.shift()
+    // Of connections that were open together, both may have been ended by the same event.
+    const same = this.#ends.find((one) => isSame(one.age, age) && one.at <= now - age + SAME_MS)
+    if (same && (this.#known === undefined || !isSame(age, this.#known))) this.#known = Math.min(same.age, age)
+    this.#ends.push({ age, at: now })
+    if (this.#ends.length > AGES_KEPT) this.#ends.shift()
   }
 
   /** A connection has reached this age, which disproves a shorter lifetime. */
   lived(age: number): void {
     if (this.#known === undefined || age <= this.#known || isSame(age, this.#known)) return
     this.#known = undefined
-    this.#ages = []
+    this.#ends = []
   }
 
   /** Of a connection of this age. */
