@@ -12,7 +12,7 @@ const ECHO = 18007
 const VERSION = 'chaos'
 const BEFORE_S = 3
 /** Cutting a line and mending it takes seconds on a busy machine. */
-const AFTER_S = 18
+const AFTER_S = 12
 /** A new connection is passed to the original when the laptop has not taken it within a second. */
 const SWITCH_MS = 4_000
 
@@ -104,7 +104,8 @@ export async function inboundCut(world: World, kind: 'exchange' | 'mesh', cutS: 
     await seconds(cutS)
     world.wan('off')
     isCut = false
-    return judge(await report, began, Date.now())
+    const ended = Date.now()
+    return judge(await report, began, ended)
   } finally {
     if (isCut) world.wan('off')
     held?.signal('SIGINT')
