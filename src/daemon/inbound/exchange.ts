@@ -148,6 +148,7 @@ export class Exchange implements Holding {
     fail: () => this.#deps.fail(this.#error as Error),
     settle: () => {
       this.#closing.abort()
+      this.#targets.waitNoMore()
       // A switch that is under way must not come after its undoing. What is half begun is undone by `begin` itself.
       const underWay = Promise.allSettled([this.#beginning, this.#crew.settled()])
         .then(() => Promise.allSettled([this.#switching]))

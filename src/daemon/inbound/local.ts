@@ -27,6 +27,12 @@ const CONNECT_TIMEOUT_MS = 3_000
 const AGAIN_MS = 50
 const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
 
+/** A connection that a program takes is open for longer than one that its end has caught. */
+const LIVES_MS = 250
+const MOST_LOOKS = 10
+/** How often a program that lives is told the same. */
+const MOST_REPEATS = 3
+
 export interface LocalCounters extends SpliceCounters {
   total: number
   refused: number
@@ -54,7 +60,7 @@ export class LocalTarget implements ListenHandler {
   readonly #options: LocalTargetOptions
   readonly #splices = new Set<Splice>()
   readonly #datagrams = new Set<() => void>()
-  readonly #presence: Presence
+  #presence: Presence
   readonly #closed = new AbortController()
   /** The one that answered last comes first. */
   #host = HOSTS[0]
@@ -119,6 +125,11 @@ export class LocalTarget implements ListenHandler {
     })
   }
 
+  /** A program that does not listen is not waited for any longer. */
+  waitNoMore(): void {
+    this.#presence = new Presence(0)
+  }
+
   /** Ends what is open; streams with a reset. */
   close(): void {
     this.#closed.abort()
@@ -155,15 +166,45 @@ export class LocalTarget implements ListenHandler {
     }
   }
 
-  #join({ socket, readTo }: Dialled, incoming: IncomingStream): void {
-    const { counters, complaints, proxyProtocol } = this.#options
-    complaints.well(this.#complaint)
-    if (proxyProtocol) socket.write(this.#header(proxyProtocol, incoming))
+  #join(dialled: Dialled, incoming: IncomingStream): void {
+    const { counters } = this.#options
     const watcher = this.#options.watch?.({ address: plain(incoming.origin.address), port: incoming.origin.port })
-    const splice = new Splice(socket, counters, { onClose: () => this.#splices.delete(splice), watcher })
+    let repeats = 0
+    const begun = ({ socket, readTo }: Dialled): Socket => {
+      const { complaints, proxyProtocol } = this.#options
+      complaints.well(this.#complaint)
+      if (proxyProtocol) socket.write(this.#header(proxyProtocol, incoming))
+      readTo((chunk) => splice.fromSocket(chunk))
+      return socket
+    }
+    const splice = new Splice(dialled.socket, counters, {
+      onClose: () => this.#splices.delete(splice),
+      watcher,
+      again: async (harmless) => {
+        const successor = await this.#successor(harmless && repeats++ < MOST_REPEATS)
+        return successor && begun(successor)
+      },
+    })
     this.#splices.add(splice)
-    readTo((chunk) => splice.fromSocket(chunk))
+    begun(dialled)
     splice.attach(incoming.accept(splice), true)
+  }
+
+  /** Of a program that has ended a connection. One that lives on is none, unless it `may` be told again. */
+  async #successor(may: boolean): Promise<Dialled | undefined> {
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      const dialled = await this.#connect().catch((error: NodeJS.ErrnoException) => {
+        if (!NOBODY.has(error.code ?? '')) throw error
+      })
+      if (!dialled) return await this.#connectPatiently()
+      // The kernel takes connections for a program that is ending.
+      const living = await staysOpen(dialled, this.#closed.signal)
+      if (living) this.#presence.answered()
+      if (living && may) return living
+      dialled.socket.destroy()
+      if (living) return undefined
+    }
+    return undefined
   }
 
   #header(version: 'v1' | 'v2', { port, origin }: IncomingStream): Uint8Array {
@@ -229,6 +270,30 @@ function dial(host: string, port: number): Promise<Dialled> {
       resolve({ socket, readTo: (reader) => (read = reader) })
     })
   })
+}
+
+/** The same connection, if it stays open for some time, or something comes. */
+async function staysOpen({ socket, readTo }: Dialled, closed: AbortSignal): Promise<Dialled | undefined> {
+  const early: Uint8Array[] = []
+  await new Promise<void>((resolve) => {
+    readTo((chunk) => {
+      early.push(Uint8Array.from(chunk))
+      resolve()
+    })
+    for (const event of ['end', 'close']) socket.once(event, resolve)
+    void delay(LIVES_MS, closed, systemClock).then(resolve)
+    // A socket that is not read does not see a reset.
+    socket.resume()
+  })
+  socket.pause()
+  if (socket.destroyed || socket.readableEnded || closed.aborted) return undefined
+  return {
+    socket,
+    readTo: (reader) => {
+      readTo(reader)
+      for (const chunk of early.splice(0)) reader(chunk)
+    },
+  }
 }
 
 function failureOf({ code }: NodeJS.ErrnoException): DialFailure {

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { resetSocket } from '../../base/reset.ts'
 import type { StreamHandler, TunnelStream } from '../../tunnel/tunnel.ts'
+import { Beginning } from './beginning.ts'
 
 export interface SpliceCounters {
   /** From the cluster to this machine. */
@@ -28,6 +29,12 @@ export interface SpliceEvents {
   /** Both are over, once; not after `onFail`. */
   onClose?(reason: 'closed' | 'reset' | 'lost'): void
   watcher?: SpliceWatcher
+  /**
+   * The program has ended the connection without a byte of an answer, and what it was told may be told again: resolves to a paused
+   * connection to its successor, or to undefined where the end stands. `harmless`: a program that lives may be told, too. Only
+   * this event makes a splice keep what is said in the beginning.
+   */
+  again?(harmless: boolean): Promise<Socket | undefined>
 }
 
 /**
@@ -36,7 +43,7 @@ export interface SpliceEvents {
  */
 export class Splice implements StreamHandler {
   readonly returnsChunks = true
-  readonly #socket: Socket
+  #socket: Socket
   readonly #counters: SpliceCounters
   readonly #events: SpliceEvents
   readonly #watcher: SpliceWatcher | undefined
@@ -44,6 +51,11 @@ export class Splice implements StreamHandler {
   /** What the tunnel has not taken yet of the chunk read last. */
   #rest: Uint8Array | undefined
   #ended = false
+  #callerEnded = false
+  /** Until the program answers. */
+  #beginning: Beginning | undefined
+  /** What comes while the program's successor is waited for. */
+  #waiting: Uint8Array[] | undefined
   #socketOver = false
   #streamOver = false
   #sentEnd = false
@@ -56,13 +68,21 @@ export class Splice implements StreamHandler {
     this.#counters = counters
     this.#events = events
     this.#watcher = events.watcher
+    if (events.again) this.#beginning = new Beginning()
+    this.#listen(socket)
+  }
+
+  #listen(socket: Socket): void {
     socket.on('data', (chunk: Buffer) => this.fromSocket(chunk))
     socket.on('end', () => {
+      if (this.#isRepeated('ended')) return
       this.#ended = true
       if (!this.#rest) this.#finish()
     })
     socket.on('error', () => {}) // `close` follows
     socket.on('close', (failed) => {
+      if (socket !== this.#socket || this.#waiting) return
+      if (failed && !this.#ended && this.#isRepeated('reset')) return
       this.#socketOver = true
       if (this.#streamOver) return
       // A close without an error follows the FIN of both sides; anything else is a reset.
@@ -73,6 +93,49 @@ export class Splice implements StreamHandler {
       }
     })
     socket.pause()
+  }
+
+  /** True when what the program was told is being told to its successor. */
+  #isRepeated(how: 'reset' | 'ended'): boolean {
+    const beginning = this.#beginning
+    if (!beginning || this.#streamOver || !this.#stream || !beginning.mayRepeat(how, this.#callerEnded)) return false
+    this.#beginning = undefined
+    this.#waiting = []
+    this.#socketOver = true
+    this.#socket.destroy()
+    const stands = () => {
+      this.#waiting = undefined
+      if (this.#streamOver) return
+      if (how === 'ended') {
+        this.#finish()
+        return
+      }
+      this.#streamOver = true
+      this.#stream!.reset()
+      this.#over('reset')
+    }
+    const said = beginning.bytes!
+    this.#events.again!(beginning.isHarmless).then((socket) => (socket ? this.#goOn(socket, said) : stands()), stands)
+    return true
+  }
+
+  #goOn(socket: Socket, said: Buffer): void {
+    const waiting = this.#waiting!
+    this.#waiting = undefined
+    if (this.#streamOver) {
+      socket.destroy()
+      return
+    }
+    this.#socket = socket
+    this.#socketOver = false
+    this.#beginning = new Beginning()
+    this.#listen(socket)
+    // The tunnel has had its credit for these.
+    this.#beginning.add(said)
+    if (said.length > 0) socket.write(said)
+    for (const chunk of waiting) this.#toSocket(chunk)
+    if (this.#callerEnded) socket.end()
+    socket.resume()
   }
 
   attach(stream: TunnelStream, open: boolean): void {
@@ -93,7 +156,7 @@ export class Splice implements StreamHandler {
 
   /** This machine spoke last, that long ago, and nothing of it is on its way. */
   restsFor(ms: number): boolean {
-    const under = this.#rest !== undefined || this.#socket.writableLength > 0
+    const under = this.#rest !== undefined || this.#waiting !== undefined || this.#socket.writableLength > 0
     return !under && this.#lastFromHere && performance.now() - this.#lastMove >= ms
   }
 
@@ -124,19 +187,37 @@ export class Splice implements StreamHandler {
   }
 
   onData(chunk: Uint8Array): void {
-    const { length } = chunk
-    this.#counters.bytesIn += length
+    this.#counters.bytesIn += chunk.length
     this.#moved(false)
-    if (this.#socketOver || this.#socket.destroyed) return
+    if (this.#waiting) this.#waiting.push(Uint8Array.from(chunk))
+    else if (this.#socketOver) return
+    else if (!this.#socket.destroyed) this.#toSocket(chunk)
+    else if (this.#beginning) this.#keep(chunk)
+    else return
+    this.#watcher?.fromCaller(chunk)
+  }
+
+  /** Its connection has gone, and `close` is about to say so. */
+  #keep(chunk: Uint8Array): void {
+    const { length } = chunk
+    this.#beginning!.add(chunk)
+    queueMicrotask(() => {
+      if (!this.#streamOver) this.#stream!.consumed(length)
+    })
+  }
+
+  #toSocket(chunk: Uint8Array): void {
+    const { length } = chunk
+    this.#beginning?.add(chunk)
     this.#socket.write(chunk, () => {
       if (!this.#streamOver) this.#stream!.consumed(length)
     })
-    this.#watcher?.fromCaller(chunk)
   }
 
   onEnd(): void {
     this.#moved(false)
-    this.#socket.end()
+    this.#callerEnded = true
+    if (!this.#waiting) this.#socket.end()
   }
 
   onDrain(): void {
@@ -159,6 +240,7 @@ export class Splice implements StreamHandler {
   /** What was read of a socket that is read into memory of its owner's; it is not looked at after the call. */
   fromSocket(chunk: Uint8Array): void {
     if (this.#streamOver || this.#sentEnd) return
+    this.#beginning = undefined
     this.#counters.bytesOut += chunk.length
     this.#moved(true)
     if (!this.#send(chunk)) this.#socket.pause()

@@ -54,6 +54,11 @@ export class Targets {
     for (const target of this.#targets.values()) yield* target.splices
   }
 
+  /** What is not answered here at once goes to the original, or is refused. */
+  waitNoMore(): void {
+    for (const target of this.#targets.values()) target.waitNoMore()
+  }
+
   close(): void {
     for (const target of this.#targets.values()) target.close()
   }

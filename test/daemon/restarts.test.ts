@@ -1,0 +1,187 @@
+// A local program that restarts while requests come: what its end has caught is told to its successor, if that does no harm.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net from 'node:net'
+import { after, afterEach, describe, test } from 'node:test'
+import { Beginning } from '../../src/daemon/inbound/beginning.ts'
+import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/inbound/local.ts'
+import { Complaints } from '../../src/daemon/inbound/once.ts'
+import { Splice } from '../../src/daemon/inbound/splice.ts'
+import type { TunnelStream } from '../../src/tunnel/tunnel.ts'
+import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
+
+const GET = 'GET /a HTTP/1.1\r\nhost: x\r\n\r\n'
+const POST = 'POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'
+const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
+
+describe('what may be said again', () => {
+  const may = (said: string, how: 'reset' | 'ended', callerEnded = false) => {
+    const beginning = new Beginning()
+    beginning.add(Buffer.from(said))
+    return beginning.mayRepeat(how, callerEnded)
+  }
+  for (const [said, reset, ended] of [
+    [GET, true, true],
+    [POST, true, false],
+    ['DELETE /a HTTP/1.1\r\n', true, true],
+    ['GETX /a HTTP/1.1\r\n', true, false],
+    ['SET key value\r\n', true, false],
+    ['', true, true],
+    ['x'.repeat(20_000), false, false],
+  ] as const)
+    test(JSON.stringify(said.slice(0, 20)), () => {
+      assert.deepEqual([may(said, 'reset'), may(said, 'ended')], [reset, ended])
+    })
+  test('who only looks whether somebody answers is told the truth', () => {
+    assert.equal(may('', 'ended', true), false)
+  })
+})
+
+describe('a program that restarts', () => {
+  const tunnel = createLoopbackTunnel()
+  const open = new Set<{ close(): void }>()
+  afterEach(() => {
+    for (const one of open) one.close()
+    open.clear()
+  })
+  after(() => tunnel.close())
+
+  async function listening(port: number, onSocket: (socket: net.Socket) => void): Promise<net.Server> {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => {})
+      open.add({ close: () => socket.destroy() })
+      onSocket(socket)
+    })
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    open.add(server)
+    return server
+  }
+  async function expose(local: number, more: Partial<LocalTargetOptions> = {}) {
+    const counters = { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 }
+    const complaints = new Complaints(() => {})
+    const target = new LocalTarget({
+      local,
+      remote: 80,
+      fallback: false,
+      addresses: () => [],
+      counters,
+      complaints,
+      ...more,
+    })
+    open.add(target)
+    return (await tunnel.listen(0, 'TCP', target)).port
+  }
+  /** What a caller that says `said` gets: an answer, '' for an end, or `reset`. */
+  async function call(port: number, said: string): Promise<string> {
+    const socket = net.connect({ port, host: '127.0.0.1' })
+    socket.write(said)
+    let got = ''
+    try {
+      for await (const chunk of socket.setEncoding('utf8')) {
+        got += chunk
+        if (got === ANSWER) socket.end()
+      }
+      return got
+    } catch {
+      return 'reset'
+    } finally {
+      socket.destroy()
+    }
+  }
+  const portOf = (server: net.Server) => (server.address() as net.AddressInfo).port
+  /** Answers what it is told, and remembers it. */
+  const answering = (heard: string[]) => (socket: net.Socket) => {
+    socket.setEncoding('utf8').once('data', (text: string) => {
+      heard.push(text)
+      socket.end(ANSWER)
+    })
+  }
+
+  for (const [name, said] of [
+    ['a GET', GET],
+    ['a POST', POST],
+  ] as const)
+    test(`${name} that the program has not read when it ends is answered by its successor, once`, async () => {
+      const heard: string[] = []
+      const first = await listening(0, (socket) => {
+        first.close()
+        socket.once('readable', () => socket.resetAndDestroy())
+        first.once('close', () => setTimeout(() => void listening(portOfFirst, answering(heard)), 100))
+      })
+      const portOfFirst = portOf(first)
+      assert.equal(await call(await expose(portOfFirst), said), ANSWER)
+      assert.deepEqual(heard, [said])
+    })
+
+  test('a program that has read a POST, and ends, may have acted upon it: the caller learns of the end', async () => {
+    const heard: string[] = []
+    const first = await listening(0, (socket) => {
+      socket.once('data', () => {
+        first.close()
+        socket.destroy()
+        first.once('close', () => setTimeout(() => void listening(portOfFirst, answering(heard)), 100))
+      })
+    })
+    const portOfFirst = portOf(first)
+    assert.equal(await call(await expose(portOfFirst), POST), '')
+    assert.deepEqual(heard, [])
+  })
+
+  test('a program that lives and ends connections is told a GET again, and a POST never', async () => {
+    for (const [said, times] of [
+      [GET, 4],
+      [POST, 1],
+    ] as const) {
+      let count = 0
+      const server = await listening(0, (socket) => {
+        socket.once('data', () => {
+          count++
+          socket.resetAndDestroy()
+        })
+      })
+      assert.equal(await call(await expose(portOf(server)), said), 'reset')
+      assert.equal(count, times, said.slice(0, 4))
+    }
+  })
+
+  test('a caller whose program does not come back is told so when the patience is over', async () => {
+    const first = await listening(0, (socket) => {
+      first.close()
+      socket.pause().resetAndDestroy()
+    })
+    assert.equal(await call(await expose(portOf(first), { patienceMs: 200 }), GET), 'reset')
+  })
+
+  test('what comes while the connection is going is kept', async () => {
+    const pair = async () => {
+      let far: net.Socket | undefined
+      const server = await listening(0, (socket) => {
+        far = socket
+      })
+      const near = net.connect({ port: portOf(server), host: '127.0.0.1', allowHalfOpen: true })
+      await Promise.all([once(near, 'connect'), once(server, 'connection')])
+      near.on('error', () => {})
+      open.add({ close: () => near.destroy() })
+      return { near, far: far! }
+    }
+    const [one, two] = [await pair(), await pair()]
+    const credit: number[] = []
+    const stream = { consumed: (bytes: number) => credit.push(bytes), reset: () => {}, end: () => {} }
+    const splice = new Splice(one.near, { bytesIn: 0, bytesOut: 0 }, { again: async () => two.near })
+    splice.attach(stream as unknown as TunnelStream, true)
+    splice.onData(Buffer.from('GET /a HT'))
+    // From here on the socket is destroyed, and `close` has not come.
+    one.near.destroy(new Error('reset'))
+    splice.onData(Buffer.from('TP/1.1\r\n'))
+    await new Promise((resolve) => one.near.once('close', resolve))
+    splice.onData(Buffer.from('\r\n'))
+    let got = ''
+    for await (const chunk of two.far.setEncoding('utf8')) {
+      got += chunk
+      if (got.endsWith('\r\n\r\n')) break
+    }
+    assert.equal(got, 'GET /a HTTP/1.1\r\n\r\n')
+    assert.deepEqual(credit.sort(), [2, 8, 9])
+  })
+})
