@@ -1,8 +1,9 @@
 // A container's environment and files on a real cluster, compared with what its kubelet gave it.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { startHolding } from '../support/holding.ts'
 import { realCluster, realMachine } from '../support/machine.ts'
 import { placeObjects } from '../support/place-objects.ts'
 import { until } from '../support/until.ts'
@@ -31,6 +32,45 @@ describe("the pod's place", { skip }, () => {
   const ask = () => {
     const script = `fetch('http://orders/', { signal: AbortSignal.timeout(2000) }).then((one) => one.text()).then(console.log, () => console.log('nobody'))`
     return kubectl(['-n', NAMESPACE, 'exec', 'deployment/orders', '-c', 'helper', '--', 'node', '-e', script]).trim()
+  }
+  /** 50 requests a second from a pod, each on a connection of its own, until it is told to end. */
+  const startLoad = () => {
+    const script = `const seen = {}; let open = 0, over = false
+      const count = (what) => { seen[what] = (seen[what] ?? 0) + 1; open-- }
+      const timer = setInterval(() => { open++
+        require('node:http').get('http://orders/', { agent: false, timeout: 10000 }, (answer) => { let text = ''
+          answer.on('data', (chunk) => text += chunk).on('end', () => count(text)).on('error', (error) => count('cut: ' + error.code))
+        }).on('timeout', function () { this.destroy() }).on('error', (error) => count('failed: ' + error.code)) }, 20)
+      process.stdin.resume().on('end', () => { clearInterval(timer); setInterval(() => { if (open === 0) { console.log(JSON.stringify(seen)); process.exit() } }, 50) })
+      console.log('begun')`
+    const words = [
+      'kubectl',
+      '-n',
+      NAMESPACE,
+      'exec',
+      '-i',
+      'deployment/orders',
+      '-c',
+      'helper',
+      '--',
+      'node',
+      '-e',
+      script,
+    ]
+    const child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] })
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    const exit = new Promise<void>((resolve) => child.once('close', () => resolve()))
+    return {
+      begun: until('the requests begin', () => said.startsWith('begun'), 20_000),
+      end: async (): Promise<Record<string, number>> => {
+        child.stdin.end()
+        await exit
+        return JSON.parse(said.split('\n')[1])
+      },
+    }
   }
   const kt = async (...args: string[]) => {
     const { code, stdout, stderr } = await laptop.kt([...args, '-n', NAMESPACE])
@@ -176,6 +216,47 @@ describe("the pod's place", { skip }, () => {
     assert.ok(log.includes('exchange orders: place: '))
     assert.ok(!log.includes(had.secret))
     assert.equal(ask(), 'pod')
+  })
+
+  test('its program is restarted ten times under 50 requests a second, and none fails', async () => {
+    const file = '/tmp/kt-place-server.js'
+    const server = `require('node:http').createServer((_, response) => response.end('here')).listen(process.env.PORT, () => console.log('listens'))`
+    await laptop.run(['sh', '-c', `echo "$1" > ${file}`, 'sh', server])
+    const held = await startHolding(program, 'place', [
+      'exchange',
+      'orders',
+      '-n',
+      NAMESPACE,
+      '--',
+      process.execPath,
+      '--watch',
+      file,
+    ])
+    const listens = () => held.said().match(/^listens$/gm)?.length ?? 0
+    await until('the program listens', () => listens() === 1, 40_000)
+    await until('it is answered here', () => ask() === 'here', 20_000)
+    const load = startLoad()
+    await load.begun
+    for (let count = 1; count <= 10; count++) {
+      // node --watch leaves out a change that comes too soon after the one before.
+      await delay(300)
+      await until(
+        `it is restarted ${count} times`,
+        async () => {
+          await laptop.run(['touch', file])
+          return await until('it listens again', () => listens() > count, 3_000).catch(() => false)
+        },
+        30_000,
+      )
+    }
+    const answers = await load.end()
+    const count = Object.values(answers).reduce((a, b) => a + b, 0)
+    console.log(`${count} requests while the program was restarted ${listens() - 1} times: ${JSON.stringify(answers)}`)
+    assert.deepEqual(Object.keys(answers), ['here'])
+    assert.ok(count > 200, `${count} requests`)
+    held.signal('SIGTERM')
+    await held.exit
+    await laptop.run(['rm', '-f', file])
   })
 })
 
