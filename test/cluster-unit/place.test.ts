@@ -146,6 +146,7 @@ describe("a container's environment", () => {
     const { env, missing } = computed(
       {
         env: [
+          { name: 'PASSWORD', value: 'an earlier one, which is not the right one' },
           { name: 'PASSWORD', ...ref('s', 'p') },
           { name: 'URL', value: 'db://$(PASSWORD)@x' },
           { name: 'GONE', ...ref('none', 'p') },

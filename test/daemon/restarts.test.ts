@@ -37,7 +37,7 @@ describe('what may be said again', () => {
   })
 })
 
-describe('a program that restarts', () => {
+describe('a program that restarts', { timeout: 20_000 }, () => {
   const tunnel = createLoopbackTunnel()
   const open = new Set<{ close(): void }>()
   afterEach(() => {
