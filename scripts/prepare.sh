@@ -11,6 +11,7 @@ musl        node        -                      -                   nodejs,nodejs
 compile     cc          gcc,libc6-dev          gcc,glibc-devel     gcc,musl-dev,linux-headers  -
 pack        python3     python3                python3             python3                     -
 pack        pip3        python3-pip            python3-pip         py3-pip                     -
+pack        readelf     binutils               binutils            binutils                    -
 demo        ip          iproute2               iproute             iproute2                    -
 demo        mount       mount                  util-linux          mount                       -
 demo        nsenter     util-linux             util-linux          util-linux-misc             -

@@ -11,7 +11,7 @@ import { ensureCluster } from './real-cluster.ts'
 const suites: Record<string, { files: string[]; concurrency: number; timeoutMs: number }> = {
   // Pure parts, the stack in virtual time, the tunnel on loopback, the addon in namespaces of its own.
   unit: {
-    files: globSync('test/*/**/*.test.ts', { exclude: ['test/lab/**', 'test/cluster-real/**'] }),
+    files: globSync('test/*/**/*.test.ts', { exclude: ['test/lab/**', 'test/cluster-real/**', 'test/pack/**'] }),
     concurrency: 2,
     timeoutMs: 300_000,
   },
@@ -19,6 +19,8 @@ const suites: Record<string, { files: string[]; concurrency: number; timeoutMs: 
   lab: { files: globSync('test/lab/**/*.test.ts'), concurrency: 1, timeoutMs: 600_000 },
   // kt on a real Kubernetes cluster.
   cluster: { files: globSync('test/cluster-real/**/*.test.ts'), concurrency: 1, timeoutMs: 900_000 },
+  // What `./dev pack` makes. Downloads its tools the first time, so it runs only when it is named.
+  pack: { files: globSync('test/pack/**/*.test.ts'), concurrency: 1, timeoutMs: 900_000 },
 }
 
 const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'))
@@ -45,6 +47,7 @@ const unstable: string[] = []
 for (const [name, suite] of Object.entries(suites)) {
   const named = wanted.filter((w) => suite.files.includes(w))
   if (wanted.length > 0 && !wanted.includes(name) && named.length === 0) continue
+  if (wanted.length === 0 && name === 'pack') continue
   const files = (named.length > 0 ? named : suite.files).sort()
   if (files.length === 0) continue
   console.log(`\n== ${name}: ${files.length} files`)

@@ -3,9 +3,10 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { npmPackage } from './npm.ts'
-import { makeProduct, type Product } from './product.ts'
+import { makeProduct, type Product, sha256 } from './product.ts'
 import { singleFile } from './single.ts'
 import { ARCHITECTURES, PackError } from './tools.ts'
+import { billOfMaterials, checksums } from './trust.ts'
 
 /** Each makes files of out/, by name. */
 const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> | Map<string, Buffer>> = {
@@ -17,6 +18,7 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
   },
 }
 
+const sums = new Map<string, string>()
 const wanted = process.argv.slice(2)
 const unknown = wanted.find((name) => !(name in forms))
 if (unknown) fail(`there is no form ${unknown}; there are ${Object.keys(forms).join(', ')}`, 2)
@@ -29,6 +31,8 @@ try {
     if (wanted.length > 0 && !wanted.includes(name)) continue
     for (const [file, bytes] of await make(product)) write(file, bytes)
   }
+  write(`kt-${product.version}.cdx.json`, billOfMaterials(product))
+  write('SHA256SUMS', checksums(sums))
 } catch (error) {
   if (!(error instanceof PackError)) throw error
   fail(error.message, 1)
@@ -36,6 +40,7 @@ try {
 
 function write(file: string, bytes: Buffer): void {
   const target = join('out', file)
+  sums.set(file, sha256(bytes))
   writeFileSync(`${target}.part`, bytes, { mode: file.startsWith('kt-linux-') ? 0o755 : 0o644 })
   renameSync(`${target}.part`, target)
   console.log(`${target}  ${(bytes.length / 1e6).toFixed(bytes.length < 1e7 ? 2 : 0)} MB`)

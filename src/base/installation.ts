@@ -1,6 +1,7 @@
 // Where the parts of this kt are: in a checkout, in an installed npm package, or inside one executable file (Node's SEA),
 // whose parts are assets. Everything is found from kt itself, never from the working directory or the environment, since
 // root runs some of it.
+import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
@@ -32,6 +33,30 @@ const fromSource = import.meta.url.endsWith('.ts')
 /** The folder with bin/, dist/ and native/. Means nothing in a single file. */
 const root = fromSource ? dirname(dirname(here)) : dirname(here)
 const checkout = !single && existsSync(join(root, 'native/build.ts'))
+
+/** How this kt came here, in words; for an npm package also whether its files are those of the build. */
+export function installedAs(): string {
+  if (single) return `single file ${process.execPath}`
+  if (checkout) return `checkout in ${root}`
+  const { commit, sha256 } = JSON.parse(readFileSync(join(root, 'build.json'), 'utf8')) as {
+    commit: string
+    sha256: Record<string, string>
+  }
+  const differs = Object.keys(sha256).filter((path) => digestOf(join(root, path)) !== sha256[path])
+  const state =
+    differs.length > 0
+      ? `not as it was built: ${differs.join(', ')}`
+      : `all ${Object.keys(sha256).length} files are those of the build (${commit.slice(0, 12)})`
+  return `npm package in ${root}: ${state}`
+}
+
+function digestOf(file: string): string | undefined {
+  try {
+    return createHash('sha256').update(readFileSync(file)).digest('hex')
+  } catch {
+    return undefined
+  }
+}
 
 /** What to do when a part of kt is missing, as a person is told. */
 export const REPAIR = checkout ? 'run ./dev setup again' : 'install kt again'

@@ -1,5 +1,6 @@
 // `kt version`: of this command, and of both ends of the connection while there is one.
 import type { Command } from 'commander'
+import { installedAs } from '../../base/installation.ts'
 import { connectControl } from '../../control/client.ts'
 import { controlSocket } from '../../control/paths.ts'
 import type { Status } from '../../control/protocol.ts'
@@ -10,8 +11,9 @@ import { withClusterOptions } from './common.ts'
 
 export function addVersionCommand(program: Command): void {
   withClusterOptions(program.command('version').description('versions of this kt, and of both ends while connected'))
+    .option('--verbose', 'also how it was installed')
     .option('--json', 'one JSON object')
-    .action(async (options: { json?: boolean }) => {
+    .action(async (options: { json?: boolean; verbose?: boolean }) => {
       const status = await engineStatus()
       const shadow = status?.shadow ?? null
       const { node, openssl } = process.versions
@@ -22,12 +24,14 @@ export function addVersionCommand(program: Command): void {
           openssl,
           platform: `${process.platform}-${process.arch}`,
           engine: status ? { version: status.version, pid: status.pid } : null,
+          ...(options.verbose && { installed: installedAs() }),
           shadow: shadow && { kind: shadow.kind, version: shadow.version, image: shadow.image },
         })
         return
       }
       printFields([
         ['kt', `${VERSION} (Node ${node}, OpenSSL ${openssl}, ${process.platform}-${process.arch})`],
+        ['installed', options.verbose ? installedAs() : undefined],
         ['engine', status ? engineText(status) : 'not connected'],
         ['shadow', shadow ? `${shadow.kind} ${shadow.version ?? 'unknown'} (${shadow.image})` : undefined],
       ])
