@@ -54,7 +54,7 @@ export async function hold(
   const interrupt = (why = 'ending') => {
     if (interrupted++ === 0)
       process.stderr.write(
-        `${dim(process.stderr, `${why}: putting everything back; Ctrl-C again waits for nothing more`)}\n`,
+        `${dim(process.stderr, config.kind === 'keep-files' ? why : `${why}: putting everything back; Ctrl-C again waits for nothing more`)}\n`,
       )
     else if (interrupted === 2) process.stderr.write(`${dim(process.stderr, 'waiting for nothing more')}\n`)
     const end: HolderCommand = { op: 'end' }
