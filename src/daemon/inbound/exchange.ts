@@ -283,8 +283,7 @@ export class Exchange implements Holding {
     this.#closing.signal.throwIfAborted()
     this.#switching = this.#deps.cluster.switchExchange(this.#crew.handle(), () => {})
     await this.#switching.catch((error: Error) => {
-      const since = new Date(this.#parts.wall()).toISOString()
-      this.#notLed ??= { ...cannotReconnect(error), since }
+      this.#notLed ??= { ...cannotReconnect(error), since: new Date(this.#parts.wall()).toISOString() }
       throw error
     })
     this.#notLed = undefined

@@ -3,18 +3,12 @@
 // is waited for (presence.ts); then the caller goes to the original, or is refused.
 import { connect, type Socket } from 'node:net'
 import { delay, systemClock } from '../../base/clock.ts'
-import type {
-  DialFailure,
-  IncomingDatagrams,
-  IncomingStream,
-  ListenHandler,
-  TunnelDatagrams,
-} from '../../tunnel/tunnel.ts'
+import type { IncomingDatagrams, IncomingStream, ListenHandler, TunnelDatagrams } from '../../tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
 import { LocalDatagrams } from './local-datagrams.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS, Presence } from './presence.ts'
-import { ofSameFamily, proxyHeader } from './proxy-protocol.ts'
+import { ofSameFamily, plainAddress, proxyHeader } from './proxy-protocol.ts'
 import { Splice, type SpliceCounters, type SpliceWatcher } from './splice.ts'
 
 // Most programs listen on one of these only.
@@ -83,7 +77,7 @@ export class LocalTarget implements ListenHandler {
         this.#options.counters.refused++
         const words = `nothing answers on localhost:${this.#options.local}`
         if (this.#options.fallback) incoming.decline(words)
-        else incoming.refuse(failureOf(error), `${error.code}: ${words}`)
+        else incoming.refuse(error.code === 'ETIMEDOUT' ? 'timeout' : 'refused', `${error.code}: ${words}`)
       },
     )
   }
@@ -168,7 +162,8 @@ export class LocalTarget implements ListenHandler {
 
   #join(dialled: Dialled, incoming: IncomingStream): void {
     const { counters } = this.#options
-    const watcher = this.#options.watch?.({ address: plain(incoming.origin.address), port: incoming.origin.port })
+    const { address, port } = incoming.origin
+    const watcher = this.#options.watch?.({ address: plainAddress(address), port })
     let repeats = 0
     const begun = ({ socket, readTo }: Dialled): Socket => {
       const { complaints, proxyProtocol } = this.#options
@@ -208,7 +203,7 @@ export class LocalTarget implements ListenHandler {
   }
 
   #header(version: 'v1' | 'v2', { port, origin }: IncomingStream): Uint8Array {
-    const source: Endpoint = { address: plain(origin.address), port: origin.port }
+    const source: Endpoint = { address: plainAddress(origin.address), port: origin.port }
     const addresses = this.#options.addresses().map(IpAddress.parse)
     const address = ofSameFamily(source.address, addresses, ANY[source.address.family])
     return proxyHeader(version, source, { address, port })
@@ -294,16 +289,4 @@ async function staysOpen({ socket, readTo }: Dialled, closed: AbortSignal): Prom
       for (const chunk of early.splice(0)) reader(chunk)
     },
   }
-}
-
-function failureOf({ code }: NodeJS.ErrnoException): DialFailure {
-  return code === 'ETIMEDOUT' ? 'timeout' : 'refused'
-}
-
-/** An IPv4 caller of a dual-stack socket shows as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
-function plain(address: IpAddress): IpAddress {
-  if (address.family === 4) return address
-  const { bytes } = address
-  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
-  return mapped ? new IpAddress(bytes.slice(12)) : address
 }

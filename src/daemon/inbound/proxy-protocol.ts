@@ -1,6 +1,6 @@
 // The header by which a program behind a proxy learns who really connected: PROXY protocol, versions 1 and 2
 // (haproxy's doc/proxy-protocol.txt, sections 2.1 and 2.2).
-import type { Endpoint, IpAddress } from '../../wire/address.ts'
+import { type Endpoint, IpAddress } from '../../wire/address.ts'
 
 // Section 2.2: the twelve bytes that no other protocol begins with.
 const SIGNATURE = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)
@@ -38,4 +38,12 @@ function version2(source: Endpoint, destination: Endpoint): Uint8Array {
 /** One of `candidates` that is of the same family as `address`; else that family's unspecified address. */
 export function ofSameFamily(address: IpAddress, candidates: IpAddress[], unspecified: IpAddress): IpAddress {
   return candidates.find(({ family }) => family === address.family) ?? unspecified
+}
+
+/** An IPv4 caller of a dual-stack socket shows as ::ffff:a.b.c.d (RFC 4291 2.5.5.2). */
+export function plainAddress(address: IpAddress): IpAddress {
+  if (address.family === 4) return address
+  const { bytes } = address
+  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
+  return mapped ? new IpAddress(bytes.slice(12)) : address
 }
