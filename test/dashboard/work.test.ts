@@ -26,8 +26,8 @@ class KtDouble implements Disposable {
 echo "$@" >>'${this.#asked}'
 case "$*" in
 *refused*) printf 'error: refused is held by ann@desk\\n       --force takes it over\\n' >&2; exit 1 ;;
-forward*) echo 'localhost:8080 leads to service/web in shop, port 80. Ctrl-C ends it.' >&2
-  trap 'echo ended >>${this.#asked}; exit 0' INT; while :; do sleep 0.05; done ;;
+forward*) trap 'echo ended >>${this.#asked}; exit 0' INT
+  echo 'localhost:8080 leads to service/web in shop, port 80. Ctrl-C ends it.' >&2; while :; do sleep 0.05; done ;;
 *) echo 'requests to web.shop come here: 80 -> localhost:8080.' >&2 ;;
 esac
 `,
