@@ -51,17 +51,20 @@ export function portsText(ports: ListedTarget['ports']): string {
   return ports.map(text).join(', ')
 }
 
+/** `kt list --json` has the rest. */
+const shortened = (text: string) => (text.length > 72 ? `${text.slice(0, 71)}…` : text)
+
 /** `now`: ms since 1970. */
 export function listLines(list: List, now: number, out: NodeJS.WriteStream): string[] {
   const { namespace, context, targets, here, notes } = list
   const lines = [dim(out, `namespace ${visible(namespace)}, context ${visible(context)}`)]
   const rows = targets.map((target) => [
     visible(target.kind === 'service' ? target.name : `${target.kind}/${target.name}`),
-    visible(portsText(target.ports)) || '-',
+    shortened(visible(portsText(target.ports))) || '-',
     target.ready === null ? '-' : `${target.ready}/${target.total}`,
   ])
   const heads = ['TARGET', 'PORTS', 'READY']
-  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => Math.min(row[i].length, 48))))
+  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i].length)))
   const padded = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i])).join('  ')
   if (rows.length > 0) lines.push(dim(out, `${padded(heads)}  STATE`))
   for (const [i, target] of targets.entries()) lines.push(`${padded(rows[i])}  ${stateText(target, list, now, out)}`)

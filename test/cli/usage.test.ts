@@ -28,6 +28,7 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['exchange', 'web'],
     ['exchange', '--expose', '8080:80'],
     ['mesh', '--expose', '8080:80'],
+    ['exchange', '--', 'npm', 'run', 'dev'],
     ['exchange', 'web', '--expose', '8080:0'],
     ['exchange', 'web', '--expose', '8080:http,8081:HTTP'],
     ['run', 'mine', '--expose', '8080:http'],
@@ -55,6 +56,11 @@ test('wrong usage is exit code 2 and two lines', () => {
     assert.equal(stdout, '')
     assert.match(stderr, /^error: .+\n {7}.+\n$/, args.join(' '))
   }
+})
+
+test('the words of a program are not taken for a TARGET', () => {
+  for (const args of [['exchange', '--', 'npm', 'run', 'dev'], ['mesh', '--', 'npm']])
+    assert.match(kt(...args).stderr, /^error: kt (exchange|mesh) needs a TARGET\n/, args.join(' '))
 })
 
 test('a value that is refused is told with what is expected', () => {

@@ -56,8 +56,8 @@ export function addExchangeCommand(program: Command): void {
     .option('--force', 'take over what somebody else holds; with --mode scale also leave ports without anybody')
     .action(async (target: string | undefined, words: string[], options: ExchangeFlags) => {
       const { mode, force = false } = options
-      const chosen = await targetOf('exchange', target, options)
-      await start('exchange', chosen.target, chosen.ports, { mode, force }, options, words)
+      const chosen = await targetOf('exchange', target, words, options)
+      await start('exchange', chosen.target, chosen.ports, { mode, force }, options, chosen.words)
     })
 }
 
@@ -121,13 +121,17 @@ export function withBackOptions(command: Command): Command {
     .option('--no-files', "with a program: without the container's files")
 }
 
-/** What is to be exchanged or meshed: as given, or as a person chooses. */
+/** What is to be exchanged or meshed, as given or as a person chooses, and the program to run meanwhile. */
 export async function targetOf(
   kind: 'exchange' | 'mesh',
-  target: string | undefined,
+  first: string | undefined,
+  others: string[],
   options: InboundFlags,
-): Promise<{ target: string; ports: ExposedPort[] }> {
-  return target === undefined ? chooseTarget(kind, options) : { target, ports: options.expose ?? [] }
+): Promise<{ target: string; ports: ExposedPort[]; words: string[] }> {
+  // commander takes the first word for TARGET, also where it is the program's, behind --.
+  if (first !== undefined && process.argv.at(-others.length - 2) !== '--')
+    return { target: first, ports: options.expose ?? [], words: others }
+  return { ...(await chooseTarget(kind, options)), words: first === undefined ? [] : [first, ...others] }
 }
 
 export async function start(

@@ -47,8 +47,8 @@ export function addMeshCommand(program: Command): void {
       } catch (error) {
         command.error((error as Error).message)
       }
-      const chosen = await targetOf('mesh', target, options)
-      await start('mesh', chosen.target, chosen.ports, { mode: 'selector', force, mesh }, options, words)
+      const chosen = await targetOf('mesh', target, words, options)
+      await start('mesh', chosen.target, chosen.ports, { mode: 'selector', force, mesh }, options, chosen.words)
     })
 }
 
