@@ -28,8 +28,12 @@ export async function perform(
     }
     case 'leave':
       return leave({ uid, env }, text(body, 'kind'), text(body, 'target'), text(body, 'namespace'))
-    case 'start':
-      return forwards.start(startOf(body), feed.context())
+    case 'start': {
+      const start = startOf(body)
+      const context = feed.context()
+      if (context !== undefined) await feed.requireSameCluster(forwards.selection(context), env)
+      return forwards.start(start, context)
+    }
     case 'unforward':
       return forwards.stop(port(body, 'local'))
     case 'recover': {

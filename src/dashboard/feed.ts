@@ -102,6 +102,28 @@ export class Feed {
     return this.#connection.status?.context || undefined
   }
 
+  /**
+   * What the page begins must be begun in the cluster that the page shows. Another kubeconfig may have a context of the same
+   * name. Rejects with ControlFailure where `selection` leads to another cluster than the engine's.
+   */
+  async requireSameCluster(
+    selection: { kubeconfig?: string; context?: string },
+    { KUBECONFIG }: NodeJS.ProcessEnv,
+  ): Promise<void> {
+    const namespace = this.#connection.status?.namespace
+    const { same, wanted, current } = await (await this.engine()).request('same', {
+      ...selection,
+      namespace,
+      env: { ...(KUBECONFIG !== undefined && { KUBECONFIG }) },
+    })
+    if (!same)
+      throw new ControlFailure({
+        code: 'another-cluster',
+        message: `kt is connected to ${current}, but this page would begin it in ${wanted}`,
+        hint: 'start `kt dashboard` with the --kubeconfig and --context of `kt up`',
+      })
+  }
+
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)

@@ -30,6 +30,13 @@ export class Forwards {
     this.#kt = kt
   }
 
+  /** Which cluster the commands go to, when the engine has `context`. */
+  selection(context: string): { kubeconfig?: string; context: string } {
+    const { flags } = this.#kt
+    const given = (flag: string) => (flags.includes(flag) ? flags[flags.indexOf(flag) + 1] : undefined)
+    return { kubeconfig: given('--kubeconfig'), context: given('--context') ?? context }
+  }
+
   list(): Forwarded[] {
     return [...this.#running].map(({ start: { target, namespace, local, remote }, trouble }) => ({
       ...{ target, namespace, local, remote, trouble },

@@ -59,7 +59,10 @@ test('wrong usage is exit code 2 and two lines', () => {
 })
 
 test('the words of a program are not taken for a TARGET', () => {
-  for (const args of [['exchange', '--', 'npm', 'run', 'dev'], ['mesh', '--', 'npm']])
+  for (const args of [
+    ['exchange', '--', 'npm', 'run', 'dev'],
+    ['mesh', '--', 'npm'],
+  ])
     assert.match(kt(...args).stderr, /^error: kt (exchange|mesh) needs a TARGET\n/, args.join(' '))
 })
 

@@ -41,6 +41,11 @@ export class EngineDouble implements AsyncDisposable {
         this.asked.push(`recover ${target} ${namespace}`)
         return { target, restored: [], kept: [], removed: [], holder: null }
       },
+      same: ({ context, kubeconfig }: { context?: string; kubeconfig?: string }) => ({
+        same: context === this.status.context && kubeconfig === undefined,
+        wanted: `${kubeconfig ?? ''} ${context ?? ''}`,
+        current: this.status.cluster,
+      }),
       services: () => this.services,
       team: () => this.team,
       flows: () => {

@@ -190,6 +190,24 @@ describe('working on the page', { skip: noBrowser }, () => {
     await finish(page)
   })
 
+  test('nothing is begun in another cluster than the one that the page shows', async () => {
+    using kt = new KtDouble()
+    await using it = await fixture(
+      (engine) => {
+        engine.services = { scope: 'cluster', services: manyServices(3), notes: [] }
+      },
+      true,
+      { program: kt.program, flags: ['--kubeconfig', '/other/config'] },
+    )
+    const page = await openPage(browser, it, 'services')
+    await page.locator('tbody tr').first().click()
+    await page.locator('.detail').getByRole('button', { name: 'Exchange…' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Exchange' }).click()
+    await page.getByRole('dialog').getByRole('alert').getByText('kt is connected to staging').waitFor()
+    assert.deepEqual(kt.asked, [])
+    await finish(page)
+  })
+
   test('flows that ended within the last minute are listed with how they ended', async () => {
     await using it = await fixture((engine) => {
       engine.flows = manyFlows(3)
