@@ -1,19 +1,8 @@
 // kt as people install it: the npm package and the single file, each in a minimal Debian on a laptop of the cluster, without
-// a checkout and without a compiler; the single file also without Node.
+// a checkout and without a compiler; the single file also without Node. test/pack looks at what is in them.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -62,13 +51,13 @@ say end`
 describe('kt as it is installed, in a minimal Debian', { skip, concurrency: false }, () => {
   let work = ''
   let root = ''
-  const sums = new Map<string, string>()
+  let tarball = ''
   before(
     () => {
       work = mkdtempSync(join(tmpdir(), 'kt-packed-'))
       root = join(work, 'root')
       execFileSync(process.execPath, ['scripts/pack/main.ts'], { stdio: ['ignore', 'ignore', 'inherit'] })
-      for (const file of readdirSync('out')) sums.set(file, digest(join('out', file)))
+      tarball = readdirSync('out').find((name) => name.endsWith('.tgz'))!
       const include = '--include=curl,iproute2,busybox'
       execFileSync('mmdebstrap', ['--quiet', '--variant=minbase', include, 'bookworm', root], { stdio: 'ignore' })
       writeFileSync(join(root, 'etc/resolv.conf'), 'nameserver 198.51.100.53\n')
@@ -81,18 +70,6 @@ describe('kt as it is installed, in a minimal Debian', { skip, concurrency: fals
     if (work) rmSync(work, { recursive: true, force: true })
   })
 
-  it('the same commit makes the same bytes', () => {
-    execFileSync(process.execPath, ['scripts/pack/main.ts'], { stdio: ['ignore', 'ignore', 'inherit'] })
-    for (const [file, sum] of sums) assert.equal(digest(join('out', file)), sum, file)
-  })
-
-  it('the npm package is below 3 MB and names no path of the machine that made it', () => {
-    const file = join('out', [...sums.keys()].find((name) => name.endsWith('.tgz'))!)
-    assert.ok(statSync(file).size < 3_000_000)
-    const text = execFileSync('tar', ['-xzOf', file], { maxBuffer: 1 << 27 })
-    assert.equal(text.includes(process.cwd()), false)
-  })
-
   it('the single file works without Node', { timeout: 240_000 }, () => {
     cpSync(join('out', `kt-linux-${process.arch}`), join(root, 'usr/local/bin/kt'))
     assert.equal(existsSync(join(root, 'usr/bin/node')), false)
@@ -101,7 +78,6 @@ describe('kt as it is installed, in a minimal Debian', { skip, concurrency: fals
   })
 
   it('the npm package works with Node alone', { timeout: 240_000 }, () => {
-    const tarball = [...sums.keys()].find((name) => name.endsWith('.tgz'))!
     cpSync(node, join(root, 'opt/node'), { recursive: true })
     cpSync(npm, join(root, 'opt/npm'), { recursive: true })
     cpSync(join('out', tarball), join(root, tarball))
@@ -152,8 +128,4 @@ function works(said: Map<string, string>): void {
     [],
     all,
   )
-}
-
-function digest(file: string): string {
-  return createHash('sha256').update(readFileSync(file)).digest('hex')
 }
