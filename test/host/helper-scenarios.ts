@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { until } from '../support/until.ts'
 
 const main = fileURLToPath(new URL('./helper-main.ts', import.meta.url))
 const state = {
@@ -230,8 +231,9 @@ const scenarios: Record<string, () => Promise<void>> = {
     helper.child.stdin!.destroy()
     helper.child.kill('SIGHUP')
     assert.match(sh('ip route get 10.96.0.10'), /dev kt0/)
-    const links = sh(`for n in 0 1 2; do readlink /proc/${helper.child.pid}/fd/$n; done`)
-    assert.equal(links, '/dev/null\n/dev/null\n/dev/null\n')
+    // Its input is replaced a moment after its outputs, when Node has closed the stream.
+    const links = () => sh(`for n in 0 1 2; do readlink /proc/${helper.child.pid}/fd/$n; done`)
+    await until('its pipes are replaced', () => links() === '/dev/null\n/dev/null\n/dev/null\n')
     helper.child.kill('SIGTERM')
     assert.equal(await helper.ended, 0)
     assert.equal(machine(), before)
