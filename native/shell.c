@@ -7,6 +7,8 @@
 //   mtu BYTES | address ADDRESS/LENGTH
 //   file BYTES PATH    what PATH holds inside; BYTES of content follow the line
 //   cover BYTES PATH   the same, where PATH exists
+//   root PATH          the folder with the files of a container
+//   place ro|rw PATH   what is at PATH below it is at PATH inside    -> left NUMBER ERRNO where that cannot be
 //   make       sets all of it up               -> made NETWORK-NAMESPACE | failed STEP ERRNO
 //   go         starts COMMAND
 //   dial ID PORT   connects to a port inside   -> dialled ID ERRNO (0: the socket has gone through descriptor 3)
@@ -17,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/securebits.h>
@@ -37,6 +40,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -49,6 +53,7 @@
 #define MOST_FILES 16
 #define MOST_CONTENT (1 << 20)
 #define MOST_ADDRESSES 4
+#define MOST_PLACED 64
 // What COMMAND leaves behind may take this long to end by itself, and is killed then.
 #define GRACE_MS 300
 // A process that the kernel does not let go of is waited for no longer.
@@ -275,13 +280,282 @@ static int make_device(void) {
   return done ? fd : -1;
 }
 
+// ---- the files of a container
+
+// What a shell's command finds at the paths of a container: each is bound from below one folder. Nothing is written to
+// the machine's file system. A path that is not there is made in a tmpfs which takes the place of the nearest folder that
+// is, with all else of that folder bound into it. Only folders that the user may not write to are replaced so: in others
+// what the command writes must stay.
+static char place_root[512];
+static struct placed {
+  char *path;
+  bool writable; // an emptyDir: it is made where there is nothing, and covers nothing
+} placed[MOST_PLACED];
+static size_t n_placed;
+static struct cover {
+  char path[PATH_MAX];
+  dev_t device;
+} covers[MOST_PLACED]; // they become read-only at the end
+static size_t n_covers;
+
+// Absolute, and without `.`, `..` and empty parts.
+static bool is_plain(const char *path) {
+  if (path[0] != '/' || path[1] == 0) return false;
+  for (const char *part = path + 1;; part++) {
+    size_t length = strcspn(part, "/");
+    if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && strncmp(part, "..", 2) == 0)) return false;
+    part += length;
+    if (*part == 0) return true;
+  }
+}
+
+// `path` is `folder` or below it.
+static bool is_within(const char *path, const char *folder) {
+  size_t length = strlen(folder);
+  if (length == 1) return true;
+  return strncmp(path, folder, length) == 0 && (path[length] == 0 || path[length] == '/');
+}
+
+static char working[PATH_MAX], home[PATH_MAX], root_there[PATH_MAX];
+
+// Programs of this machine need these, and the user's own files are not to disappear.
+static bool may_cover(const char *path) {
+  static const char *const system[] = {"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root",
+      "/run", "/sbin", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var"};
+  for (size_t i = 0; i < sizeof system / sizeof *system; i++)
+    if (is_within(system[i], path)) return false;
+  if (is_within(path, "/proc") || is_within(path, "/sys") || is_within(path, "/dev")) return false;
+  return !is_within(working, path) && !(home[0] && is_within(home, path)) && !is_within(root_there, path);
+}
+
+static void descriptor_path(char *text, size_t size, int fd, const char *name) {
+  snprintf(text, size, "/proc/self/fd/%d%s%s", fd, name ? "/" : "", name ? name : "");
+}
+
+// Gives `name`, an entry of `from`, the same name in `to`. What cannot be seen by the user is left out.
+static bool bind_entry(int from, int to, const char *name) {
+  struct stat what;
+  if (fstatat(from, name, &what, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT || errno == EACCES;
+  if (S_ISLNK(what.st_mode)) {
+    char text[PATH_MAX];
+    ssize_t n = readlinkat(from, name, text, sizeof text - 1);
+    if (n < 0) return false;
+    text[n] = 0;
+    return symlinkat(text, to, name) == 0;
+  }
+  bool folder = S_ISDIR(what.st_mode);
+  int fd = folder ? mkdirat(to, name, 0755) : openat(to, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+  if (fd < 0) return false;
+  if (!folder) close(fd);
+  int source = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (source < 0) return errno == ENOENT || errno == EACCES;
+  char there[64], here[PATH_MAX];
+  descriptor_path(there, sizeof there, source, NULL);
+  descriptor_path(here, sizeof here, to, name);
+  bool done = mount(there, here, NULL, MS_BIND | (folder ? MS_REC : 0), NULL) == 0;
+  int error = errno;
+  close(source);
+  errno = error;
+  return done;
+}
+
+static bool bind_entries(int from, int to, const char *except) {
+  DIR *list = fdopendir(openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!list) return false;
+  bool done = true;
+  for (struct dirent *entry; done && (entry = readdir(list));) {
+    const char *name = entry->d_name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (except && strcmp(name, except) == 0)) continue;
+    done = bind_entry(from, to, name);
+  }
+  int error = errno;
+  closedir(list);
+  errno = error;
+  return done;
+}
+
+// A tmpfs in place of `folder`, with all that is in that.
+static bool cover_folder(const char *folder) {
+  bool all = strcmp(folder, "/") == 0;
+  // The root itself is exchanged at the end; until then the new one lies over /tmp.
+  const char *stage = all ? "/tmp" : folder;
+  int old = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int under = open(stage, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  struct stat as, is;
+  int cover = -1;
+  bool mounted = false, done = false;
+  if (old < 0 || under < 0 || fstat(old, &as) < 0) goto out;
+  char options[64];
+  snprintf(options, sizeof options, "mode=%04o,size=4m,nr_inodes=65536", as.st_mode & 0755);
+  if (mount("kt-shell", stage, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0) goto out;
+  mounted = true;
+  cover = open(stage, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (cover < 0 || fstat(cover, &is) < 0) goto out;
+  if (all) {
+    char there[64], here[64];
+    descriptor_path(there, sizeof there, under, NULL);
+    descriptor_path(here, sizeof here, cover, "tmp");
+    if (mkdirat(cover, "tmp", 0755) < 0 || mount(there, here, NULL, MS_BIND | MS_REC, NULL) < 0) goto out;
+    // What lies over /tmp has come along.
+    if (umount2(here, MNT_DETACH) < 0) goto out;
+  }
+  if (!bind_entries(old, cover, all ? "tmp" : NULL)) goto out;
+  if (all) {
+    // pivot_root(2): with `.` twice the old root lies over the new one, and goes.
+    if (fchdir(cover) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) goto out;
+    mounted = false;
+    if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) goto out;
+  }
+  struct cover *made = &covers[n_covers++];
+  snprintf(made->path, sizeof made->path, "%s", folder);
+  made->device = is.st_dev;
+  done = true;
+out:;
+  int error = errno;
+  if (!done && mounted) umount2(stage, MNT_DETACH);
+  if (old >= 0) close(old);
+  if (under >= 0) close(under);
+  if (cover >= 0) close(cover);
+  errno = error;
+  return done;
+}
+
+static bool is_cover(const char *path) {
+  struct stat one;
+  if (stat(path, &one) < 0) return false;
+  for (size_t i = 0; i < n_covers; i++)
+    if (one.st_dev == covers[i].device) return true;
+  return false;
+}
+
+// Makes `path`, which is not there, for something of the kind of `source`.
+static bool make_target(char *path, bool folder) {
+  char nearest[PATH_MAX];
+  size_t length = strlen(path);
+  char cut[PATH_MAX];
+  snprintf(cut, sizeof cut, "%s", path);
+  for (;;) {
+    while (length > 0 && cut[--length] != '/') continue;
+    cut[length] = 0;
+    if (realpath(length == 0 ? "/" : cut, nearest)) break;
+    if (length == 0 || errno != ENOENT) return false;
+  }
+  // A link to what is not there: whose place is to be taken is not clear.
+  char first[PATH_MAX];
+  snprintf(first, sizeof first, "%s", path);
+  char *end = strchr(first + length + 1, '/');
+  if (end) *end = 0;
+  struct stat what;
+  if (lstat(first, &what) == 0) return errno = ELOOP, false;
+  if (stat(nearest, &what) < 0) return false;
+  if (!S_ISDIR(what.st_mode)) return errno = ENOTDIR, false;
+  if (!is_cover(nearest)) {
+    if (is_within(nearest, "/proc") || is_within(nearest, "/sys") || is_within(nearest, "/dev")) return errno = EBUSY, false;
+    // access(2) is about the user, without the rights of this moment.
+    if (access(nearest, W_OK) == 0) return errno = EEXIST, false;
+    if (!cover_folder(nearest)) return false;
+  }
+  for (char *part = path + length + 1;; part++) {
+    part += strcspn(part, "/");
+    bool last = *part == 0;
+    *part = 0;
+    if (!last || folder) {
+      if (mkdir(path, 0755) < 0) return false;
+    } else {
+      int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+      if (fd < 0) return false;
+      close(fd);
+    }
+    if (last) return true;
+    *part = '/';
+  }
+}
+
+// One part after the other, since the user, whose folder it is, may not lead us out of it by a link.
+static int open_source(const char *path) {
+  int fd = open(place_root, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  char parts[PATH_MAX], *rest = NULL;
+  snprintf(parts, sizeof parts, "%s", path);
+  for (char *part = strtok_r(parts, "/", &rest); fd >= 0 && part; part = strtok_r(NULL, "/", &rest)) {
+    int next = openat(fd, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int error = errno;
+    close(fd);
+    errno = error;
+    fd = next;
+  }
+  struct stat what;
+  if (fd < 0 || fstat(fd, &what) < 0 || S_ISDIR(what.st_mode) || S_ISREG(what.st_mode)) return fd;
+  close(fd);
+  errno = ELOOP;
+  return -1;
+}
+
+static bool bind_placed(const struct placed *one) {
+  char path[PATH_MAX], there[64];
+  struct stat source, target;
+  int fd = open_source(one->path);
+  if (fd < 0) return false;
+  bool done = false;
+  if (fstat(fd, &source) < 0) goto out;
+  bool folder = S_ISDIR(source.st_mode);
+  if (realpath(one->path, path)) {
+    if (stat(path, &target) == 0) {
+      // It came along with the folder around it.
+      if (target.st_dev == source.st_dev && target.st_ino == source.st_ino) return close(fd), true;
+      bool alike = folder == S_ISDIR(target.st_mode);
+      done = alike && !one->writable && may_cover(path);
+      errno = !alike ? ENOTDIR : one->writable ? EEXIST : EBUSY;
+    }
+  } else if (errno == ENOENT) {
+    snprintf(path, sizeof path, "%s", one->path);
+    done = make_target(path, folder);
+    // The folder may be in a tree by now that has taken the place of the one it was opened in.
+    if (done) {
+      close(fd);
+      fd = open_source(one->path);
+      done = fd >= 0 && fstat(fd, &source) == 0 && folder == S_ISDIR(source.st_mode);
+    }
+  }
+  if (!done) goto out;
+  descriptor_path(there, sizeof there, fd, NULL);
+  done = mount(there, path, NULL, MS_BIND, NULL) == 0;
+  // Two steps: the first takes no flags. What the folder's own mount has must stay.
+  unsigned long flags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | (one->writable ? 0 : MS_RDONLY);
+  struct statvfs has;
+  if (done && fstatvfs(fd, &has) == 0) flags |= (has.f_flag & ST_NOEXEC ? MS_NOEXEC : 0);
+  if (done && mount(NULL, path, NULL, flags, NULL) < 0) {
+    int error = errno;
+    umount2(path, MNT_DETACH);
+    errno = error;
+    done = false;
+  }
+out:;
+  int error = errno;
+  if (fd >= 0) close(fd);
+  errno = error;
+  return done;
+}
+
+// Fails only where it left something half done. What stays below the folder alone is told.
+static bool place_files(void) {
+  if (n_placed == 0) return true;
+  step = "place";
+  if (!getcwd(working, sizeof working) || !realpath(place_root, root_there)) return false;
+  const char *named = getenv("HOME");
+  if (!named || !realpath(named, home)) home[0] = 0;
+  for (size_t i = 0; i < n_placed; i++)
+    if (!bind_placed(&placed[i])) say("left %zu %d\n", i, errno ? errno : EINVAL);
+  for (size_t i = 0; i < n_covers; i++)
+    if (mount(NULL, covers[i].path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) return false;
+  return chdir(working) == 0; // what lay there before may be covered
+}
+
 // ---- files
 
 // Each file lies in a tmpfs of its own making and is bound over its path. The tmpfs has no other name afterwards.
 static bool cover_files(void) {
   static const char stage[] = "/tmp";
   step = "mounts";
-  if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) return false;
   if (mount("kt-shell", stage, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=4m") < 0) return false;
   bool done = true;
   int error = 0;
@@ -326,7 +600,9 @@ static bool make(void) {
   if (!enter_namespaces()) return false;
   int tun = make_device();
   if (tun < 0) return false;
-  if (!cover_files() || !drop_rights()) return false;
+  step = "mounts";
+  if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) return false;
+  if (!place_files() || !cover_files() || !drop_rights()) return false;
   step = "hand-over";
   struct stat network;
   if (stat("/proc/self/ns/net", &network) < 0 || !send_descriptor(tun)) return false;
@@ -494,6 +770,16 @@ static bool handle(char *line, char **argv, const sigset_t *inherited) {
     struct file *file = &files[n_files++];
     *file = (struct file){strdup(path), malloc(bytes + 1), bytes, required};
     return file->path && file->content && read_exactly(file->content, bytes);
+  }
+  if (sscanf(line, "root %511[^\n]", path) == 1) {
+    if (!is_plain(path)) return false;
+    strcpy(place_root, path);
+    return true;
+  }
+  if (strncmp(line, "place r", 7) == 0 && sscanf(line, "place %*2[row] %511[^\n]", path) == 1) {
+    if (n_placed == MOST_PLACED || !place_root[0] || !is_plain(path)) return false;
+    placed[n_placed++] = (struct placed){strdup(path), line[7] == 'w'};
+    return placed[n_placed - 1].path != NULL;
   }
   if (strcmp(line, "make") == 0) {
     if (make()) return true;

@@ -3,12 +3,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { REPAIR, useNative } from '../base/installation.ts'
 import type { HolderCommand, HolderLine, ShellConfig } from '../control/holder.ts'
+import type { ProgramPlace } from '../control/place.ts'
 import type { Progress } from '../control/protocol.ts'
 import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
+import { callersEnvironment } from './environment.ts'
 import { type Holder, startHolder } from './holder.ts'
 import { bold, CliError, printProgress } from './output.ts'
+import { placeWords, programEnvironment } from './program.ts'
 import { runWithProxy } from './proxied.ts'
+import { asTyped } from './self.ts'
 
 /** Steps are shown from then on: who waits no longer needs none. */
 const SHOW_STEPS_MS = 2_500
@@ -23,7 +27,7 @@ const HANDED_ON = ['SIGTERM', 'SIGHUP', 'SIGUSR2'] as const
 /** Resolves when the program has ended and nothing is left; the exit code is the program's. Rejects with CliError. */
 export async function runShell(config: ShellConfig, caller: Caller, words: { interactive: boolean }): Promise<void> {
   const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller, 2)
-  const run = new Run(config, holder, words.interactive)
+  const run = new Run(config, caller, holder, words.interactive)
   for (const signal of [...TERMINAL_SIGNALS, ...HANDED_ON]) process.on(signal, run.onSignal)
   try {
     await run.ended
@@ -32,7 +36,8 @@ export async function runShell(config: ShellConfig, caller: Caller, words: { int
     holder.letGo()
   }
   run.steps.end()
-  if (run.withoutNamespace) {
+  // A proxy gives a program the network, but no files.
+  if (run.withoutNamespace && !config.place) {
     tellOfProxy(run.withoutNamespace, config)
     await runWithProxy(config, caller)
   } else run.finish()
@@ -57,11 +62,12 @@ class Run {
   /** Why there can be no namespace here; undefined if that is not what went wrong. */
   withoutNamespace: CliError | undefined
   readonly #config: ShellConfig
+  readonly #caller: Caller
   readonly #holder: Holder
   readonly #interactive: boolean
   readonly steps = new Steps()
   readonly #launcherGone = Promise.withResolvers<void>()
-  readonly #launcher: ChildProcess
+  #launcher: ChildProcess | undefined
   #how: { code: number | null; signal: NodeJS.Signals | null } | undefined
   #ready = false
   /** The holder has ended before the program: the launcher has ended that, then. */
@@ -69,20 +75,23 @@ class Run {
   #interrupted = false
   #failed: CliError | undefined
 
-  constructor(config: ShellConfig, holder: Holder, interactive: boolean) {
+  constructor(config: ShellConfig, caller: Caller, holder: Holder, interactive: boolean) {
     this.#config = config
+    this.#caller = caller
     this.#holder = holder
     this.#interactive = interactive
     holder.onLine((line) => this.#take(line))
     this.ended = holder.ended.then(() => {
       this.#lost = this.#how === undefined
+      if (!this.#launcher) this.#launcherGone.resolve()
       return this.#launcherGone.promise
     })
-    this.#launcher = this.#launch()
+    // The environment comes from the cluster first.
+    if (!config.place) this.#launch({ ...process.env })
   }
 
   readonly onSignal = (signal: NodeJS.Signals): void => {
-    if ((HANDED_ON as readonly string[]).includes(signal) && this.#ready) this.#launcher.kill(signal)
+    if ((HANDED_ON as readonly string[]).includes(signal) && this.#ready) this.#launcher?.kill(signal)
     else if (!this.#ready && signal !== 'SIGTSTP' && signal !== 'SIGTTIN' && signal !== 'SIGTTOU') {
       this.#interrupted = true
       this.#end()
@@ -106,6 +115,7 @@ class Run {
 
   #take(line: HolderLine): void {
     if (line.type === 'progress') this.steps.take(line)
+    else if (line.type === 'placed') this.#launchInPlace(line.place)
     else if (line.type === 'notice') process.stderr.write(`${line.message}\n`)
     else if (line.type === 'failed') {
       this.#failed ??= new CliError(line.message, line.hint)
@@ -121,14 +131,21 @@ class Run {
     }
   }
 
-  #launch(): ChildProcess {
+  #launchInPlace(place: ProgramPlace): void {
+    const { env, kept } = programEnvironment(callersEnvironment(process.env, this.#caller), place)
+    for (const words of placeWords(place, kept)) process.stderr.write(`${asTyped(words)}\n`)
+    this.#launch(env)
+  }
+
+  #launch(env: NodeJS.ProcessEnv): void {
     const [, , , descriptors, lines] = this.#holder.child.stdio
     const launcher = useNative('kt-shell', (file) =>
       spawn(file, this.#config.command, {
         stdio: ['inherit', 'inherit', 'inherit', descriptors, lines],
-        env: { ...process.env, KT_SHELL: this.#config.name },
+        env: { ...env, KT_SHELL: this.#config.name },
       }),
     )
+    this.#launcher = launcher
     // From here on they are the launcher's: what the holder says must not be read here, nor its end be kept from it.
     descriptors?.destroy()
     lines?.destroy()
@@ -142,7 +159,6 @@ class Run {
       this.#end()
       this.#launcherGone.resolve()
     })
-    return launcher
   }
 
   /** Has the holder put everything back. */

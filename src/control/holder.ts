@@ -45,6 +45,16 @@ const ShellPort = z.object({
 })
 export type ShellPort = z.infer<typeof ShellPort>
 
+/** Whose environment and files a program gets that runs here in place of a container. */
+const PlaceWish = z.object({
+  /** `[KIND/]NAME` */
+  target: z.string(),
+  container: z.optional(z.string()),
+  environment: z.boolean(),
+  files: z.boolean(),
+})
+export type PlaceWish = z.infer<typeof PlaceWish>
+
 /** `kt shell`. */
 const ShellConfig = z.extend(ShadowConfig, {
   kind: z.literal('shell'),
@@ -56,6 +66,7 @@ const ShellConfig = z.extend(ShadowConfig, {
   include: z.array(z.string()),
   exclude: z.array(z.string()),
   clusterDomain: z.optional(z.string()),
+  place: z.optional(PlaceWish),
 })
 export type ShellConfig = z.infer<typeof ShellConfig>
 
@@ -83,16 +94,6 @@ const ExposedPort = z.object({
   protocol: z.optional(z.enum(['TCP', 'UDP'])),
 })
 export type ExposedPort = z.infer<typeof ExposedPort>
-
-/** Whose environment and files a program gets that runs here in place of a container. */
-const PlaceWish = z.object({
-  /** `[KIND/]NAME` */
-  target: z.string(),
-  container: z.optional(z.string()),
-  environment: z.boolean(),
-  files: z.boolean(),
-})
-export type PlaceWish = z.infer<typeof PlaceWish>
 
 /** `kt exchange`, `kt mesh`, `kt run`. */
 const InboundConfig = z.extend(ShadowConfig, {
@@ -216,6 +217,8 @@ export type HolderLine =
   | ({ type: 'progress' } & Progress)
   /** It holds; `message` says what, `target` under which name, `place` what a program is to get. */
   | { type: 'ready'; message: string; target?: string; place?: ProgramPlace; files?: PlaceFiles; proxy?: ProxyStatus }
+  /** What the program of a shell is to get; the launcher is started then. */
+  | { type: 'placed'; place: ProgramPlace }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }
   /** A request has ended. */

@@ -6,6 +6,7 @@ import { chmodSync, closeSync, mkdtempSync, readFileSync, unlinkSync, writeFileS
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { useNative } from '../../src/base/installation.ts'
+import type { InsidePlace } from '../../src/daemon/shell/inside-place.ts'
 import { type LaunchError, Launcher } from '../../src/daemon/shell/launcher.ts'
 import { killAllIn, networkOf } from '../../src/daemon/shell/sweep.ts'
 import { receiveDescriptor } from '../../src/tun/native.ts'
@@ -68,14 +69,16 @@ function engineOf(descriptors: Socket, lines: Socket): Launcher {
 }
 
 /** Runs a command inside to its end. */
-async function run(command: string[], uid = UID): Promise<{ said: string; ended: number | string }> {
+async function run(command: string[], uid = UID, place?: InsidePlace) {
   const started = start(command, uid)
-  const { tun } = await started.launcher.make(setup)
+  const { tun, left } = await started.launcher.make({ ...setup, place })
   started.launcher.go()
   const ended = await started.ended
   closeSync(tun)
-  return { said: started.said(), ended }
+  return { said: started.said(), ended, left: left.map(({ path, code }) => `${path} ${code}`) }
 }
+
+const shell = (script: string) => execFileSync('sh', ['-ec', script], { encoding: 'utf8' })
 
 /** Processes of this machine whose network is `network`. */
 function processesIn(network: string): string[] {
@@ -121,6 +124,55 @@ const scenarios: Record<string, () => Promise<void>> = {
     assertInside(said, UID)
     assert.equal(ended, 7)
     assert.equal(readFileSync('/etc/resolv.conf', 'utf8'), before, 'outside nothing has changed')
+  },
+
+  async place() {
+    const root = '/run/user/1500/files'
+    shell(`mkdir -p ${root}/etc/app/more ${root}/data/deep ${root}/mnt ${root}/scratch ${root}/tmp/own ${root}/usr ${root}/var/run/kt/x
+      cd ${root}; echo file > etc/app/file; echo more > etc/app/more/file; echo one > etc/one.yaml; echo deep > data/deep/file
+      echo here > mnt/file; echo token > var/run/kt/x/token; echo host > etc/hostname; chown -R ${UID}:${UID} /run/user/1500
+      mount -t tmpfs -o mode=755 tmpfs /mnt; echo machine > /mnt/machine; echo kept > /tmp/kept; chmod 666 /tmp/kept
+      mkdir -p /run/other; echo other > /run/other/file`)
+    const before = shell('ls -A / /etc /run /var; cat /etc/hostname; grep -c . /proc/self/mountinfo')
+    const ro = (path: string) => ({ path, writable: false })
+    const rw = (path: string) => ({ path, writable: true })
+    const mounts = [
+      ...[ro('/data/deep'), ro('/etc/app'), rw('/etc/app/more'), ro('/etc/hostname'), ro('/etc/one.yaml')],
+      ...[ro('/mnt'), rw('/scratch'), rw('/tmp'), ro('/tmp/own'), ro('/usr'), ro('/var/run/kt/x')],
+    ]
+    const script = `cat /etc/app/file /etc/app/more/file /etc/one.yaml /data/deep/file /mnt/file /var/run/kt/x/token /etc/hostname
+      cat /run/other/file /tmp/kept ${root}/etc/app/file /etc/resolv.conf; ls /mnt; echo x > /scratch/x && cat ${root}/scratch/x
+      for path in /etc/app/x /etc/x /data/x /data/deep/file /x /run/x /mnt/x; do (echo y > $path) 2>&1 | grep -o 'Read-only.*'; done
+      mount -o remount,rw,bind /etc/app 2>/dev/null && echo remounted; umount /etc 2>/dev/null && echo unmounted
+      head -1 /etc/passwd | cut -c1-5; test -c /dev/null && ls /proc/self/cmdline; pwd; sleep 0.01; echo last > /tmp/kept; ls / | grep -c proc; exit 5`
+    const { said, ended, left } = await run(['sh', '-c', script], UID, { root, mounts })
+    assert.deepEqual(left, ['/tmp EEXIST', '/tmp/own EEXIST', '/usr EBUSY'])
+    assert.deepEqual(said.trim().split('\n'), [
+      ...['file', 'more', 'one', 'deep', 'here', 'token', 'host', 'other', 'kept', 'file', 'nameserver 198.18.53.2'],
+      ...['file', 'x', ...new Array<string>(7).fill('Read-only file system')],
+      ...['root:', '/proc/self/cmdline', '/', '1'],
+    ])
+    assert.equal(ended, 5)
+    assert.equal(readFileSync('/tmp/kept', 'utf8'), 'last\n', 'what the user may write to is the machine itself')
+    assert.equal(shell('ls -A / /etc /run /var; cat /etc/hostname; grep -c . /proc/self/mountinfo'), before)
+  },
+
+  async 'place-tricks'() {
+    const root = '/run/user/1500/files'
+    shell(`mkdir -p ${root} /run/closed; echo secret > /run/closed/file; chmod 700 /run/closed; cd ${root}
+      ln -s /run/closed a; mkdir b; ln -s /run/closed/file b/file; ln -s /etc /run/user/1500/linked; mkdir c; chown -hR ${UID}:${UID} /run/user/1500`)
+    const mounts = ['/a', '/a/file', '/b/file', '/proc/self/c', '/dev/c'].map((path) => ({ path, writable: false }))
+    const script = 'cat /a/file /b/file 2>&1 | grep -c secret; ls -d /a /b 2>/dev/null'
+    const { said, left } = await run(['sh', '-c', script], UID, { root, mounts })
+    assert.equal(said, '0\n')
+    assert.deepEqual(left, ['/a ELOOP', '/a/file ENOTDIR', '/b/file ELOOP', '/proc/self/c ENOENT', '/dev/c ENOENT'])
+    for (const path of ['/a/../b', '/a//b', 'a', '/', '/./a']) {
+      const started = start(['echo', 'begun'])
+      const making = started.launcher.make({ ...setup, place: { root, mounts: [{ path, writable: false }] } })
+      await assert.rejects(making, { step: 'launcher' }, path)
+      assert.equal(await started.ended, 69)
+    }
+    await assert.rejects(start(['true']).launcher.make({ ...setup, place: { root: '/run/../run', mounts: [] } }))
   },
 
   async root() {

@@ -5,6 +5,8 @@ import { cannotRun, inNamespace } from '../tun/namespace.ts'
 
 const scenarios = {
   inside: 'inside: the only way out is the device, names are ours, ids and files as before, no capability',
+  place: "a container's files are at their own paths, read-only, and the machine's own stay as they are",
+  'place-tricks': 'no link leads the launcher out of the folder with the files',
   root: 'as root: the same, and no capability either',
   exits: 'the exit code and the signal of the command are those of the launcher, and signals are handed on',
   'left-behind': 'what the command has left in the background ends with it',

@@ -90,6 +90,7 @@ describe('lines of the launcher', () => {
     hello: { type: 'hello' },
     'made 4026532008': { type: 'made', network: '4026532008' },
     'failed tun 2': { type: 'failed', step: 'tun', code: 'ENOENT' },
+    'left 3 16': { type: 'left', index: 3, code: 'EBUSY' },
     'dialled 7 0': { type: 'dialled', id: 7, code: undefined },
     'dialled 8 111': { type: 'dialled', id: 8, code: 'ECONNREFUSED' },
   }
@@ -102,6 +103,8 @@ describe('lines of the launcher', () => {
     'made 1 2',
     'failed tun 0',
     'failed Tun! 2',
+    'left 1 0',
+    'left -1 2',
     'dialled 1',
     'dialled -1 0',
     'go',
@@ -143,7 +146,7 @@ describe('the engine with a launcher', () => {
     assert.equal(pair.heard(), 'mtu 1500\nmake\n')
     descriptors.push(21)
     pair.say('made 4026532008\n')
-    assert.deepEqual(await making, { network: '4026532008', tun: 21 })
+    assert.deepEqual(await making, { network: '4026532008', tun: 21, left: [] })
   })
 
   test('a step that failed is told with its errno', async () => {

@@ -1,6 +1,6 @@
 // `kt shell`: one program with the cluster's network and this machine's, in a namespace of its own, without root.
 import { type Command, InvalidArgumentError } from 'commander'
-import type { ShellConfig, ShellPort } from '../../control/holder.ts'
+import type { PlaceWish, ShellConfig, ShellPort } from '../../control/holder.ts'
 import { whoCalls } from '../caller.ts'
 import { CliError, EXIT } from '../output.ts'
 import { runShell } from '../shell.ts'
@@ -14,6 +14,10 @@ interface ShellFlags extends ShadowFlags {
   include?: string[]
   exclude?: string[]
   clusterDomain?: string
+  like?: string
+  container?: string
+  env: boolean
+  files: boolean
 }
 
 export function addShellCommand(program: Command): void {
@@ -28,10 +32,15 @@ export function addShellCommand(program: Command): void {
     .option('--include <cidr>', 'send this range through the tunnel too (repeatable; the longest prefix wins)', cidrs)
     .option('--exclude <cidr>', 'reach this range from this machine (repeatable)', cidrs)
     .option('--cluster-domain <domain>', "the cluster's DNS domain (default: what its pods are told)")
+    .option('--like <target>', 'with environment and files of a container, as in the pods of this target')
+    .option('-c, --container <name>', 'with --like: of which container')
+    .option('--no-env', "with --like: leave its environment as this terminal's")
+    .option('--no-files', "with --like: without the container's files")
     .action(async (words: string[], options: ShellFlags) => {
       const caller = whoCalls()
       if (caller.sudo)
         throw new CliError('kt shell needs no root, and would run your program as root', 'leave sudo out', EXIT.usage)
+      const place = placeWish(options)
       const argv = words.length > 0 ? words : [process.env['SHELL'] || '/bin/sh']
       const config: ShellConfig = {
         ...shadowConfig(options, caller),
@@ -42,9 +51,21 @@ export function addShellCommand(program: Command): void {
         include: options.include ?? [],
         exclude: options.exclude ?? [],
         clusterDomain: options.clusterDomain,
+        place,
       }
       await runShell(config, caller, { interactive: words.length === 0 })
     })
+}
+
+function placeWish({ like, container, env, files }: ShellFlags): PlaceWish | undefined {
+  if (like !== undefined) return { target: like, container, environment: env, files }
+  if (container !== undefined || !env || !files)
+    throw new CliError(
+      `${container !== undefined ? '--container' : env ? '--no-files' : '--no-env'} is about the container of --like`,
+      'add --like TARGET',
+      EXIT.usage,
+    )
+  return undefined
 }
 
 /** `LOCAL[:INSIDE]`, one more of several. */

@@ -174,8 +174,12 @@ export async function hold(
         log,
       )
     // Before the Service leads here, since the pods may go then.
-    const placed = await place?.open(config as InboundConfig)
+    const placed = await place?.open(config as InboundConfig | ShellConfig)
     if (ending) return
+    if (shell && placed) {
+      shell.setPlace(placed.root, place!.mounts)
+      tell({ type: 'placed', place: placed })
+    }
     const message = await holding.start()
     if (ending) return
     log(message)

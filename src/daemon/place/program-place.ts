@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { systemClock } from '../../base/clock.ts'
 import { ToldError } from '../../base/told-error.ts'
 import type { Missing, Place } from '../../cluster/place-calls.ts'
-import type { ExposedPort, InboundConfig, PlaceWish } from '../../control/holder.ts'
+import type { ExposedPort, InboundConfig, PlaceWish, ShellConfig } from '../../control/holder.ts'
 import type { ProgramPlace } from '../../control/place.ts'
 import { runInPod } from '../../tunnel/index.ts'
 import type { HolderDeps } from '../inbound/holding.ts'
@@ -20,14 +20,16 @@ export class PlaceOfProgram {
   readonly #deps: HolderDeps
   readonly #closing = new AbortController()
   #folder: PrivateFolder | undefined
+  /** Where the container has its files, once it is open. */
+  mounts: { path: string; kind: 'files' | 'part' | 'empty' | 'copy' }[] = []
 
   constructor(wish: PlaceWish, deps: HolderDeps) {
     this.#wish = wish
     this.#deps = deps
   }
 
-  /** Reads and writes all of it, and names the ports of `config` where it names none. Rejects with ToldError or ClusterError. */
-  async open(config: InboundConfig): Promise<ProgramPlace> {
+  /** Reads and writes all of it, and names the ports of an exchange where it names none. Rejects with ToldError or ClusterError. */
+  async open(config: InboundConfig | ShellConfig): Promise<ProgramPlace> {
     const { target, container, environment, files } = this.#wish
     const { cluster, log, notice } = this.#deps
     const request = { target, container, serviceLinks: false }
@@ -43,7 +45,8 @@ export class PlaceOfProgram {
       ;({ place, missing } = await kept.write(MOST_COPIED))
       if (!this.#closing.signal.aborted) void kept.keep()
     } else place = await cluster.readPlace({ ...request, files: false, tokens: false })
-    if (config.ports.length === 0) config.ports = portsOf(place, config)
+    this.mounts = place.mounts.map(({ path, content: { kind } }) => ({ path, kind }))
+    if (config.kind !== 'shell' && config.ports.length === 0) config.ports = portsOf(place, config)
     const { pod, namespace, containers } = place
     log(`place: ${pod ?? 'a template'}, container ${place.container}, ${place.variables.length} variables`)
     return {

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { LineSplitter } from '../../control/lines.ts'
 import type { InsideFile } from './inside.ts'
+import type { InsidePlace } from './inside-place.ts'
 
 /** What a namespace is made of. */
 export interface Setup {
@@ -11,6 +12,7 @@ export interface Setup {
   /** The device's, with prefix lengths. */
   addresses: readonly string[]
   files: readonly InsideFile[]
+  place?: InsidePlace
 }
 
 /** The namespace that was made. */
@@ -19,6 +21,8 @@ export interface Made {
   network: string
   /** The TUN's descriptor, which is the receiver's. */
   tun: number
+  /** What of the place is not at its own path, with the name of the errno. */
+  left: { path: string; code: string }[]
 }
 
 /** A step of the launcher's that failed. */
@@ -38,6 +42,8 @@ export type LauncherLine =
   | { type: 'hello' }
   | { type: 'made'; network: string }
   | { type: 'failed'; step: string; code: string }
+  /** `index` counts the lines `place`. */
+  | { type: 'left'; index: number; code: string }
   /** `code`: undefined where the socket has come. */
   | { type: 'dialled'; id: number; code: string | undefined }
 
@@ -51,17 +57,23 @@ export function readLauncherLine(text: string): LauncherLine | undefined {
   if (errno === undefined) return undefined
   if (type === 'failed' && errno > 0 && /^[a-z-]{1,20}$/.test(first))
     return { type, step: first, code: getSystemErrorName(-errno) }
+  if (type === 'left' && errno > 0 && /^\d{1,3}$/.test(first))
+    return { type, index: Number(first), code: getSystemErrorName(-errno) }
   if (type === 'dialled' && /^\d{1,9}$/.test(first))
     return { type, id: Number(first), code: errno === 0 ? undefined : getSystemErrorName(-errno) }
   return undefined
 }
 
 /** What the launcher is told, up to `make`. */
-export function setupLines({ mtu, addresses, files }: Setup): Buffer {
+export function setupLines({ mtu, addresses, files, place }: Setup): Buffer {
   const parts: (string | Buffer)[] = [`mtu ${mtu}\n`, ...addresses.map((address) => `address ${address}\n`)]
   for (const { path, content, required } of files) {
     const bytes = Buffer.from(content)
     parts.push(`${required ? 'file' : 'cover'} ${bytes.length} ${path}\n`, bytes)
+  }
+  if (place) {
+    parts.push(`root ${place.root}\n`)
+    for (const { path, writable } of place.mounts) parts.push(`place ${writable ? 'rw' : 'ro'} ${path}\n`)
   }
   return Buffer.concat([...parts, 'make\n'].map((part) => Buffer.from(part)))
 }
@@ -86,6 +98,8 @@ export class Launcher {
   readonly #dials = new Map<number, Dialling>()
   readonly #hello = Promise.withResolvers<void>()
   readonly #made = Promise.withResolvers<Made>()
+  readonly #left: Made['left'] = []
+  #mounts: InsidePlace['mounts'] = []
   #nextDial = 1
   #over = false
 
@@ -114,6 +128,7 @@ export class Launcher {
   /** Once. Rejects with LaunchError. */
   async make(setup: Setup): Promise<Made> {
     await this.#hello.promise
+    this.#mounts = setup.place?.mounts ?? []
     this.#deps.lines.write(setupLines(setup))
     return await this.#made.promise
   }
@@ -142,7 +157,10 @@ export class Launcher {
   #take(text: string): void {
     const line = readLauncherLine(text)
     if (line?.type === 'hello') this.#hello.resolve()
-    else if (line?.type === 'made') this.#made.resolve({ network: line.network, tun: this.#deps.receive() })
+    else if (line?.type === 'made')
+      this.#made.resolve({ network: line.network, tun: this.#deps.receive(), left: this.#left })
+    else if (line?.type === 'left' && line.index < this.#mounts.length)
+      this.#left.push({ path: this.#mounts[line.index].path, code: line.code })
     else if (line?.type === 'failed') this.#made.reject(new LaunchError(line.step, line.code))
     else if (line?.type === 'dialled') this.#dialled(line.id, line.code)
     else throw new Error('not a line of the launcher')

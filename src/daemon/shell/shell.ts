@@ -13,6 +13,7 @@ import { capturedRoutes, pickAddresses, readOrEmpty } from '../network.ts'
 import { NETWORK_CHANGED } from '../own-network.ts'
 import { shadowOptions } from '../shadow-options.ts'
 import { filesInside } from './inside.ts'
+import { insidePlace, leftWords } from './inside-place.ts'
 import { LaunchError, type Launcher, type Made } from './launcher.ts'
 import { MTU, type ShellAddresses, ShellNetwork } from './network.ts'
 import { PublishedPort } from './published-port.ts'
@@ -39,6 +40,7 @@ export class Shell implements Holding {
   readonly #complaints: Complaints
   readonly #ports: PublishedPort[]
   readonly #addresses: ShellAddresses
+  #place: ReturnType<typeof insidePlace> | undefined
   #connected: Connected | undefined
   #made: Made | undefined
   #network: ShellNetwork | undefined
@@ -73,6 +75,11 @@ export class Shell implements Holding {
     })
     this.#ports = config.ports.map((port) => new PublishedPort(port, launcher, new Complaints(notice)))
     this.#addresses = shellAddresses()
+  }
+
+  /** Before `start`: the files below `root`, where there are any, are at the paths of `mounts` inside. */
+  setPlace(root: string | null, mounts: Parameters<typeof insidePlace>[1]): void {
+    if (root) this.#place = insidePlace(root, mounts)
   }
 
   /** Resolves to a line for the user when the command was started. After a rejection `close` must be called. */
@@ -159,12 +166,22 @@ export class Shell implements Holding {
     const { device, dns } = this.#addresses
     try {
       const files = filesInside(readOrEmpty, dns.toString())
-      this.#made = await launcher.make({ mtu: MTU, addresses: device, files })
+      this.#made = await launcher.make({ mtu: MTU, addresses: device, files, place: this.#place?.place })
+      this.#tellLeft(this.#made)
       return this.#made
     } catch (error) {
       if (error instanceof LaunchError) throw noNamespace(error.step, error.code, machineSettings())
       throw error
     }
+  }
+
+  #tellLeft({ left }: Made): void {
+    const { log, notice } = this.#deps
+    for (const { path, code } of left) log(`place: ${path} is not at its own path: ${code}`)
+    // What is not below the folder was told as missing.
+    const there = left.filter(({ code }) => code !== 'ENOENT').map(({ path }) => path)
+    const words = leftWords([...(this.#place?.left ?? []), ...there])
+    if (words) notice(words)
   }
 
   #begin({ identity, ranges, names }: Connected, made: Made): void {
