@@ -114,7 +114,10 @@ export class Program {
 }
 
 /** What a program in a container's place has, in lines for a person. Pure. */
-export function placeWords({ container, containers, missing, root, variables }: ProgramPlace, kept: string[]): string[] {
+export function placeWords(
+  { container, containers, missing, root, variables }: ProgramPlace,
+  kept: string[],
+): string[] {
   const of = containers.length > 1 ? ` (of ${containers.join(', ')})` : ''
   const has = [
     ...(variables.length > 0 ? [`the environment of container ${container}${of}`] : []),

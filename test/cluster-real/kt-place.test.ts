@@ -218,6 +218,52 @@ describe("the pod's place", { skip }, () => {
     assert.equal(ask(), 'pod')
   })
 
+  test('in `kt shell --like` the files are at their own paths, read-only, and the cluster is there', async () => {
+    const script = `printf '%s\\n' "$FROM_SECRET" "$KT_ROOT"; cat /etc/app/app.yaml /etc/app/secret/USER; echo; cat /etc/single.yaml
+      for place in /etc/app/x /etc/app/secret/x /etc/x; do (echo x > $place) 2>&1 | grep -o Read-only; done
+      echo mine > /scratch/x; cat "$KT_ROOT/scratch/x"; ls -d /etc/hosts; curl -s -m 10 http://orders/; exit 7`
+    const { code, stdout, stderr } = await laptop.kt([
+      'shell',
+      '-n',
+      NAMESPACE,
+      '--like',
+      'orders',
+      '--',
+      'sh',
+      '-c',
+      script,
+    ])
+    assert.equal(code, 7, stderr)
+    const [secret, root, ...lines] = stdout.trim().split('\n')
+    assert.equal(secret, 'p\'a$$s"w`o\\rd')
+    assert.deepEqual(lines, [
+      ...[
+        'a: 1',
+        'b: two',
+        'ann',
+        'a: 1',
+        'b: two',
+        'Read-only',
+        'Read-only',
+        'Read-only',
+        'mine',
+        '/etc/hosts',
+        'pod',
+      ],
+    ])
+    assert.match(stderr, /^your program has the environment of container app \(of helper, app\) and its files below /m)
+    assert.ok(!stderr.includes(secret))
+    assert.equal((await laptop.run(['ls', root, '/etc/app', '/scratch'])).stdout, '', 'nothing is left')
+  })
+
+  test('`kt shell` starts no program where its target is not there, or --no-files has no target', async () => {
+    const unknown = await laptop.kt(['shell', '-n', NAMESPACE, '--like', 'nothing', '--', 'echo', 'begun'])
+    assert.deepEqual([unknown.code, unknown.stdout], [1, ''], unknown.stderr)
+    const alone = await laptop.kt(['shell', '-n', NAMESPACE, '--no-files', '--', 'echo', 'begun'])
+    assert.deepEqual([alone.code, alone.stdout], [2, ''])
+    assert.match(alone.stderr, /--no-files is about the container of --like/)
+  })
+
   test('its program is restarted ten times under 50 requests a second, and none fails', async () => {
     const file = '/tmp/kt-place-server.js'
     const server = `require('node:http').createServer((_, response) => response.end('here')).listen(process.env.PORT, () => console.log('listens'))`

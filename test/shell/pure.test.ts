@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { filesInside, nsswitchInside, resolvConfInside } from '../../src/daemon/shell/inside.ts'
+import { insidePlace, leftWords } from '../../src/daemon/shell/inside-place.ts'
 import { Launcher, readLauncherLine, setupLines } from '../../src/daemon/shell/launcher.ts'
 import { Ways } from '../../src/daemon/shell/ways.ts'
 import { noNamespace, portWords } from '../../src/daemon/shell/words.ts'
@@ -118,6 +119,38 @@ describe('lines of the launcher', () => {
   })
 })
 
+describe("a container's files in a shell", () => {
+  test('what holds a path of a container becomes a line for the launcher, the folder around others first', () => {
+    const mounts = [
+      { path: '/scratch/', kind: 'empty' },
+      { path: '/etc/app/secret', kind: 'files' },
+      { path: '//etc/app', kind: 'part' },
+      { path: '/', kind: 'copy' },
+      { path: '/a\nmake', kind: 'files' },
+      { path: `/${'x'.repeat(500)}`, kind: 'files' },
+    ]
+    const { place, left } = insidePlace('/run/user/1500/kt/files-1', mounts)
+    const text = setupLines({ mtu: 1500, addresses: [], files: [], place }).toString()
+    assert.equal(
+      text,
+      'mtu 1500\nroot /run/user/1500/kt/files-1\nplace ro /etc/app\nplace ro /etc/app/secret\nplace rw /scratch\nmake\n',
+    )
+    assert.deepEqual(left, ['/', '/a\nmake', `/${'x'.repeat(500)}`])
+  })
+
+  test('no more than the launcher takes', () => {
+    const mounts = Array.from({ length: 70 }, (_, index) => ({ path: `/m${100 + index}`, kind: 'files' }))
+    const { place, left } = insidePlace('/run/x', mounts)
+    assert.equal(place.mounts.length, 64)
+    assert.deepEqual(left, ['/m164', '/m165', '/m166', '/m167', '/m168', '/m169'])
+  })
+
+  test('what is not at its own path is said in one line', () => {
+    assert.equal(leftWords([]), undefined)
+    assert.match(leftWords(['/tmp', '/usr'])!, /^only below \$KT_ROOT, not at its own path: \/tmp, \/usr \(/)
+  })
+})
+
 describe('the engine with a launcher', () => {
   const setup = { mtu: 1500, addresses: [], files: [] }
   const start = () => {
@@ -147,6 +180,20 @@ describe('the engine with a launcher', () => {
     descriptors.push(21)
     pair.say('made 4026532008\n')
     assert.deepEqual(await making, { network: '4026532008', tun: 21, left: [] })
+  })
+
+  test('what is not at its own path comes with its path', async () => {
+    const { pair, launcher, descriptors } = start()
+    const mounts = [
+      { path: '/etc/app', writable: false },
+      { path: '/tmp', writable: true },
+    ]
+    const making = launcher.make({ ...setup, place: { root: '/run/x', mounts } })
+    descriptors.push(21)
+    pair.say('hello\n')
+    await pair.settle()
+    pair.say('left 1 17\nmade 7\n')
+    assert.deepEqual((await making).left, [{ path: '/tmp', code: 'EEXIST' }])
   })
 
   test('a step that failed is told with its errno', async () => {

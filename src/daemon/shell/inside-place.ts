@@ -30,16 +30,20 @@ export function insidePlace(
   // A mount inside of another one comes along with it.
   const sorted = named.sort((a, b) => (a.path < b.path ? -1 : 1))
   const fit = sorted.filter(({ path }) => isFit(path)).slice(0, MOST_MOUNTS)
-  return { place: { root, mounts: fit }, left: sorted.filter((one) => !fit.includes(one)).map(({ path }) => path || '/') }
+  return {
+    place: { root, mounts: fit },
+    left: sorted.filter((one) => !fit.includes(one)).map(({ path }) => path || '/'),
+  }
 }
 
 function isFit(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they would end the line, or be none of a path's
+  // Control characters would end the line.
   return path.startsWith('/') && Buffer.byteLength(path) <= MOST_BYTES && !/[\0-\x1f]/.test(path)
 }
 
 /** One line for a person; undefined where everything is at its own path. */
 export function leftWords(left: readonly string[]): string | undefined {
   if (left.length === 0) return undefined
-  return `only below $KT_ROOT, since this machine has something of its own at these paths: ${left.join(', ')}`
+  const why = 'this machine has something of its own there, or a folder that you may write to'
+  return `only below $KT_ROOT, not at its own path: ${left.join(', ')} (${why})`
 }
