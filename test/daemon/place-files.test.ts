@@ -314,6 +314,21 @@ describe('files of a place', () => {
     return { files, time, asked, closing, log }
   }
 
+  test('the next looks are at the same container, which a pod alone does not name', async () => {
+    const { files, time, asked, closing } = started([place({ pod: 'orders-1', container: 'app' })])
+    await files.write(1)
+    void files.keep()
+    await time.run(10_000)
+    assert.deepEqual(
+      asked.map(({ target, container }) => [target, container]),
+      [
+        ['orders', undefined],
+        ['pod/orders-1', 'app'],
+      ],
+    )
+    closing.abort()
+  })
+
   test('a change in the cluster is here at the next look, and a failed look changes nothing', async () => {
     const { files, time, closing, log } = started([
       place({ mounts: [mount([file('a', '1')])] }),

@@ -29,6 +29,8 @@ export class PlaceFiles {
   readonly #request: PlaceRequest
   readonly #folder: string
   #pod: string | null = null
+  /** Of a Service kt takes the container that serves it; a pod alone does not say which that is. */
+  #container: string | undefined
   #renewAt = Number.POSITIVE_INFINITY
   #trouble = ''
 
@@ -79,7 +81,8 @@ export class PlaceFiles {
     const tokens = clock.now() >= this.#renewAt
     // The same pod for as long as it is there.
     const same = this.#pod === null ? this.#request.target : `pod/${this.#pod}`
-    const ask = (target: string, anew: boolean) => cluster.readPlace({ ...this.#request, target, tokens: anew })
+    const ask = (target: string, anew: boolean) =>
+      cluster.readPlace({ ...this.#request, target, container: this.#container, tokens: anew })
     const place = await ask(same, tokens).catch((error: unknown) => {
       // A token of a pod that has gone is not valid any more.
       if ((error as { code?: string }).code === 'target-unknown' && this.#pod !== null)
@@ -91,8 +94,9 @@ export class PlaceFiles {
     for (const { name, why } of this.#writeVolumes(place, false)) this.#effects.log(`files: ${name}: ${why}`)
   }
 
-  #keptFrom({ pod, tokenMs }: Place): void {
+  #keptFrom({ pod, container, tokenMs }: Place): void {
     this.#pod = pod
+    this.#container = container
     this.#renewAt =
       tokenMs === null
         ? Number.POSITIVE_INFINITY
