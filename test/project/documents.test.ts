@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
+import { consoleSteps } from '../support/console.ts'
 
 const checkout = join(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(join(checkout, file), 'utf8')
@@ -111,4 +112,15 @@ test("the README's claim of speed is that of the table in performance.md", () =>
   assert.equal(cpu.length, 4)
   assert.match(read('README.md'), /for a third to half of\s+its CPU time/)
   assert.deepEqual([Math.min(...cpu).toFixed(1), Math.max(...cpu).toFixed(1)], ['0.3', '0.5'])
+})
+
+test('the sessions in the documents can be read, so that the tests on a cluster can run them', () => {
+  const steps = documents.flatMap((file) => {
+    try {
+      return consoleSteps(read(file))
+    } catch (error) {
+      throw new Error(`${file}: ${(error as Error).message}`)
+    }
+  })
+  assert.ok(steps.length > 20)
 })

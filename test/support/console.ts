@@ -47,8 +47,9 @@ export function consoleSteps(markdown: string): Step[] {
 /** Commands that hold the terminal until they are told to end. */
 export function holds(command: string): boolean {
   return (
-    /^(sudo )?kt (exchange|mesh|run|preview|forward|dashboard)\b|^kt (logs -f|.*--watch|.*--pcap)/.test(command) &&
-    !/--background|--help/.test(command)
+    /^(sudo )?kt (exchange|mesh|run|preview|forward|dashboard|proxy)\b|^kt (logs -f|.*--watch|.*--pcap)/.test(
+      command,
+    ) && !/--background|--help/.test(command)
   )
 }
 
