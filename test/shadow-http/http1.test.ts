@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, type RequestListener, request, type Server } from 'node:http'
-import { connect, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
+import { connect, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { after, describe, it } from 'node:test'
 import fc from 'fast-check'
@@ -551,6 +551,37 @@ describe('what is not HTTP', () => {
     await holds(() => got.includes('"here"'))
     socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await holds(() => got.includes('"there"'))
+    socket.destroy()
+    await holds(() => between.serving === 0)
+  })
+
+  it('an HTTP client that connects early does not wait for an original that does not answer', async () => {
+    const here = await serveRequests(echo('here'))
+    let late: (socket: Socket) => void = () => {}
+    const dialling = new Promise<Socket>((resolve) => {
+      late = resolve
+    })
+    let dials = 0
+    const between = await router(
+      () => {
+        dials++
+        return dialling
+      },
+      { version: 'abc', dial: dialPort(here.port) },
+    )
+    const socket = connect(between.port, '127.0.0.1')
+    await holds(() => dials === 1)
+    let got = ''
+    socket.on('data', (chunk) => (got += chunk))
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nkt-version: abc\r\n\r\n')
+    await holds(() => got.includes('"here"'))
+    // Nobody needs the original any more when it answers at last.
+    let over = false
+    const there = await serveBytes(
+      createTcpServer((peer) => peer.on('error', () => {}).on('close', () => (over = true))),
+    )
+    late(await (dialPort(there)() as Promise<Socket>))
+    await holds(() => over)
     socket.destroy()
     await holds(() => between.serving === 0)
   })

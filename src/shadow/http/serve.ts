@@ -37,17 +37,28 @@ async function firstBytes(
   routing: HttpRouting,
 ): Promise<{ protocol: 'http1' | 'http2' | 'other'; open: Wire | undefined }> {
   const held: Buffer[] = []
-  let open: Wire | undefined
-  const give = (protocol: 'http1' | 'http2' | 'other') => {
+  let dialling: Promise<Wire> | undefined
+  const dialled: { wire?: Wire } = {}
+  const drop = () =>
+    void dialling?.then(
+      (wire) => wire.reset(),
+      () => {},
+    )
+  const give = async (protocol: 'http1' | 'http2' | 'other') => {
     client.unread(Buffer.concat(held))
-    return { protocol, open }
+    // The requests may be for somebody else, so nobody waits for an original that has not answered yet.
+    if (protocol !== 'other' && !dialled.wire) drop()
+    return { protocol, open: protocol === 'other' ? await dialling : dialled.wire }
   }
   try {
     if ((await within(client.arrival(), SILENT_MS, routing.clock)) === 'late') {
-      open = new Wire(await routing.original())
+      dialling = routing.original().then((stream) => {
+        dialled.wire = new Wire(stream)
+        return dialled.wire
+      })
       // Whoever speaks first decides.
-      await Promise.race([client.arrival(), open.arrival()])
-      if (open.readable || open.ended) return give('other')
+      await Promise.race([client.arrival(), dialling.then((wire) => wire.arrival())])
+      if (dialled.wire?.readable || dialled.wire?.ended) return await give('other')
     }
     let text = ''
     let decideUntil = 0
@@ -55,17 +66,17 @@ async function firstBytes(
       if (held.length > 0) {
         decideUntil ||= routing.clock.now() + UNDECIDED_MS
         if ((await within(client.arrival(), decideUntil - routing.clock.now(), routing.clock)) === 'late')
-          return give('other')
+          return await give('other')
       }
       const chunk = await client.read()
-      if (!chunk) return give('other')
+      if (!chunk) return await give('other')
       held.push(chunk)
       text += chunk.toString('latin1')
       const protocol = detect(text)
-      if (protocol) return give(protocol)
+      if (protocol) return await give(protocol)
     }
   } catch (error) {
-    open?.reset()
+    drop()
     throw error
   }
 }
