@@ -32,6 +32,13 @@ interface PodReport {
   fresh: { at: number; who: string }[]
 }
 
+interface Question {
+  /** The Service's address. */
+  host: string
+  kind: 'exchange' | 'mesh'
+  ms: number
+}
+
 /** On the laptop: HTTP that says `here`, or sends back what comes (`/echo`); TCP that echoes. */
 const local = `
 require('node:http').createServer((q, s) => {
@@ -96,16 +103,19 @@ export async function inboundCut(world: World, kind: 'exchange' | 'mesh', cutS: 
       ...version,
     ])
     await held.saysSoon(/^requests/m)
-    const report = askInPod(world, bench.namespace, kind, (BEFORE_S + cutS + AFTER_S) * 1000)
+    // By address: the cluster's DNS tells for half a minute the one that the name had in a run before.
+    const host = bench.kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
+    const report = askInPod(world, bench.namespace, { host, kind, ms: (BEFORE_S + cutS + AFTER_S) * 1000 })
     await seconds(BEFORE_S)
     isCut = true
+    const cutting = Date.now()
     world.wan('loss=100')
     const began = Date.now()
     await seconds(cutS)
     world.wan('off')
     isCut = false
     const ended = Date.now()
-    return judge(await report, began, ended)
+    return judge(await report, cutting, began, ended)
   } finally {
     if (isCut) world.wan('off')
     held?.signal('SIGINT')
@@ -115,8 +125,16 @@ export async function inboundCut(world: World, kind: 'exchange' | 'mesh', cutS: 
   }
 }
 
-function judge({ sent, times, error, fresh }: PodReport, began: number, ended: number): InboundOutcome {
+/** The cut was asked for at `cutting` and was there at `began`. */
+function judge(
+  { sent, times, error, fresh }: PodReport,
+  cutting: number,
+  began: number,
+  ended: number,
+): InboundOutcome {
   const wrong: string[] = []
+  const astray = fresh.find(({ at, who }) => at < cutting - 1_000 && who !== 'here')
+  if (astray) wrong.push(`before the cut, a new request: ${astray.who}`)
   if (error) wrong.push(`the connection: ${error}`)
   if (times.length < sent - 2) wrong.push(`${sent} echoes were sent, ${times.length} came`)
   const during = fresh.filter(({ at }) => at > began + SWITCH_MS && at < ended - 1_000)
@@ -138,9 +156,8 @@ async function startLocal(world: World): Promise<() => void> {
   return () => void process.kill(Number(pid), 'SIGTERM')
 }
 
-async function askInPod(world: World, namespace: string, kind: string, ms: number): Promise<PodReport> {
-  const question = JSON.stringify({ host: `web.${namespace}`, kind, ms })
-  const words = ['kubectl', '-n', namespace, 'exec', 'caller', '--', 'node', '-e', inPod, question]
+async function askInPod(world: World, namespace: string, question: Question): Promise<PodReport> {
+  const words = ['kubectl', '-n', namespace, 'exec', 'caller', '--', 'node', '-e', inPod, JSON.stringify(question)]
   const child = spawn(world.program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   let complaint = ''
