@@ -17,6 +17,15 @@ export const systemClock: Clock = {
   },
 }
 
+/** What tells time: the clock for waiting, and the wall clock (ms since 1970, may jump) for what others wrote down. */
+export interface Time {
+  clock: Clock
+  wall(): number
+}
+
+/** This machine's own: for composition roots. */
+export const systemTime: Time = { clock: systemClock, wall: Date.now }
+
 /** Calls `fire` again and again; the result ends it. `alone` as in `Clock.after`. */
 export function every(ms: number, clock: Clock, fire: () => void, alone?: 'alone'): () => void {
   let cancel = clock.after(ms, tick, alone)

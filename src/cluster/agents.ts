@@ -2,7 +2,7 @@
 import { type Agent, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Duplex } from 'node:stream'
-import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { Deadline, secure, trustSystem } from '../tunnel/transport/dial.ts'
 import { throughProxy } from '../tunnel/transport/proxy.ts'
 import type { Credentials } from './credentials.ts'
@@ -13,7 +13,12 @@ const KEEP = { keepAlive: true }
 const PROXY_MS = 10_000
 
 export class Agents {
+  readonly #clock: Clock
   readonly #agents = new Map<string, Agent>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** For `server`. Connections are shared by those who show the same certificate and trust the same authority. */
   get(server: string, proxy: string | undefined, tls: Credentials['tls']): Agent {
@@ -21,7 +26,11 @@ export class Agents {
     const key = JSON.stringify([encrypted, proxy, tls])
     let agent = this.#agents.get(key)
     if (!agent) {
-      agent = proxy ? proxied(encrypted, proxy, tls) : encrypted ? new HttpsAgent(KEEP) : new HttpAgent(KEEP)
+      agent = proxy
+        ? proxied(encrypted, proxy, tls, this.#clock)
+        : encrypted
+          ? new HttpsAgent(KEEP)
+          : new HttpAgent(KEEP)
       if (encrypted && tls.ca === undefined) trustSystem()
       this.#agents.set(key, agent)
     }
@@ -35,12 +44,12 @@ export class Agents {
   }
 }
 
-function proxied(encrypted: boolean, proxy: string, tls: Credentials['tls']): Agent {
+function proxied(encrypted: boolean, proxy: string, tls: Credentials['tls'], clock: Clock): Agent {
   const agent = encrypted ? new HttpsAgent(KEEP) : new HttpAgent(KEEP)
   agent.createConnection = (options, callback) => {
     const host = String(options.host)
     const port = Number(options.port)
-    dial(encrypted, proxy, host, port, tls).then(
+    dial(encrypted, proxy, host, port, tls, clock).then(
       (socket) => callback?.(null, socket),
       (error: Error) => callback?.(error, undefined as unknown as Duplex),
     )
@@ -55,8 +64,9 @@ async function dial(
   host: string,
   port: number,
   tls: Credentials['tls'],
+  clock: Clock,
 ): Promise<Duplex> {
-  const deadline = new Deadline(PROXY_MS, `${host}:${port} through the proxy`, systemClock)
+  const deadline = new Deadline(PROXY_MS, `${host}:${port} through the proxy`, clock)
   try {
     const plain = await throughProxy(proxy, host, port, tls, deadline)
     const socket = encrypted ? await secure(plain, host, tls, deadline) : plain.resume()

@@ -2,6 +2,7 @@
 // @kubernetes/client-node cost four times the start-up.
 import type { IncomingMessage } from 'node:http'
 import { StringDecoder } from 'node:string_decoder'
+import { type Clock, delay, systemTime, type Time } from '../base/clock.ts'
 import { Agents } from './agents.ts'
 import { ClusterError } from './calls.ts'
 import { CredentialSource, type Credentials, type PluginMemory } from './credentials.ts'
@@ -30,7 +31,9 @@ export interface ApiOptions {
   plugin?: PluginSetting
   /** Default: this process's. */
   memory?: PluginMemory
-  /** Resolves after so many ms, or when the signal aborts. */
+  /** Default: this machine's. */
+  time?: Time
+  /** Default: by the clock. Resolves after so many ms, or when the signal aborts. */
   sleep?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
 }
 
@@ -45,14 +48,17 @@ export class Api {
   readonly #load: () => Kubeconfig
   readonly #source: CredentialSource
   readonly #sleep: NonNullable<ApiOptions['sleep']>
-  readonly #agents = new Agents()
+  readonly #clock: Clock
+  readonly #agents: Agents
   #current: Kubeconfig
 
   /** `load` is called again when credentials were refused: the files may have changed since. Throws as `load` does. */
-  constructor(load: () => Kubeconfig, { plugin, memory, sleep = wait }: ApiOptions = {}) {
+  constructor(load: () => Kubeconfig, { plugin, memory, time = systemTime, sleep }: ApiOptions = {}) {
     this.#load = load
-    this.#source = new CredentialSource(plugin ?? { terminal: () => undefined, said: () => {} }, memory)
-    this.#sleep = sleep
+    this.#clock = time.clock
+    this.#agents = new Agents(time.clock)
+    this.#source = new CredentialSource(plugin ?? { terminal: () => undefined, said: () => {} }, memory, time)
+    this.#sleep = sleep ?? ((ms, signal) => delay(ms, signal, time.clock))
     this.#current = load()
   }
 
@@ -157,7 +163,8 @@ export class Api {
       const credentials = await this.#source.get(this.#current)
       const { server } = this.#current.identity
       const agent = this.#agents.get(server, this.#current.proxy, credentials.tls)
-      const response = await requestOnce({ ...credentials, server, agent }, method, path, extras)
+      const to = { ...credentials, server, agent, clock: this.#clock }
+      const response = await requestOnce(to, method, path, extras)
       const status = response.statusCode!
       const body = isOk(status) ? undefined : await readBody(response)
       if (status === 401 && first) {
@@ -185,18 +192,6 @@ function isOk(status: number): boolean {
 
 function serverTime(response: IncomingMessage): number {
   return Date.parse(response.headers.date ?? '')
-}
-
-function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal?.addEventListener('abort', done)
-  })
 }
 
 async function* lines(stream: AsyncIterable<Buffer>): AsyncGenerator<string> {

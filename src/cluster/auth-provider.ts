@@ -1,5 +1,6 @@
 // `auth-provider` of a kubeconfig: how one logged in to clusters before there were plugins. client-go still has `oidc`;
 // `gcp` and `azure` are in kubeconfigs of old clusters only.
+import type { Time } from '../base/clock.ts'
 import { PluginError, runCommand } from './command.ts'
 import type { Environment } from './kubeconfig-file.ts'
 
@@ -10,19 +11,20 @@ export async function tokenOfProvider(
   { name, config }: { name: string; config: Config },
   env: Environment,
   said: (line: string) => void,
+  { clock, wall }: Time,
 ): Promise<string | undefined> {
   if (name === 'oidc') return oidcToken(config)
   if (name !== 'gcp' && name !== 'azure')
     throw new Error(`its auth-provider ${JSON.stringify(name)} is not known; known are oidc, gcp and azure`)
   const until = config['expiry'] ? Date.parse(config['expiry']) : Number(config['expires-on'] || 'NaN') * 1000
-  if (config['access-token'] && !(until <= Date.now())) return config['access-token']
+  if (config['access-token'] && !(until <= wall())) return config['access-token']
   const command = config['cmd-path']
   if (!command)
     throw new Error(
       `the access token of its auth-provider ${JSON.stringify(name)} has expired, and there is no cmd-path`,
     )
   const args = (config['cmd-args'] ?? '').split(' ').filter((arg) => arg !== '')
-  const output = await runCommand(command, args, env, undefined, said)
+  const output = await runCommand(command, args, env, { terminal: undefined, said, clock })
   const token = pick(output, config['token-key'] || '{.access_token}')
   if (!token) throw new PluginError('failed: its answer has no token')
   return token

@@ -1,6 +1,7 @@
 // Runs a command that gets credentials, with limits on its time and its answer, and its words passed on while it runs.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import type { Clock } from '../base/clock.ts'
 import type { Environment } from './kubeconfig-file.ts'
 
 /** Why there is no answer, in words that follow `the credential plugin X of user Y`. */
@@ -34,13 +35,21 @@ process.once('exit', () => {
   for (const child of running) signal(child, 'SIGKILL')
 })
 
+/** How it runs. */
+interface RunOptions {
+  /** Its standard input, where a person may be asked. */
+  terminal: number | undefined
+  /** Takes a line of what it writes to standard error. */
+  said: (line: string) => void
+  clock: Clock
+}
+
 /** What it writes to standard output. Rejects with PluginError. */
 export function runCommand(
   command: string,
   args: string[],
   env: Environment,
-  terminal: number | undefined,
-  said: (line: string) => void,
+  { terminal, said, clock }: RunOptions,
 ): Promise<string> {
   const cwd = env['PWD']
   const child = spawn(command, args, {
@@ -55,17 +64,17 @@ export function runCommand(
   const end = (why: string) => {
     reject(new PluginError(why))
     signal(child, 'SIGTERM')
-    setTimeout(() => signal(child, 'SIGKILL'), KILL_AFTER_MS).unref()
+    clock.after(KILL_AFTER_MS, () => signal(child, 'SIGKILL'), 'alone')
   }
-  const timer = setTimeout(() => end(`did not answer within ${limit / 1000} s`), limit)
-  let late: NodeJS.Timeout | undefined
+  const cancel = clock.after(limit, () => end(`did not answer within ${limit / 1000} s`))
+  let cancelLate: (() => void) | undefined
 
   let output = Buffer.alloc(0)
   child.stdout!.on('data', (chunk: Buffer) => {
     output = Buffer.concat([output, chunk])
     if (output.length > MOST_OUTPUT) end(`answered with more than ${MOST_OUTPUT >> 20} MB`)
   })
-  const errors = new SaidLines(said)
+  const errors = new SaidLines(said, clock)
   child.stderr!.setEncoding('utf8').on('data', (text: string) => errors.push(text))
   for (const stream of [child.stdout!, child.stderr!]) stream.on('error', () => {}) // `close` follows
 
@@ -79,12 +88,12 @@ export function runCommand(
     reject(new PluginError(`failed: ${errors.last || how}`))
   }
   child.once('exit', (code, by) => {
-    late = setTimeout(() => settle(code, by), AFTER_EXIT_MS)
+    cancelLate = clock.after(AFTER_EXIT_MS, () => settle(code, by))
   })
   child.once('close', settle)
   return promise.finally(() => {
-    clearTimeout(timer)
-    clearTimeout(late)
+    cancel()
+    cancelLate?.()
     running.delete(child)
     child.stdout!.destroy()
     child.stderr!.destroy()
@@ -95,24 +104,27 @@ export function runCommand(
 class SaidLines {
   last = ''
   readonly #said: (line: string) => void
+  readonly #clock: Clock
   #rest = ''
   #left = MOST_LINES
-  #question: NodeJS.Timeout | undefined
+  /** Cancels the wait for the end of a line. */
+  #cancel = () => {}
 
-  constructor(said: (line: string) => void) {
+  constructor(said: (line: string) => void, clock: Clock) {
     this.#said = said
+    this.#clock = clock
   }
 
   push(text: string): void {
-    clearTimeout(this.#question)
+    this.#cancel()
     const lines = (this.#rest + text).split(/\r\n|\r|\n/)
     this.#rest = lines.pop()!.slice(0, MOST_IN_LINE)
     for (const line of lines) this.#line(line)
-    if (this.#rest !== '') this.#question = setTimeout(() => this.flush(), QUESTION_MS)
+    if (this.#rest !== '') this.#cancel = this.#clock.after(QUESTION_MS, () => this.flush())
   }
 
   flush(): void {
-    clearTimeout(this.#question)
+    this.#cancel()
     this.#line(this.#rest)
     this.#rest = ''
   }

@@ -1,6 +1,7 @@
 // What a request needs to be let in: headers and TLS material, from the user of the kubeconfig. What is a file is read
 // at each use; what a plugin answered is kept until it expires or is refused.
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { systemTime, type Time } from '../base/clock.ts'
 import { tokenOfProvider } from './auth-provider.ts'
 import type { PortForwardEndpoint } from './calls.ts'
 import { NOT_FOUND, PluginError } from './command.ts'
@@ -29,16 +30,16 @@ export interface PluginMemory {
 export class CredentialSource {
   readonly #setting: PluginSetting
   readonly #memory: PluginMemory | undefined
-  readonly #now: () => number
+  readonly #time: Time
   /** Checking takes longer than all the rest of a request here. */
   #checkedPair = ''
   /** By plugin. */
   readonly #kept = new Map<string, Kept>()
 
-  constructor(setting: PluginSetting, memory?: PluginMemory, now: () => number = Date.now) {
+  constructor(setting: PluginSetting, memory?: PluginMemory, time: Time = systemTime) {
     this.#setting = setting
     this.#memory = memory
-    this.#now = now
+    this.#time = time
   }
 
   /** Rejects with ClusterError `credentials` or `kubeconfig-invalid`. */
@@ -91,9 +92,9 @@ export class CredentialSource {
     const plugin = user.exec!
     const id = JSON.stringify([plugin, plugin.provideClusterInfo && cluster.server])
     let kept = this.#kept.get(id) ?? this.#recalled(id)
-    if (!kept || kept.expires <= this.#now()) {
+    if (!kept || kept.expires <= this.#time.wall()) {
       kept = {
-        answer: runPlugin(plugin, { ...cluster, caText }, env, this.#setting),
+        answer: runPlugin(plugin, { ...cluster, caText }, env, this.#setting, this.#time.clock),
         expires: Number.POSITIVE_INFINITY,
       }
       this.#keep(id, kept)
@@ -136,7 +137,7 @@ export class CredentialSource {
 
   async #provided({ user, env }: Kubeconfig): Promise<string | undefined> {
     try {
-      return await tokenOfProvider(user.authProvider!, env, this.#setting.said)
+      return await tokenOfProvider(user.authProvider!, env, this.#setting.said, this.#time)
     } catch (error) {
       const what = error instanceof PluginError ? 'the command of its auth-provider ' : ''
       const text = `no credentials for user ${JSON.stringify(user.name)}: ${what}${(error as Error).message}`

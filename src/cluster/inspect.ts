@@ -1,6 +1,7 @@
 // What `kt check` finds out about a cluster: facts only, each by a question that changes nothing (reads, reviews, dry
 // runs). In this process, and not in the worker: whoever asks ends soon after.
 import type { V1Job, V1Namespace, V1ResourceQuota } from '@kubernetes/client-node'
+import { systemTime, type Time } from '../base/clock.ts'
 import { Api } from './api.ts'
 import { ClusterError, type ClusterIdentity, type ClusterSelection, type Ranges, type ShadowOptions } from './calls.ts'
 import { fromStatus } from './errors.ts'
@@ -50,22 +51,25 @@ const PLACEHOLDER = 'kt'
 export class Inspection {
   readonly identity: Omit<ClusterIdentity, 'serverAddresses'>
   readonly #api: Api
+  readonly #time: Time
 
-  constructor(selection: ClusterSelection, env: Environment, plugin?: PluginSetting) {
-    this.#api = new Api(() => loadKubeconfig(selection, env), { plugin })
+  constructor(selection: ClusterSelection, env: Environment, plugin?: PluginSetting, time: Time = systemTime) {
+    this.#time = time
+    this.#api = new Api(() => loadKubeconfig(selection, env), { plugin, time })
     this.identity = this.#api.kubeconfig.identity
   }
 
   /** Throws ClusterError when it cannot be reached or knows nobody. */
   async server(): Promise<ServerFacts> {
+    const { clock, wall } = this.#time
     await this.#api.introduce()
     let roundTripMs = Number.POSITIVE_INFINITY
     let skewMs = Number.NaN
     let answer = { gitVersion: '', minor: '0' }
     for (let i = 0; i < PROBES; i++) {
-      const [began, at] = [performance.now(), Date.now()]
+      const [began, at] = [clock.now(), wall()]
       const { body, serverTime } = await this.#api.send<typeof answer>('GET', '/version')
-      const took = performance.now() - began
+      const took = clock.now() - began
       if (took < roundTripMs) [roundTripMs, skewMs] = [took, serverTime - (at + took / 2)]
       answer = body
     }

@@ -1,5 +1,6 @@
 // Tells that a process does not answer any more: it was stopped, or hangs. Counted in ticks of whoever asks and not in
 // time, since that one may have been stopped itself, or the machine asleep.
+import { type Clock, every } from '../base/clock.ts'
 
 export interface Patience {
   /** How often it is asked, in ms. */
@@ -20,30 +21,32 @@ export class Liveness {
   readonly #patience: Patience
   readonly #ask: () => void
   readonly #hangs: () => void
-  #timer: NodeJS.Timeout | undefined
+  readonly #clock: Clock
+  /** Undefined while nobody waits. */
+  #end: (() => void) | undefined
   #hasSpoken = false
   #missed = 0
 
   /** `ask` has it say something soon; `hangs` is called once, and nothing is asked from then on. */
-  constructor(patience: Patience, ask: () => void, hangs: () => void) {
+  constructor(patience: Patience, ask: () => void, hangs: () => void, clock: Clock) {
     this.#patience = patience
     this.#ask = ask
     this.#hangs = hangs
+    this.#clock = clock
   }
 
   /** Somebody waits for it. */
   watch(): void {
-    if (this.#timer) return
+    if (this.#end) return
     this.#missed = 0
     this.#ask()
-    this.#timer = setInterval(() => this.#tick(), this.#patience.everyMs)
-    this.#timer.unref()
+    this.#end = every(this.#patience.everyMs, this.#clock, () => this.#tick(), 'alone')
   }
 
   /** Nobody waits for it. */
   rest(): void {
-    clearInterval(this.#timer)
-    this.#timer = undefined
+    this.#end?.()
+    this.#end = undefined
   }
 
   /** It has said something. */

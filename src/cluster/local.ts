@@ -1,9 +1,10 @@
 // What each call of the table (calls.ts) does, in this process: the worker's.
-import { randomInt } from 'node:crypto'
 import { lookup } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import type { V1Pod } from '@kubernetes/client-node'
+import { delay, type Time } from '../base/clock.ts'
 import { builtFile, nativeBytes, REPAIR } from '../base/installation.ts'
+import type { RandomBytes } from '../base/random.ts'
 import { Api, type ApiOptions } from './api.ts'
 import type { ClusterIdentity, ClusterSelection, PortForwardEndpoint, ShadowHandle } from './calls.ts'
 import { type Arguments, type ClusterCalls, METHODS, type Method, type Result } from './calls.ts'
@@ -31,6 +32,7 @@ import { readPlace } from './read-place.ts'
 import { listServices, listTeam } from './services.ts'
 import { createShadow, prolongShadow, shadowState } from './shadow.ts'
 import { deleteShadow, removeShadow, retireShadow } from './shadow-removal.ts'
+import { suffix } from './suffix.ts'
 import { listTargets } from './targets.ts'
 
 // Each becomes a routing domain of systemd-resolved.
@@ -42,8 +44,10 @@ export interface LocalOptions {
   agentBundle: string | undefined
   /** See ShadowDependencies. */
   patienceMs?: [number, number]
+  time: Time
+  random: RandomBytes
   /** See ApiOptions. */
-  api?: ApiOptions
+  api?: Omit<ApiOptions, 'time'>
 }
 
 /** What the calls of one cluster share. */
@@ -78,16 +82,14 @@ const implementations: Implementations = {
   portForward: ({ api }, shadow) => portForward(api, shadow),
   shadowState: ({ api }, shadow) => shadowState(api, shadow),
   prolongShadow: ({ api }, shadow) => prolongShadow(api, shadow),
-  removeShadow: async ({ api }, shadow) => {
-    await removeShadow(api, shadow)
-  },
+  removeShadow: (cluster, shadow) => removeShadow(cluster, shadow),
   deleteShadow: ({ api }, shadow) => deleteShadow(api, shadow),
   retireShadow: ({ api }, shadow) => retireShadow(api, shadow),
 
   resolveForward: ({ api, namespace }, request) => resolveForward(api, namespace, request),
   podAt: ({ api, namespace }, address) => podAt(api, namespace, address),
 
-  readPlace: ({ api, namespace }, request) => readPlace(api, namespace, request),
+  readPlace: ({ api, namespace, wall }, request) => readPlace(api, namespace, request, wall),
   podExec: ({ api }, request) => podExec(api, request),
 
   beginExchange,
@@ -109,21 +111,23 @@ const implementations: Implementations = {
 
 /** Nothing is read before the first call. */
 export function localCalls(selection: ClusterSelection, options: LocalOptions): ClusterCalls {
+  const { time, random } = options
   let cluster: Cluster | undefined
   const open = (): Cluster => {
-    const api = new Api(() => loadKubeconfig(selection, options.env), options.api)
+    const api = new Api(() => loadKubeconfig(selection, options.env), { ...options.api, time })
     return {
       api,
       get namespace() {
         return api.kubeconfig.identity.namespace
       },
       ownPod: Promise.resolve(undefined),
-      suffix,
+      suffix: () => suffix(random),
       agentBundle: () => readBundle(options.agentBundle),
       agentCipher: (arch) => nativeBytes('kt_gcm.node', arch),
       patienceMs: options.patienceMs,
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      now: () => performance.now(),
+      sleep: (ms) => delay(ms, undefined, time.clock),
+      now: () => time.clock.now(),
+      ...time,
     }
   }
   const calls = (Object.keys(METHODS) as Method[]).map((method) => {
@@ -177,12 +181,6 @@ async function addressesOf(host: string): Promise<string[]> {
   } catch {
     return [] // behind a proxy the name may be the proxy's to resolve
   }
-}
-
-// Letters and digits as in the names Kubernetes makes (k8s.io/apimachinery/pkg/util/rand: no vowels, no 0 1 3).
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789'
-function suffix(): string {
-  return Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)]).join('')
 }
 
 async function readBundle(file: string | undefined): Promise<string> {

@@ -2,6 +2,7 @@
 // credential plugins).
 import { closeSync, constants, openSync } from 'node:fs'
 import { isatty } from 'node:tty'
+import type { Clock } from '../base/clock.ts'
 import { PluginError, runCommand } from './command.ts'
 import type { Cluster, Plugin } from './kubeconfig-entry.ts'
 import type { Environment } from './kubeconfig-file.ts'
@@ -21,6 +22,7 @@ export async function runPlugin(
   cluster: Cluster & { caText: string | undefined },
   env: Environment,
   setting: PluginSetting,
+  clock: Clock,
 ): Promise<PluginAnswer> {
   const terminal = plugin.interactiveMode === 'Never' ? undefined : openTerminal(setting.terminal())
   if (plugin.interactiveMode === 'Always' && terminal === undefined)
@@ -32,7 +34,7 @@ export async function runPlugin(
     const info = execInfo(plugin, cluster, terminal !== undefined)
     const own = Object.fromEntries(plugin.env.map(({ name, value }) => [name, value]))
     const all = { ...env, ...own, KUBERNETES_EXEC_INFO: info }
-    return parseAnswer(await runCommand(plugin.command, plugin.args, all, terminal, setting.said))
+    return parseAnswer(await runCommand(plugin.command, plugin.args, all, { terminal, said: setting.said, clock }))
   } finally {
     if (terminal !== undefined) closeSync(terminal)
   }

@@ -18,7 +18,12 @@ interface Refused {
 }
 
 /** Throws ClusterError where the target is not there or may not be read. What else cannot be read is named in the result. */
-export async function readPlace(api: ApiPort, namespace: string, request: PlaceRequest): Promise<Place> {
+export async function readPlace(
+  api: ApiPort,
+  namespace: string,
+  request: PlaceRequest,
+  wall: () => number,
+): Promise<Place> {
   const { pod, ports } = await findPlace(api, namespace, request.target)
   const container = chooseContainer(pod, request.container, ports)
   const volumes = request.files ? mountedVolumes(pod, container) : []
@@ -27,7 +32,7 @@ export async function readPlace(api: ApiPort, namespace: string, request: PlaceR
     readNode(api, pod, container, request.files),
     readServices(api, namespace, pod, request.serviceLinks || expands(container)),
     minorVersion(api),
-    readTokens(api, namespace, pod, request.tokens ? tokensOf(volumes) : []),
+    readTokens(api, namespace, pod, request.tokens ? tokensOf(volumes) : [], wall),
   ])
   const facts = { pod, container, sources, ...node }
   const { serviceLinks } = request
@@ -155,6 +160,7 @@ async function readTokens(
   namespace: string,
   { metadata, spec }: V1Pod,
   wishes: ReturnType<typeof tokensOf>,
+  wall: () => number,
 ): Promise<{ tokens: NonNullable<VolumeFacts['tokens']>; tokenMs: number | null }> {
   const tokens = new Map<string, { token: string } | Refused>()
   let tokenMs: number | null = null
@@ -177,7 +183,7 @@ async function readTokens(
       if (answer.status < 300 && token) {
         tokens.set(tokenKey(wish), { token })
         // The API server may make it shorter or longer than it was asked for.
-        const lives = Math.min(seconds * 1000, Date.parse(expirationTimestamp ?? '') - Date.now() || Infinity)
+        const lives = Math.min(seconds * 1000, Date.parse(expirationTimestamp ?? '') - wall() || Infinity)
         tokenMs = Math.min(tokenMs ?? Infinity, lives)
       } else {
         const refused =

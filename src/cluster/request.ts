@@ -3,6 +3,7 @@
 import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../base/clock.ts'
 import type { ClusterError } from './calls.ts'
 import type { Credentials } from './credentials.ts'
 import { clusterError } from './errors.ts'
@@ -38,7 +39,7 @@ const MOST_BODY = 256 << 20
 
 /** Resolves when the head of the answer is there. */
 export function requestOnce(
-  { server, agent, headers, tls }: Credentials & { server: string; agent: Agent },
+  { server, agent, headers, tls, clock }: Credentials & { server: string; agent: Agent; clock: Clock },
   method: string,
   path: string,
   { query, body, contentType, signal }: RequestExtras,
@@ -63,12 +64,12 @@ export function requestOnce(
       ...(payload && { 'content-type': contentType ?? 'application/json', 'content-length': payload.length }),
     },
   })
-  let timer = setTimeout(() => request.destroy(late()), CONNECT_TIMEOUT_MS)
+  let cancel = clock.after(CONNECT_TIMEOUT_MS, () => request.destroy(late()))
   let sent = false
   const connected = () => {
     sent = true
-    clearTimeout(timer)
-    timer = setTimeout(() => request.destroy(late()), ANSWER_TIMEOUT_MS)
+    cancel()
+    cancel = clock.after(ANSWER_TIMEOUT_MS, () => request.destroy(late()))
   }
   const abort = () => request.destroy(aborted())
   signal?.addEventListener('abort', abort)
@@ -79,12 +80,12 @@ export function requestOnce(
     else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', connected)
   })
   request.on('response', (response) => {
-    clearTimeout(timer)
+    cancel()
     response.once('close', () => signal?.removeEventListener('abort', abort))
     resolve(response)
   })
   request.on('error', (error: NodeJS.ErrnoException) => {
-    clearTimeout(timer)
+    cancel()
     signal?.removeEventListener('abort', abort)
     reject(isCut(error) ? new Cut(error, sent) : error)
   })

@@ -1,6 +1,7 @@
 // The end of a shadow: its Job, and with it pod and Secret. Only what is known by its uid, or by a key that nobody else
 // has, is deleted: another object of the same name is somebody else's.
 import type { V1Job, V1Pod, V1PodList } from '@kubernetes/client-node'
+import type { Clock } from '../base/clock.ts'
 import type { ShadowHandle } from './calls.ts'
 import { clusterError } from './errors.ts'
 import type { ApiPort } from './follow.ts'
@@ -14,9 +15,9 @@ const NODES_FOLLOW_S = 3
  * `pod` undefined: there is none. Resolves when Job, Secret and pod are gone, or after 5 s when the node is slow to end the pod. Idempotent. Does nothing
  * to a Job of this name that is another one.
  */
-export async function removeShadow(api: ApiPort, shadow: Removable): Promise<void> {
+export async function removeShadow({ api, clock }: { api: ApiPort; clock: Clock }, shadow: Removable): Promise<void> {
   await deleteShadow(api, shadow)
-  if (shadow.pod) await podGone(api, shadow.namespace, shadow.pod)
+  if (shadow.pod) await podGone(api, shadow.namespace, shadow.pod, clock)
 }
 
 type Removable = Pick<ShadowHandle, 'namespace' | 'job' | 'jobUid' | 'secret' | 'secretUid'> & {
@@ -67,9 +68,9 @@ export async function endPods(api: ApiPort, namespace: string, job: string): Pro
     await api.ask('DELETE', `${path}/${metadata!.name}`, { body: { gracePeriodSeconds: NODES_FOLLOW_S } })
 }
 
-async function podGone(api: ApiPort, namespace: string, pod: string): Promise<void> {
+async function podGone(api: ApiPort, namespace: string, pod: string, clock: Clock): Promise<void> {
   const over = new AbortController()
-  const timer = setTimeout(() => over.abort(), GONE_MS)
+  const cancel = clock.after(GONE_MS, () => over.abort())
   try {
     const path = `/api/v1/namespaces/${namespace}/pods`
     const one = { fieldSelector: `metadata.name=${pod}` }
@@ -80,7 +81,7 @@ async function podGone(api: ApiPort, namespace: string, pod: string): Promise<vo
   } catch {
     // Time is up, or it may not be watched: it is being deleted, which is all that was promised.
   } finally {
-    clearTimeout(timer)
+    cancel()
   }
 }
 

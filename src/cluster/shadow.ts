@@ -1,6 +1,7 @@
 // Makes, watches and removes shadows (decision 4 of the design): a suspended Job, its Secret, then the release. Whoever
 // gives up or fails here leaves nothing behind in the cluster.
 import type { CoreV1Event, V1Job, V1Pod, V1Secret } from '@kubernetes/client-node'
+import type { Clock } from '../base/clock.ts'
 import { aborted } from './api.ts'
 import { ClusterError, type Progress, type ShadowHandle, type ShadowHooks, type ShadowOptions } from './calls.ts'
 import { clusterError } from './errors.ts'
@@ -24,6 +25,7 @@ import { generateSshKeyPair } from './ssh-key.ts'
 export interface ShadowDependencies {
   api: ApiPort
   namespace: string
+  clock: Clock
   /** Five letters or digits nobody can guess. */
   suffix: () => string
   /** The agent's program. Throws ClusterError where it was not built. */
@@ -149,7 +151,7 @@ async function release(
 
 // Settles when the container runs, when the cluster says it will not, or when time is up.
 async function waitForPod(
-  { api, namespace, patienceMs = PATIENCE_MS }: ShadowDependencies,
+  { api, namespace, clock, patienceMs = PATIENCE_MS }: ShadowDependencies,
   job: V1Job,
   timeoutMs: number,
   stopped: AbortSignal,
@@ -157,8 +159,8 @@ async function waitForPod(
   onNode: (pod: V1Pod) => void,
 ): Promise<V1Pod> {
   const { promise, resolve, reject } = Promise.withResolvers<V1Pod>()
-  const timers = new Set<NodeJS.Timeout>()
-  const later = (ms: number, action: () => void) => timers.add(setTimeout(action, ms))
+  const cancels: (() => void)[] = []
+  const later = (ms: number, action: () => void) => cancels.push(clock.after(ms, action))
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, stopped])
   stopped.addEventListener('abort', () => reject(aborted()), { once: true })
@@ -229,7 +231,7 @@ async function waitForPod(
     return await promise
   } finally {
     over.abort()
-    for (const timer of timers) clearTimeout(timer)
+    for (const cancel of cancels) cancel()
   }
 }
 

@@ -2,6 +2,7 @@
 // there was nothing to say for a while. A worker that does not answer is ended: its calls fail, and the next call starts
 // another.
 import type { ChildProcess } from 'node:child_process'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { ClusterError, type ClusterSelection, callOf, type Method, type Progress, type ShadowHandle } from './calls.ts'
 import type { InboundEvent } from './inbound-calls.ts'
 import { Liveness, PATIENCE, type Patience } from './liveness.ts'
@@ -22,6 +23,8 @@ export interface ClusterClientOptions {
   patience?: Patience
   /** How a person takes part when a credential plugin runs. Default: not at all. */
   plugin?: PluginSetting
+  /** Default: this machine's. The worker has its own. */
+  clock?: Clock
 }
 
 const IDLE_MS = 10_000
@@ -47,17 +50,20 @@ interface Call {
 export class WorkerCalls {
   readonly #selection: ClusterSelection
   readonly #options: ClusterClientOptions
+  readonly #clock: Clock
   readonly #calls = new Map<number, Call>()
   /** What credential plugins answered, for the workers to come. */
   readonly #kept = new Map<string, PluginAnswer>()
   #worker: ChildProcess | undefined
   #liveness: Liveness | undefined
-  #idle: NodeJS.Timeout | undefined
+  /** Cancels the end of a worker that has nothing to do. */
+  #cancelIdle = () => {}
   #lastId = 0
 
   constructor(selection: ClusterSelection, options: ClusterClientOptions) {
     this.#selection = selection
     this.#options = options
+    this.#clock = options.clock ?? systemClock
   }
 
   /** Gives up what is under way and ends the process, after `patienceMs` by force. */
@@ -65,7 +71,7 @@ export class WorkerCalls {
     const worker = this.#worker
     if (!worker) return
     // From the beginning: what is to be undone first may be what hangs.
-    const timer = setTimeout(() => worker.kill('SIGKILL'), patienceMs)
+    const cancel = this.#clock.after(patienceMs, () => worker.kill('SIGKILL'))
     const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
     // A shadow in the making says itself when it is undone; the rest has nothing to undo.
     const undone = [...this.#calls].map(async ([id, call]) => {
@@ -76,7 +82,7 @@ export class WorkerCalls {
     await Promise.all(undone)
     this.#letGo()
     await exited
-    clearTimeout(timer)
+    cancel()
   }
 
   /** What the call tells while it runs goes to `listeners`. Rejects with ClusterError. */
@@ -87,7 +93,7 @@ export class WorkerCalls {
       reject(givenUp())
       return promise
     }
-    clearTimeout(this.#idle)
+    this.#cancelIdle()
     const settled = promise.then(
       () => {},
       () => {},
@@ -116,13 +122,14 @@ export class WorkerCalls {
     const end = (why: string) => {
       this.#over(worker, `${why} and was ended`)
       worker.kill('SIGTERM')
-      killLater(worker, TERM_MS)
+      killLater(worker, TERM_MS, this.#clock)
       endWith(worker)
     }
     const liveness = new Liveness(
       this.#options.patience ?? PATIENCE,
       () => this.#send({ type: 'ping' }),
       () => end('did not answer'),
+      this.#clock,
     )
     this.#worker = worker
     this.#liveness = liveness
@@ -180,32 +187,31 @@ export class WorkerCalls {
       this.#liveness?.rest()
       this.#worker.unref()
       this.#worker.channel?.unref()
-      clearTimeout(this.#idle)
+      this.#cancelIdle()
       const worker = this.#worker
-      this.#idle = setTimeout(() => {
+      const idle = () => {
         this.#letGo()
         endWith(worker) // it has nothing to do
-      }, this.#options.idleMs ?? IDLE_MS)
-      this.#idle.unref()
+      }
+      this.#cancelIdle = this.#clock.after(this.#options.idleMs ?? IDLE_MS, idle, 'alone')
     }
     return call
   }
 
   #letGo(): void {
-    clearTimeout(this.#idle)
+    this.#cancelIdle()
     const worker = this.#worker
     this.#worker = undefined
     this.#liveness?.rest()
     if (worker?.connected) worker.disconnect()
     // It ends by itself, unless it was stopped.
-    if (worker) killLater(worker, EXIT_MS)
+    if (worker) killLater(worker, EXIT_MS, this.#clock)
   }
 }
 
-function killLater(worker: ChildProcess, ms: number): void {
-  const timer = setTimeout(() => worker.kill('SIGKILL'), ms)
-  timer.unref()
-  worker.once('exit', () => clearTimeout(timer))
+function killLater(worker: ChildProcess, ms: number, clock: Clock): void {
+  const cancel = clock.after(ms, () => worker.kill('SIGKILL'), 'alone')
+  worker.once('exit', cancel)
 }
 
 /** A worker that was stopped would outlive this process, which waits for no timer. */

@@ -2,6 +2,8 @@
 // of the parent, and takes a shadow that is not finished with it.
 
 import * as z from 'zod/mini'
+import { systemTime } from '../base/clock.ts'
+import { systemRandom } from '../base/random.ts'
 import { type ClusterCalls, ClusterError, callOf, type Method, type Progress, type ShadowHooks } from './calls.ts'
 import type { PluginMemory } from './credentials.ts'
 import { clusterError } from './errors.ts'
@@ -62,6 +64,8 @@ process.on('message', (message) => {
       client = localCalls(request.selection, {
         env: { ...process.env, ...(request.nodeOptions && { NODE_OPTIONS: request.nodeOptions }) },
         agentBundle: request.agentBundle,
+        time: systemTime,
+        random: systemRandom,
         api: { plugin: { terminal: () => terminal, said: (line) => tell({ type: 'said', line }) }, memory },
       })
       break

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer as createNetServer } from 'node
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ClusterError, type ClusterErrorCode } from '../../src/cluster/calls.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
 import { ApiDouble } from './api-double.ts'
 
 async function refused(
@@ -40,6 +41,27 @@ test('a token goes along, and a path of the server stays in front', async () => 
   assert.equal(query.get('a'), 'b c')
   assert.equal(headers.authorization, 'Bearer sesame')
   assert.equal(headers['impersonate-user'], 'ann')
+})
+
+test('an API server that takes the request and says nothing is given up after 35 s', async () => {
+  const asked = Promise.withResolvers<void>()
+  await using double = await ApiDouble.start(() => {
+    asked.resolve()
+    return undefined
+  })
+  const clock = new VirtualTime()
+  let over = false
+  const answer = double.api(undefined, undefined, { time: { clock, wall: () => 0 } }).get('/version')
+  const settled = refused(answer, 'unreachable', /does not answer/).finally(() => {
+    over = true
+  })
+  await asked.promise
+  await clock.run(34_999)
+  await new Promise<void>((resolve) => void setImmediate(resolve))
+  assert.ok(!over)
+  await clock.run(1)
+  await settled
+  assert.equal(clock.pending, 0)
 })
 
 test('requests one after the other ride one connection', async () => {

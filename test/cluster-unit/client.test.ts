@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { ClusterError, type ShadowHandle, type ShadowOptions } from '../../src/cluster/calls.ts'
 import { createClusterClient } from '../../src/cluster/client.ts'
 import { Liveness } from '../../src/cluster/liveness.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
 import { ApiDouble } from './api-double.ts'
 
 const shadow: ShadowHandle = {
@@ -168,25 +169,26 @@ test('a stopped worker that was let go does not outlive the process that had it'
   })
 })
 
-test('one that says something now and then is not taken for dead, and may take longer for its first word', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] })
+test('one that says something now and then is not taken for dead, and may take longer for its first word', async () => {
+  const time = new VirtualTime()
   const said: string[] = []
   const patience = { everyMs: 1_000, misses: 3, missesAtFirst: 6 }
   const one = new Liveness(
     patience,
     () => said.push('ask'),
     () => said.push('hangs'),
+    time,
   )
   one.watch()
-  t.mock.timers.tick(5_000)
+  await time.run(5_000)
   one.heard()
-  t.mock.timers.tick(2_000)
+  await time.run(2_000)
   one.heard()
-  t.mock.timers.tick(2_000)
+  await time.run(2_000)
   assert.equal(said.includes('hangs'), false)
-  t.mock.timers.tick(1_000)
+  await time.run(1_000)
   assert.equal(said.at(-1), 'hangs')
-  t.mock.timers.tick(9_000)
+  await time.run(9_000)
   assert.equal(said.at(-1), 'hangs')
 })
 

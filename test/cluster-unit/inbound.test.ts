@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { systemTime } from '../../src/base/clock.ts'
 import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
@@ -62,6 +63,7 @@ function context(api: ApiPort, elapse: () => unknown = silent): InboundContext {
     namespace: 'shop',
     suffix: () => `id${++ids}`,
     agentBundle: async () => 'program',
+    ...systemTime,
     now: () => now,
     sleep: async (ms) => {
       now += ms

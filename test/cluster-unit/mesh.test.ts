@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { systemTime } from '../../src/base/clock.ts'
 import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
@@ -49,6 +50,7 @@ function context(api: ApiPort): InboundContext {
     namespace: 'shop',
     suffix: () => `id${++ids}`,
     agentBundle: async () => 'program',
+    ...systemTime,
     now: () => now,
     sleep: async (ms) => {
       now += ms

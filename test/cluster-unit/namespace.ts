@@ -1,5 +1,6 @@
 // A namespace in memory with a Service and its workload, and clients in it whose time passes when they wait.
 
+import { systemTime } from '../../src/base/clock.ts'
 import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
@@ -49,6 +50,7 @@ export function clientOf(api: ApiPort, elapse: (ms: number) => unknown = silent)
     namespace: 'shop',
     suffix: () => `id${++ids}`,
     agentBundle: async () => 'program',
+    ...systemTime,
     now: () => now,
     sleep: async (ms) => {
       now += ms

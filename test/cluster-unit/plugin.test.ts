@@ -5,14 +5,19 @@ import { once } from 'node:events'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { systemTime } from '../../src/base/clock.ts'
 import { ClusterError } from '../../src/cluster/calls.ts'
 import { CredentialSource, type Credentials } from '../../src/cluster/credentials.ts'
 import { loadKubeconfig } from '../../src/cluster/kubeconfig.ts'
 import type { PluginSetting } from '../../src/cluster/plugin.ts'
 import { until } from '../support/until.ts'
+import { VirtualTime } from '../support/virtual-time.ts'
 import { ApiDouble } from './api-double.ts'
 
 const V1 = 'client.authentication.k8s.io/v1'
+
+const hasEnded = (pid: string) =>
+  until('it has ended', () => !existsSync(`/proc/${pid}`) || /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')))
 
 /** A plugin that is a shell script; `$log` notes each run. */
 function plugin(double: ApiDouble, script: string, more: object = {}, cluster: object = {}): string {
@@ -51,7 +56,7 @@ test('however many ask at once, it runs once, and again when its answer has expi
   let now = Date.parse('2026-01-01T00:00:00Z')
   const script = answer({ token: 'ID', expirationTimestamp: '2026-01-01T01:00:00Z' }).replace('ID', () => "'$$'")
   const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, script) }, process.env)
-  const source = new CredentialSource(setting(), undefined, () => now)
+  const source = new CredentialSource(setting(), undefined, { ...systemTime, wall: () => now })
   const all = await Promise.all(Array.from({ length: 8 }, () => source.get(kubeconfig)))
   assert.equal(new Set(all.map(tokenOf)).size, 1)
   assert.equal(runs(double), 1)
@@ -197,15 +202,24 @@ test('a flood on either output, an end by a signal, and no answer at all', async
   )
 })
 
+test('one that does not answer within a minute is ended', async () => {
+  await using double = await start()
+  const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, 'echo $$ >$log.pid; exec sleep 600') }, process.env)
+  const clock = new VirtualTime()
+  const source = new CredentialSource(setting(), undefined, { clock, wall: () => 0 })
+  const settled = refused(source.get(kubeconfig), /did not answer within 60 s/)
+  await until('it runs', () => existsSync(join(double.folder, 'log.pid')))
+  await clock.run(60_000)
+  await settled
+  await hasEnded(readFileSync(join(double.folder, 'log.pid'), 'utf8').trim())
+})
+
 test('what it started is ended with it', async () => {
   await using double = await start()
   const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, 'sleep 600 & echo $! >$log.pid; yes') }, process.env)
   await refused(new CredentialSource(setting()).get(kubeconfig), /answered with more than 1 MB/)
   const pid = readFileSync(join(double.folder, 'log.pid'), 'utf8').trim()
-  await until(
-    'it has ended',
-    () => !existsSync(`/proc/${pid}`) || /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8')),
-  )
+  await hasEnded(pid)
 })
 
 test('what runs on behind it does not hold up its answer', async () => {

@@ -13,6 +13,8 @@ export interface InboundContext extends ShadowDependencies {
   sleep(ms: number): Promise<void>
   /** Monotonic, ms. */
   now(): number
+  /** This machine's time, ms since 1970. */
+  wall(): number
 }
 
 /** What is known of an exchange, mesh or run before its shadow is made. */

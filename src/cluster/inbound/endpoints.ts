@@ -3,15 +3,15 @@
 import type { V1EndpointSlice, V1EndpointSliceList } from '@kubernetes/client-node'
 import type { ClusterError } from '../calls.ts'
 import { clusterError } from '../errors.ts'
-import { type ApiPort, follow } from '../follow.ts'
+import { follow } from '../follow.ts'
+import type { InboundContext } from './context.ts'
 
 /**
  * Resolves when `arrived` says so of the ready pods' names, those of both address families. Throws `timeout`, and `forbidden` where
  * endpoint slices may not be watched.
  */
 export async function waitForEndpoints(
-  api: ApiPort,
-  namespace: string,
+  { api, namespace, clock }: Pick<InboundContext, 'api' | 'namespace' | 'clock'>,
   service: string,
   arrived: (ready: string[]) => boolean,
   timeoutMs: number,
@@ -27,7 +27,7 @@ export async function waitForEndpoints(
     const ready = endpoints.filter(({ conditions }) => conditions?.ready !== false)
     if (arrived(ready.map(({ targetRef }) => targetRef?.name ?? '?'))) resolve()
   }
-  const timer = setTimeout(() => reject(clusterError('timeout', late)), timeoutMs)
+  const cancel = clock.after(timeoutMs, () => reject(clusterError('timeout', late)))
   try {
     const { items, metadata } = await api.get<V1EndpointSliceList>(path, query)
     for (const slice of items) slices.set(slice.metadata!.name!, slice)
@@ -41,7 +41,7 @@ export async function waitForEndpoints(
     follow<V1EndpointSlice>(api, path, since, over.signal, each).catch(reject)
     await promise
   } finally {
-    clearTimeout(timer)
+    cancel()
     over.abort()
   }
 }

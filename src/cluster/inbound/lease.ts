@@ -23,7 +23,7 @@ const RENEW_S = 5
 export const WATCH_MS = 12_000
 const LOOK_MS = 1_000
 
-type LeaseContext = Pick<InboundContext, 'api' | 'namespace' | 'sleep'>
+type LeaseContext = Pick<InboundContext, 'api' | 'namespace' | 'sleep' | 'wall'>
 
 export const leasePath = (namespace: string, name?: string) =>
   `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases${name ? `/${name}` : ''}`
@@ -41,16 +41,15 @@ export interface TakenLease {
  * is about something else: that is not touched, whatever `force` says.
  */
 export async function takeLease(
-  { api, namespace, sleep }: LeaseContext,
+  { api, namespace, sleep, wall }: LeaseContext,
   record: Omit<InboundRecord, 'since'>,
   force: boolean,
   expected?: string,
 ): Promise<TakenLease> {
-  const since = (serverTime: number) => new Date(Number.isNaN(serverTime) ? Date.now() : serverTime).toISOString()
   return await attempts(sleep, `taking the Lease ${record.lease}`, async () => {
     // What it says of time is for people; it is what the API server's clock says.
     const { status, body, serverTime } = await getLease(api, namespace, record.lease)
-    const now = since(serverTime)
+    const now = isoTime(serverTime, wall)
     const annotations = { [RECORD_ANNOTATION]: JSON.stringify({ ...record, since: now }) }
     const labels = { ...MANAGED_LABELS, [ID_LABEL]: record.id }
     const spec = {
@@ -120,7 +119,7 @@ export async function leasesByOtherNames(
 
 /** 'lost' when it is gone, or somebody else's: then who. */
 export async function renew(
-  { api, namespace, sleep }: LeaseContext,
+  { api, namespace, sleep, wall }: LeaseContext,
   name: string,
   holder: string,
 ): Promise<{ lost: false } | { lost: true; by: InboundRecord | undefined }> {
@@ -131,7 +130,7 @@ export async function renew(
     if (body.spec?.holderIdentity !== holder) return { lost: true as const, by: readRecord(body.metadata?.annotations) }
     const change = {
       metadata: { resourceVersion },
-      spec: { renewTime: microTime(new Date(Number.isNaN(serverTime) ? Date.now() : serverTime).toISOString()) },
+      spec: { renewTime: microTime(isoTime(serverTime, wall)) },
     }
     const answer = await api.ask('PATCH', leasePath(namespace, name), { body: change, contentType: MERGE })
     if (isOutdated(answer.status) || answer.status === 404) return AGAIN
@@ -241,6 +240,11 @@ export function held(by: InboundRecord | undefined, target: string, namespace: s
     `${target} is ${verb} by ${personOf(by?.holder)}${by ? ` since ${by.since}` : ''}`,
     `ask them, or take it over with --force; if they are gone: \`kt recover ${target} -n ${namespace}\``,
   )
+}
+
+// The API server's, or this machine's where that is not known.
+function isoTime(serverTime: number, wall: () => number): string {
+  return new Date(Number.isNaN(serverTime) ? wall() : serverTime).toISOString()
 }
 
 // RFC 3339 with six digits of a second (k8s.io/apimachinery, MicroTime).

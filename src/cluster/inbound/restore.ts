@@ -128,7 +128,7 @@ async function leave(context: InboundContext, service: string, id: string, kept:
     if (ours.size === 0) return
     const gone = (ready: string[]) => !ready.some((name) => ours.has(name))
     const late = `the endpoints of Service ${service} still lead to the shadow after ${ENDPOINTS_MS / 1000} s`
-    await waitOrBelieve(waitForEndpoints(api, namespace, service, gone, ENDPOINTS_MS, late), context.sleep)
+    await waitOrBelieve(waitForEndpoints(context, service, gone, ENDPOINTS_MS, late), context.sleep)
   } catch (error) {
     // It is put back; that the cluster is slow to follow is for people to know, and no reason to keep anything.
     if ((error as ClusterError).code !== 'timeout') throw error

@@ -53,7 +53,7 @@ export async function ensureRouter(
     // Its Job would make another pod, but only after its back-off.
     const stale = pod === undefined && job.metadata?.uid === gone?.jobUid
     if (ended || stale) {
-      await removeShadow(api, removable(job, undefined))
+      await removeShadow(context, removable(job, undefined))
       continue
     }
     if (pod === undefined || judgePod(pod).state !== 'running') continue
@@ -74,7 +74,7 @@ async function removeRouter(context: InboundContext, id: string, name: string): 
   const job = await find<V1Job>(api, jobPath(namespace, name))
   if (!job || !belongsTo(job, id)) return
   const pod = await livingPod(context, job)
-  await removeShadow(api, removable(job, pod))
+  await removeShadow(context, removable(job, pod))
 }
 
 async function livingPod({ api, namespace }: InboundContext, { metadata: job }: V1Job): Promise<V1Pod | undefined> {

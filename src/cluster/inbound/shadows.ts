@@ -72,8 +72,8 @@ export async function replaceOwn(
 
 /** Removes the shadows, the second Service, and the lease last. Nothing leads to them any more. */
 export async function removeOwn(context: InboundContext, handle: InboundHandle): Promise<void> {
-  const { api, namespace } = context
-  await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(api, shadow)))
+  const { namespace } = context
+  await Promise.all(shadowsOf(handle).map((shadow) => removeShadow(context, shadow)))
   const { original } = handle
   if (original) await deleteOwn(context, servicePath(namespace, original.name), handle.id, `Service ${original.name}`)
   await deleteLease(context, handle.lease.name, handle.holder)

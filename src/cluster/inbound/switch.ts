@@ -34,14 +34,14 @@ export async function waitUntilReady(
 
 /** Resolves when `arrived` says so of the ready endpoints' names; at once where there is no Service. */
 export async function waitUntilLed(
-  { api, namespace, sleep }: InboundContext,
+  context: InboundContext,
   { service, shadow }: InboundHandle,
   arrived: (ready: string[]) => boolean,
   progress: Progress,
 ): Promise<void> {
   if (!service) return
   const late = `the endpoints of Service ${service} do not lead to the shadow ${shadow.pod} after ${ENDPOINTS_MS / 1000} s`
-  await waitOrBelieve(waitForEndpoints(api, namespace, service, arrived, ENDPOINTS_MS, late), sleep)
+  await waitOrBelieve(waitForEndpoints(context, service, arrived, ENDPOINTS_MS, late), context.sleep)
   progress('service', `${service} leads to ${shadow.pod}`)
 }
 

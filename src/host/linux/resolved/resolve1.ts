@@ -1,6 +1,6 @@
 // systemd-resolved's settings of one link, over org.freedesktop.resolve1 (its manual page of that name). Why kt speaks D-Bus
 // itself, and starts neither busctl nor resolvectl, is in docs/understand/host.md.
-import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clock, delay, systemClock } from '../../../base/clock.ts'
 import { IpAddress } from '../../../wire/address.ts'
 import type { Resolved } from '../../effects.ts'
 import { HostError } from '../../errors.ts'
@@ -18,7 +18,7 @@ const AF_INET6 = 10
 const LINK_TRIES = 100
 const LINK_WAIT_MS = 20
 
-export function systemResolved(address = SYSTEM_BUS): Resolved {
+export function systemResolved(address = SYSTEM_BUS, clock: Clock = systemClock): Resolved {
   return {
     async answers() {
       try {
@@ -33,7 +33,7 @@ export function systemResolved(address = SYSTEM_BUS): Resolved {
       let taken = link
       try {
         await withBus(address, TIMEOUT_MS, async (bus) => {
-          await whenKnown(() => manager(bus, 'SetLinkDNS', 'ia(iay)', [ifindex, link.servers.map(server)]))
+          await whenKnown(() => manager(bus, 'SetLinkDNS', 'ia(iay)', [ifindex, link.servers.map(server)]), clock)
           taken = await setDomains(bus, ifindex, link)
           await manager(bus, 'SetLinkDefaultRoute', 'ib', [ifindex, false])
           for (const member of ['SetLinkLLMNR', 'SetLinkMulticastDNS', 'SetLinkDNSSEC', 'SetLinkDNSOverTLS'])
@@ -149,13 +149,13 @@ function isNoSuchLink(error: BusError): boolean {
   return error.dbusName === `${SERVICE}.NoSuchLink` || /^Link \d+ not known/.test(error.message)
 }
 
-async function whenKnown(call: () => Promise<unknown>): Promise<void> {
+async function whenKnown(call: () => Promise<unknown>, clock: Clock): Promise<void> {
   for (let left = LINK_TRIES; ; left--) {
     try {
       return void (await call())
     } catch (error) {
       if (!(error instanceof BusError) || !isNoSuchLink(error) || left === 0) throw error
-      await sleep(LINK_WAIT_MS)
+      await delay(LINK_WAIT_MS, undefined, clock)
     }
   }
 }
