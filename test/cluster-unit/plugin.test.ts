@@ -204,12 +204,19 @@ test('a flood on either output, an end by a signal, and no answer at all', async
 
 test('one that does not answer within a minute is ended', async () => {
   await using double = await start()
-  const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, 'echo $$ >$log.pid; exec sleep 600') }, process.env)
+  const kubeconfig = loadKubeconfig({ kubeconfig: plugin(double, 'echo $$ >$log.pid; exec sleep 20') }, process.env)
   const clock = new VirtualTime()
   const source = new CredentialSource(setting(), undefined, { clock, wall: () => 0 })
-  const settled = refused(source.get(kubeconfig), /did not answer within 60 s/)
+  let over = false
+  const settled = refused(source.get(kubeconfig), /did not answer within 60 s/).finally(() => {
+    over = true
+  })
   await until('it runs', () => existsSync(join(double.folder, 'log.pid')))
-  await clock.run(60_000)
+  await clock.run(59_999)
+  await new Promise<void>((resolve) => void setImmediate(resolve))
+  assert.ok(!over)
+  await clock.run(1)
+  await until('it is given up', () => over)
   await settled
   await hasEnded(readFileSync(join(double.folder, 'log.pid'), 'utf8').trim())
 })
