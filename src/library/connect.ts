@@ -33,7 +33,7 @@ import {
 } from './api.ts'
 import { aborted, ktError, orAborted } from './errors.ts'
 import { expose } from './expose.ts'
-import { dispatcherOf, LibrarySocket, lookupOf } from './socket.ts'
+import { LibrarySocket, lookupOf, RenewableDispatcher } from './socket.ts'
 
 const silent: Log = Object.assign(() => {}, { debug: () => {}, trouble: () => undefined })
 
@@ -66,6 +66,7 @@ class ConnectedCluster implements Cluster {
   readonly #config: ShadowConfig
   readonly #client: Pick<ClusterClient, 'services'>
   readonly #closing = new AbortController()
+  readonly #dispatcher: RenewableDispatcher
   readonly #exposed = new Set<Exposed>()
   readonly #sockets = new Set<LibrarySocket>()
   readonly #release: () => void
@@ -87,7 +88,8 @@ class ConnectedCluster implements Cluster {
     this.#reach = reach
     this.#config = config
     this.#client = client
-    this.dispatcher = dispatcherOf(reach)
+    this.#dispatcher = new RenewableDispatcher(reach)
+    this.dispatcher = this.#dispatcher.public
     this.lookup = lookupOf(reach)
     this.fetch = (input, init) => fetch(input, { ...init, dispatcher: this.dispatcher } as RequestInit)
     const abort = () => void this.close()
@@ -160,7 +162,12 @@ class ConnectedCluster implements Cluster {
     const config = { ...this.#config, context: this.context, namespace: this.namespace }
     const exposed = await expose(service, server, options, { config, log: silent, closing: this.#closing.signal })
     this.#exposed.add(exposed)
-    exposed.signal.addEventListener('abort', () => this.#exposed.delete(exposed), { once: true })
+    this.#dispatcher.renew()
+    const ended = () => {
+      this.#exposed.delete(exposed)
+      this.#dispatcher.renew()
+    }
+    exposed.signal.addEventListener('abort', ended, { once: true })
     return exposed
   }
 
@@ -180,7 +187,7 @@ class ConnectedCluster implements Cluster {
     await Promise.all(exposed.map((one) => one.close()))
     // An error that nobody listens for would end the process.
     for (const socket of this.#sockets) socket.destroy(socket.listenerCount('error') > 0 ? closed() : undefined)
-    await (this.dispatcher as unknown as { destroy(error: Error): Promise<void> }).destroy(closed()).catch(() => {})
+    await this.#dispatcher.destroy(closed()).catch(() => {})
     await this.#access.close()
   }
 

@@ -1,7 +1,7 @@
 // Connections of the library: a ReachSocket whose errors are the library's, and undici's and dns.lookup's ways to use them.
 import type { LookupAddress, LookupOptions } from 'node:dns'
 import { connect as connectTls } from 'node:tls'
-import { Agent } from 'undici'
+import { Agent, Dispatcher as BaseDispatcher } from 'undici'
 import type { Dispatcher } from 'undici-types'
 import type { Reach } from '../reach/reach.ts'
 import { ReachSocket } from '../reach/reach-socket.ts'
@@ -26,7 +26,48 @@ export class LibrarySocket extends ReachSocket {
 }
 
 /** For undici, and for the `fetch` of Node, which takes what undici 7 makes. */
-export function dispatcherOf(reach: Reach): Dispatcher {
+export class RenewableDispatcher extends BaseDispatcher {
+  readonly #reach: Reach
+  #agent: Agent
+  /** Replaced, with requests that have not ended yet. */
+  readonly #before = new Set<Agent>()
+
+  constructor(reach: Reach) {
+    super()
+    this.#reach = reach
+    this.#agent = agentOf(reach)
+  }
+
+  /**
+   * The next requests get new connections; pending ones go on. A connection that is kept open stays with the pod that it
+   * was opened to, also after the Service leads elsewhere.
+   */
+  renew(): void {
+    const old = this.#agent
+    this.#agent = agentOf(this.#reach)
+    this.#before.add(old)
+    old.close().then(
+      () => this.#before.delete(old),
+      () => {},
+    )
+  }
+
+  override dispatch(...args: Parameters<Agent['dispatch']>): boolean {
+    return this.#agent.dispatch(...args)
+  }
+
+  /** All requests fail with `error`. */
+  override async destroy(error?: unknown): Promise<void> {
+    await Promise.all([this.#agent, ...this.#before].map((agent) => agent.destroy(error as Error)))
+  }
+
+  /** As undici's own dispatcher, whose types come from another package. */
+  get public(): Dispatcher {
+    return this as unknown as Dispatcher
+  }
+}
+
+function agentOf(reach: Reach): Agent {
   return new Agent({
     connect: ({ hostname, port, protocol, servername }, done) => {
       const isTls = protocol === 'https:'
@@ -42,7 +83,7 @@ export function dispatcherOf(reach: Reach): Dispatcher {
         done(null, socket as never)
       })
     },
-  }) as unknown as Dispatcher
+  })
 }
 
 type Answer = (error: NodeJS.ErrnoException | null, found?: string | LookupAddress[], family?: number) => void

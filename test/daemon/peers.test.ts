@@ -120,8 +120,13 @@ test('a process of another person is seen, also one whose folder in /proc is roo
 }, async () => {
   // Ours and the system's do not count; whoever else runs here now does.
   const look = () => peerFacts(['x'], 0, () => 0)!.isShared()
-  const wait = 'process.stdout.write("there"); setTimeout(() => {}, 60_000)'
-  const child = spawn(process.execPath, ['-e', wait], { uid: 64_123, gid: 64_123, stdio: ['ignore', 'pipe', 'ignore'] })
+  // A program of the system: that user may not enter a checkout of mode 0700.
+  const child = spawn('sh', ['-c', 'echo there; exec sleep 60'], {
+    uid: 64_123,
+    gid: 64_123,
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   await once(child.stdout, 'data')
   assert.equal(look(), true)
   child.kill('SIGKILL')
