@@ -1,7 +1,7 @@
 // Two shadows of one exchange: what is lost, told to end or refused costs one of them at most.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { systemClock } from '../../src/base/clock.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import type { ShadowHandle } from '../../src/cluster/calls.ts'
 import type { InboundHandle, InboundPort } from '../../src/cluster/inbound-calls.ts'
 import { Link } from '../../src/connection/link.ts'
@@ -20,6 +20,11 @@ class FakeTunnel {
   released = 0
   refuse: number[] = []
   tellLeaving: () => void = () => {}
+  readonly line = {
+    report: { state: 'open' },
+    onChange: (_report: { state: string }) => {},
+    isAlive: async () => true,
+  }
   #end: (closed: TunnelClosed) => void = () => {}
 
   constructor() {
@@ -49,7 +54,9 @@ class FakeTunnel {
   }
 }
 
-function bench(more: { mesh?: InboundHandle['mesh']; redial?: (pod: string) => FakeTunnel; dialable?: boolean } = {}) {
+function bench(
+  more: { mesh?: InboundHandle['mesh']; redial?: (pod: string) => FakeTunnel; dialable?: boolean; clock?: Clock } = {},
+) {
   const said: string[] = []
   const tunnels = new Map<string, FakeTunnel>()
   const closing = new AbortController()
@@ -71,7 +78,7 @@ function bench(more: { mesh?: InboundHandle['mesh']; redial?: (pod: string) => F
       retireShadow: async ({ pod }) => void said.push(`retire ${pod}`),
     },
     dialer: {
-      clock: systemClock,
+      clock: more.clock ?? systemClock,
       shadowState: async () => 'running',
       connect: async (create) => {
         const one = await create(() => {})
@@ -146,6 +153,25 @@ test('one that does not answer leaves the Service at once and is replaced, while
   await until('two serve again', () => tunnels.has('new2') && crew.tunnels.length === 2)
   assert.deepEqual(said, ['add -> new1', 'retire first', 'replace first -> new2'])
   assert.equal(crew.serves, true)
+  await end()
+})
+
+test('while the way to the cluster comes back, one whose line is a moment later than the other is kept', async () => {
+  let now = 0
+  const { said, tunnels, start, end } = bench({ clock: { ...systemClock, now: () => now } })
+  await start()
+  const first = tunnels.get('first')!.line
+  const second = tunnels.get('new1')!.line
+  for (const line of [first, second]) line.onChange({ state: 'interrupted' })
+  second.onChange({ state: 'open' })
+  await new Promise((resolve) => setImmediate(resolve))
+  now += 4_999
+  assert.equal(await first.isAlive(), true)
+  assert.deepEqual(said, ['add -> new1', 'away'])
+  // The other is back for long now, so it is this one's pod that does not answer.
+  now += 1
+  assert.equal(await first.isAlive(), false)
+  assert.deepEqual(said, ['add -> new1', 'away', 'retire first'])
   await end()
 })
 

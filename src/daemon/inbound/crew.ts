@@ -134,7 +134,7 @@ export class Crew {
         return this.#track(made)
       },
       retire: (shadow) => this.#effects.cluster.retireShadow(shadow),
-      othersServe: (leg) => this.#othersServe(leg),
+      othersServe: (leg, steady) => this.#othersServe(leg, steady),
       onServing: (leg) => {
         this.#faults.set(leg, [])
         onServing()
@@ -182,8 +182,8 @@ export class Crew {
   }
 
   /** Both ways to the cluster are lost at about the same time, so what another leg last said is not enough. */
-  async #othersServe(leg: Leg): Promise<boolean> {
-    const others = [...this.#legs].filter((other) => other !== leg && other.serves)
+  async #othersServe(leg: Leg, steady = false): Promise<boolean> {
+    const others = [...this.#legs].filter((other) => other !== leg && (steady ? other.steady : other.serves))
     const answers = others.map(async ({ tunnel }) => {
       if (!tunnel) throw new Error('no tunnel')
       await tunnel.probe(PROBE_MS)

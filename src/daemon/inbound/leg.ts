@@ -12,6 +12,9 @@ const CLAIM_AGAIN_MS = 1_000
 const MAKE_AGAIN_MS = 1_000
 const MAKE_AGAIN_AT_MOST_MS = 60_000
 
+/** The lines of all legs come back within this time when the way to the cluster does. */
+const ALL_BACK_MS = 5_000
+
 /** A port to claim. */
 export interface Wanted {
   port: InboundPort
@@ -28,8 +31,8 @@ export interface LegEffects {
   make(gone: ShadowHandle | undefined, dialable: (shadow: ShadowHandle) => void): Promise<ShadowHandle>
   /** Takes a shadow out of the Services; rejects where the cluster is out of reach. */
   retire(shadow: ShadowHandle): Promise<void>
-  /** Another leg serves, and its tunnel answers now. */
-  othersServe(leg: Leg): Promise<boolean>
+  /** Another leg serves, and its tunnel answers now. `steady`: only one counts whose line has not come back just now. */
+  othersServe(leg: Leg, steady?: boolean): Promise<boolean>
   /** Its ports are claimed. */
   onServing(leg: Leg): void
   onLost(leg: Leg, why: string): void
@@ -47,6 +50,8 @@ export class Leg {
   #shadow: ShadowHandle | undefined
   #makeAgainMs = MAKE_AGAIN_MS
   #serves = false
+  /** When its line came back last. */
+  #backAt = Number.NEGATIVE_INFINITY
   #leaving = false
 
   constructor(effects: LegEffects) {
@@ -57,8 +62,9 @@ export class Leg {
       shadowState: async (shadow) => {
         const state = await dialer.shadowState(shadow)
         // It does not answer, and the cluster answers. Whatever that says of the pod, whose crash it sees late: half of the requests would
-        // fail until it serves again, so it leaves the Service at once, and another takes its place.
-        if (!(await effects.othersServe(this))) return state
+        // fail until it serves again, so it leaves the Service at once, and another takes its place. Where the way to the cluster was lost,
+        // one line comes back before the other, whose connections live.
+        if (!(await effects.othersServe(this, true))) return state
         // Its line may have found another way meanwhile.
         if (this.#serves) return state
         log(`${shadow.pod} does not answer (${state}): it is replaced`)
@@ -78,7 +84,9 @@ export class Leg {
         effects.onLost(this, why)
       },
       onResumed: (tunnel) => {
-        if (!this.#serves) void this.#claimUntilDone(tunnel)
+        if (this.#serves) return
+        this.#backAt = dialer.clock.now()
+        void this.#claimUntilDone(tunnel)
       },
       onConnected: (tunnel, shadow) => {
         log(`tunnel to ${shadow.pod}: ${tunnel.info.version}`)
@@ -104,6 +112,11 @@ export class Leg {
   /** Requests that reach its shadow come here. */
   get serves(): boolean {
     return this.#serves
+  }
+
+  /** It serves, and its line has not come back just now. */
+  get steady(): boolean {
+    return this.#serves && this.#effects.dialer.clock.now() - this.#backAt >= ALL_BACK_MS
   }
 
   /** There is a tunnel, and what is sent through it arrives. */
