@@ -2,12 +2,13 @@
 // whose parts are assets. Everything is found from kt itself, never from the working directory or the environment, since
 // root runs some of it.
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { getRawAsset, isSea } from 'node:sea'
 import { fileURLToPath } from 'node:url'
+import { makeFolders } from './make-folders.ts'
 
 /** kt's programs, each with its source below src/. */
 const programs = {
@@ -134,7 +135,7 @@ function extracted<T>(name: string, bytes: Buffer, use: (path: string) => T): T 
   for (const parent of privatePlaces()) {
     let folder: string | undefined
     try {
-      mkdirSync(parent, { recursive: true, mode: 0o700 })
+      makeFolders(parent, 0o700)
       folder = mkdtempSync(join(parent, 'kt-part-'))
       const file = join(folder, name)
       writeFileSync(file, bytes, { mode: 0o700, flag: 'wx' })

@@ -1,8 +1,9 @@
 // Remembers on disk what lies before each cluster's API server. Nothing in it is secret. It is a help only: a file that
 // cannot be read or written is as good as none.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import * as z from 'zod/mini'
+import { makeFolders } from '../base/make-folders.ts'
 import { readSmallFile } from '../base/small-file.ts'
 import type { DoorMemory, DoorNotes } from '../tunnel/index.ts'
 
@@ -45,7 +46,7 @@ export function frontDoorNotes(file: string, wall: () => number): DoorMemory {
       const all = Object.fromEntries([...kept, [door, { ...notes, since: new Date(wall()).toISOString() }]])
       const fresh = `${file}.${process.pid}`
       try {
-        mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+        makeFolders(dirname(file), 0o700)
         writeFileSync(fresh, `${JSON.stringify(all, undefined, 2)}\n`, { mode: 0o600 })
         renameSync(fresh, file)
       } catch {

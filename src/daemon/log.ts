@@ -1,7 +1,8 @@
 // The engine's log: one line an event, in the user's state folder, started anew when it has grown large. A log that cannot
 // be written is told once, and is no reason not to connect.
-import { createWriteStream, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
+import { createWriteStream, openSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { visibleLines } from '../base/visible.ts'
 
 const MAX_BYTES = 8 << 20
@@ -26,7 +27,7 @@ export function openLog(path: string, debug: boolean): Log {
 
 function openFile(path: string, failed: (error: NodeJS.ErrnoException) => void): (text: string) => void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(path), 0o700)
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_BYTES) renameSync(path, `${path}.1`)
     // Opened here and now, so that whoever begins knows at once.
     const stream = createWriteStream(path, { fd: openSync(path, 'a', 0o600) })

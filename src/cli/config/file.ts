@@ -1,16 +1,7 @@
 // The configuration file of a user: defaults for flags, and profiles that beat them. JSON, written whole and in one step.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { makeFolders } from '../../base/make-folders.ts'
 import { CliError } from '../output.ts'
 
 export type Value = string | boolean | string[]
@@ -56,7 +47,7 @@ export function readConfiguration(file: string): Configuration {
 /** Replaces the file in one step, 0600; a symbolic link stays, what it leads to is replaced. Throws CliError. */
 export function writeConfiguration(file: string, content: Configuration): void {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(file), 0o700)
     const target = followed(file)
     const temporary = `${target}.${process.pid}`
     rmSync(temporary, { force: true })

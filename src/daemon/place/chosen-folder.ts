@@ -1,6 +1,7 @@
 // The folder that a person names for files that may be secret: new, empty, or one that kt has made, and theirs alone.
-import { chmodSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolders } from '../../base/make-folders.ts'
 import { ToldError } from '../../base/told-error.ts'
 
 /** Says that what is in a folder is kt's to replace. */
@@ -10,7 +11,7 @@ const MARK = '.kt-files'
 export function prepareFolder(folder: string): void {
   const unfit = (why: string) => new ToldError('folder', `${folder} ${why}`, 'name a new folder with --to')
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolders(folder, 0o700)
     const { uid } = lstatSync(folder)
     if (uid !== process.getuid!()) throw unfit('is not yours')
     const names = readdirSync(folder)
