@@ -1,5 +1,6 @@
 // A file that only its owner may read, in place of what was there.
 import { closeSync, fchmodSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { fileErrorText } from '../base/file-error.ts'
 import { CliError } from './output.ts'
 
 /** Mode 0600, whole or not at all. What is no ordinary file (a pipe, a terminal) is written to. Throws CliError. */
@@ -17,7 +18,7 @@ export function writePrivately(path: string, content: Buffer): void {
     if (!direct) renameSync(target, path)
   } catch (error) {
     if (!direct) rmSync(target, { force: true })
-    throw new CliError(`${path} cannot be written: ${(error as Error).message}`, 'name another file with -o')
+    throw new CliError(`${path} cannot be written: ${fileErrorText(error)}`, 'name another file with -o')
   }
 }
 

@@ -1,6 +1,7 @@
 // The folder that a person names for files that may be secret: new, empty, or one that kt has made, and theirs alone.
 import { chmodSync, lstatSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileErrorText } from '../../base/file-error.ts'
 import { makeFolders } from '../../base/make-folders.ts'
 import { ToldError } from '../../base/told-error.ts'
 
@@ -19,6 +20,6 @@ export function prepareFolder(folder: string): void {
     chmodSync(folder, 0o700)
     writeFileSync(join(folder, MARK), 'kt files writes here, and replaces what is here\n', { mode: 0o600 })
   } catch (error) {
-    throw error instanceof ToldError ? error : unfit(`cannot be used: ${(error as Error).message}`)
+    throw error instanceof ToldError ? error : unfit(`cannot be used: ${fileErrorText(error)}`)
   }
 }
