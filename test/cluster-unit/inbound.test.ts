@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { systemTime } from '../../src/base/clock.ts'
-import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import type { ApiPort } from '../../src/cluster/follow.ts'
 import type { InboundContext } from '../../src/cluster/inbound/context.ts'
 import { leaseName, secondName } from '../../src/cluster/inbound/derived.ts'
@@ -20,27 +18,14 @@ import { renewLease } from '../../src/cluster/inbound/while-held.ts'
 import type { ExchangeRequest, InboundHandle } from '../../src/cluster/inbound-calls.ts'
 import { removeJob, retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { Dead, MemoryCluster } from './memory-cluster.ts'
+import { clientOf as context, leases as LEASES, NOBODY, options as patient, silent } from './namespace.ts'
 
-const options: ShadowOptions = {
-  kind: 'agent',
-  image: 'node:24-alpine',
-  nodeSelector: {},
-  tolerations: [],
-  imagePullSecrets: [],
-  labels: {},
-  annotations: {},
-  resources: {},
-  owner: 'ann@laptop',
-  readyTimeoutMs: 5_000,
-}
+const options = { ...patient, readyTimeoutMs: 5_000 }
 const SERVICE = '/api/v1/namespaces/shop/services/web'
 const DEPLOYMENT = '/apis/apps/v1/namespaces/shop/deployments/web'
-const LEASES = '/apis/coordination.k8s.io/v1/namespaces/shop/leases'
 const LEASE_NAME = leaseName('exchange', 'web')
 const LEASE = `${LEASES}/${LEASE_NAME}`
 const secondPath = (id: string) => `/api/v1/namespaces/shop/services/${secondName('web', id)}`
-const silent = () => {}
-const NOBODY = { owner: '', except: [] }
 
 function clusterWithWeb(): MemoryCluster {
   const cluster = new MemoryCluster()
@@ -52,24 +37,6 @@ function clusterWithWeb(): MemoryCluster {
   ]
   cluster.put(SERVICE, { spec: { type: 'ClusterIP', clusterIP: '10.96.0.9', selector: labels, ports } })
   return cluster
-}
-
-let ids = 0
-/** `elapse` is called for every second that a client waits. */
-function context(api: ApiPort, elapse: () => unknown = silent): InboundContext {
-  let now = 0
-  return {
-    api,
-    namespace: 'shop',
-    suffix: () => `id${++ids}`,
-    agentBundle: async () => 'program',
-    ...systemTime,
-    now: () => now,
-    sleep: async (ms) => {
-      now += ms
-      await elapse()
-    },
-  }
 }
 
 const request = (mode: 'selector' | 'scale', more: Partial<ExchangeRequest> = {}): ExchangeRequest => ({

@@ -2,10 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { systemTime } from '../../src/base/clock.ts'
-import type { ShadowOptions } from '../../src/cluster/calls.ts'
-import type { ApiPort } from '../../src/cluster/follow.ts'
-import type { InboundContext } from '../../src/cluster/inbound/context.ts'
 import {
   addShadow,
   beginMesh,
@@ -17,22 +13,11 @@ import {
 import type { MeshRequest } from '../../src/cluster/inbound-calls.ts'
 import { retireShadow } from '../../src/cluster/shadow-removal.ts'
 import { MemoryCluster } from './memory-cluster.ts'
+import { clientOf as context, options as patient, silent } from './namespace.ts'
 
-const options: ShadowOptions = {
-  kind: 'agent',
-  image: 'node:24-alpine',
-  nodeSelector: {},
-  tolerations: [],
-  imagePullSecrets: [],
-  labels: {},
-  annotations: {},
-  resources: {},
-  owner: 'ann@laptop',
-  readyTimeoutMs: 5_000,
-}
+const options = { ...patient, readyTimeoutMs: 5_000 }
 const SERVICE = '/api/v1/namespaces/shop/services/web'
 const PODS = '/api/v1/namespaces/shop/pods'
-const silent = () => {}
 
 function clusterWithWeb(): MemoryCluster {
   const cluster = new MemoryCluster()
@@ -40,22 +25,6 @@ function clusterWithWeb(): MemoryCluster {
   cluster.put(SERVICE, { spec: { type: 'ClusterIP', clusterIP: '10.96.0.9', selector: { app: 'web' }, ports } })
   cluster.put(`${PODS}/web-1`, { metadata: { labels: { app: 'web' } }, status: { phase: 'Running' } })
   return cluster
-}
-
-let ids = 0
-function context(api: ApiPort): InboundContext {
-  let now = 0
-  return {
-    api,
-    namespace: 'shop',
-    suffix: () => `id${++ids}`,
-    agentBundle: async () => 'program',
-    ...systemTime,
-    now: () => now,
-    sleep: async (ms) => {
-      now += ms
-    },
-  }
 }
 
 const request = (value: string): MeshRequest => ({

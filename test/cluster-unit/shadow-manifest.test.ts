@@ -3,19 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import { jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
-
-const options: ShadowOptions = {
-  kind: 'agent',
-  image: 'node:24-alpine',
-  nodeSelector: {},
-  tolerations: [],
-  imagePullSecrets: [],
-  labels: {},
-  annotations: {},
-  resources: {},
-  owner: 'ann@laptop',
-  readyTimeoutMs: 60_000,
-}
+import { options } from './namespace.ts'
 
 // Golden files show what a cluster's administrator will see. Made anew with KT_UPDATE_GOLDEN=1; read the difference.
 function golden(name: string, value: unknown): void {
