@@ -10,6 +10,15 @@ export function ktError(error: unknown): KtError {
   return new KtError(known, message ?? String(error), typeof hint === 'string' ? hint : '', { cause: error })
 }
 
+/** A port that a Service has not, in the words of the option `port` instead of those of the command line. */
+export function exposeError(error: KtError, port: number | string | undefined): KtError {
+  const ports = /^(its ports are .*): use --expose LOCAL:REMOTE/s.exec(error.hint)?.[1]
+  if (ports === undefined) return error
+  // The server's own port was tried, which nobody had asked for.
+  const message = port === undefined ? error.message.replace(/ has no port .*$/, ' has several ports') : error.message
+  return new KtError(error.code, message, `${ports}: name one of them in the option \`port\``, { cause: error })
+}
+
 /** A signal has ended it, with `reason`. */
 export function aborted(reason: unknown): KtError {
   return new KtError('ABORT_ERR', 'given up, since the signal was aborted', '', { cause: reason })

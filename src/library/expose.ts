@@ -11,7 +11,7 @@ import type { Log } from '../daemon/log.ts'
 import { CallerNames } from '../daemon/requests/caller-names.ts'
 import { RequestLog } from '../daemon/requests/request-log.ts'
 import { type Exposed, type ExposeOptions, KtError } from './api.ts'
-import { ktError, orAborted } from './errors.ts'
+import { exposeError, ktError, orAborted } from './errors.ts'
 
 export interface ExposeContext {
   config: ShadowConfig
@@ -66,7 +66,7 @@ export async function expose(
   try {
     await orAborted(exchange.start(), signal ? AbortSignal.any([signal, closing]) : closing)
   } catch (error) {
-    const why = ktError(error)
+    const why = exposeError(ktError(error), port)
     const notes = await end(why, true)
     throw notes.length > 0
       ? new KtError(why.code, `${why.message}; ${notes.join('; ')}`, why.hint, { cause: why })
