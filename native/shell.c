@@ -11,7 +11,7 @@
 //   place ro|rw PATH   what is at PATH below it is at PATH inside    -> left NUMBER ERRNO where that cannot be
 //   make       sets all of it up               -> made NETWORK-NAMESPACE | failed STEP ERRNO
 //   go         starts COMMAND
-//   dial ID PORT   connects to a port inside   -> dialled ID ERRNO (0: the socket has gone through descriptor 3)
+//   socket ID tcp|udp 4|6   makes one inside, for the engine to connect  -> socket ID ERRNO (0: it has gone through descriptor 3)
 // The first line to the engine is `hello`. The end of descriptor 4 is the end of COMMAND and of all that it has started.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -42,7 +42,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,8 +57,6 @@
 #define GRACE_MS 300
 // A process that the kernel does not let go of is waited for no longer.
 #define KILLED_MS 1500
-// A connection inside is made or refused at once; one to a full queue is waited for no longer.
-#define DIAL_S 1
 // sysexits(3): a service could not be had. COMMAND's own codes are its own; this one is used before it has begun.
 #define EX_UNAVAILABLE 69
 
@@ -613,51 +610,13 @@ static bool make(void) {
 
 // ---- connections to COMMAND's ports
 
-static int try_connect(int family, const char *address, unsigned port) {
-  struct sockaddr_storage there;
-  memset(&there, 0, sizeof there);
-  socklen_t length;
-  if (family == AF_INET) {
-    struct sockaddr_in *in = (struct sockaddr_in *)&there;
-    in->sin_family = AF_INET;
-    in->sin_port = htons((uint16_t)port);
-    inet_pton(AF_INET, address, &in->sin_addr);
-    length = sizeof *in;
-  } else {
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&there;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons((uint16_t)port);
-    inet_pton(AF_INET6, address, &in6->sin6_addr);
-    length = sizeof *in6;
-  }
-  int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  struct timeval patience = {.tv_sec = DIAL_S};
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); // socket(7): holds for connect as well
-  if (connect(fd, (struct sockaddr *)&there, length) == 0) return fd;
-  int error = errno == EINPROGRESS || errno == EAGAIN ? ETIMEDOUT : errno;
-  close(fd);
-  errno = error;
-  return -1;
-}
-
-// Programs listen on 127.0.0.1, on ::1 or on the device's address alone; the first is what counts if none is there.
-static void dial(unsigned long id, unsigned port) {
-  int fd = try_connect(AF_INET, "127.0.0.1", port);
-  int error = fd < 0 ? errno : 0;
-  if (fd < 0) fd = try_connect(AF_INET6, "::1", port);
-  for (size_t i = 0; fd < 0 && i < n_addresses; i++) {
-    char address[64];
-    snprintf(address, sizeof address, "%s", addresses[i]);
-    *strchr(address, '/') = 0;
-    fd = try_connect(strchr(address, ':') ? AF_INET6 : AF_INET, address, port);
-  }
-  if (fd < 0) {
-    say("dialled %lu %d\n", id, error);
-    return;
-  }
-  say("dialled %lu %d\n", id, send_descriptor(fd) ? 0 : errno);
-  close(fd);
+// A socket stays in the network that it was made in, whoever connects it. So the engine reaches COMMAND's ports as it reaches
+// those of the machine, and nothing is waited for here.
+static void make_socket(unsigned long id, bool stream, int family) {
+  int fd = socket(family == 6 ? AF_INET6 : AF_INET, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+  int error = fd < 0 ? errno : send_descriptor(fd) ? 0 : errno;
+  say("socket %lu %d\n", id, error);
+  if (fd >= 0) close(fd);
 }
 
 // ---- COMMAND
@@ -756,8 +715,8 @@ static int end_as(int status) {
 
 static bool handle(char *line, char **argv, const sigset_t *inherited) {
   unsigned long id, bytes;
-  unsigned port;
-  char path[512];
+  int family;
+  char path[512], kind[4];
   if (sscanf(line, "mtu %d", &mtu) == 1) return true;
   if (sscanf(line, "address %63s", addresses[n_addresses < MOST_ADDRESSES ? n_addresses : 0]) == 1) {
     if (n_addresses == MOST_ADDRESSES || !strchr(addresses[n_addresses], '/')) return false;
@@ -790,8 +749,8 @@ static bool handle(char *line, char **argv, const sigset_t *inherited) {
     if (command == 0) start_command(argv, inherited);
     return command > 0;
   }
-  if (sscanf(line, "dial %lu %u", &id, &port) == 2) {
-    dial(id, port);
+  if (sscanf(line, "socket %lu %3[a-z] %d", &id, kind, &family) == 3) {
+    make_socket(id, strcmp(kind, "tcp") == 0, family);
     return true;
   }
   return false;
@@ -853,8 +812,10 @@ int main(int argc, char **argv) {
     while (read(signals, &info, sizeof info) == sizeof info) {
       int signal = (int)info.ssi_signo;
       if (signal == orphaned) connected = false;
-      for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
-        if (signal == handed_on[i] && command > 0) kill(command, signal);
+      // One that the caller sends by itself has not reached COMMAND.
+      bool meant = signal == SIGINT && info.ssi_code == SI_USER && (pid_t)info.ssi_pid == getppid();
+      for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++) meant |= signal == handed_on[i];
+      if (meant && command > 0) kill(command, signal);
     }
     if (command > 0) ended = command_ended(&status);
     if (ended || !connected || !(polled[1].revents & (POLLIN | POLLHUP))) continue;

@@ -2,6 +2,7 @@
 // `connect`, to the callback of `send`, as an event, or as an exception when it is used too early or too late. A failure that
 // nobody expects ends the process. Here all of them reach one handler, which fails one flow.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { closeSync } from 'node:fs'
 
 export interface DatagramHandler {
   /** The receiver may keep `payload`. */
@@ -31,20 +32,21 @@ export class ConnectedDatagrams {
     if (error) this.#fail(error)
   }
 
-  /** `address` is an address, not a name. An IPv6 address may have a zone. */
-  constructor(address: string, port: number, handler: DatagramHandler) {
+  /**
+   * `address` is an address, not a name. An IPv6 address may have a zone. `made`: the descriptor of a socket that is not
+   * connected, in place of one of this process's own.
+   */
+  constructor(address: string, port: number, handler: DatagramHandler, made?: Promise<number>) {
     this.#handler = handler
-    try {
-      const socket = createSocket(familyOf(address))
-      this.#socket = socket
-      socket.on('error', (error) => this.#fail(error))
-      socket.on('message', (payload, from) => {
-        if (this.#open) handler.onMessage(payload, from)
-      })
-      socket.connect(port, address, ((error?: Error) => (error ? this.#fail(error) : this.#connected())) as () => void)
-    } catch (error) {
-      queueMicrotask(() => this.#fail(error as Error))
-    }
+    if (!made) this.#connect(address, port)
+    else
+      made.then(
+        (fd) => {
+          if (this.#open) this.#connect(address, port, fd)
+          else closeSync(fd)
+        },
+        (error: Error) => this.#fail(error),
+      )
   }
 
   /**
@@ -69,6 +71,25 @@ export class ConnectedDatagrams {
     this.#open = false
     this.#waiting = undefined
     closeQuietly(this.#socket)
+  }
+
+  #connect(address: string, port: number, fd?: number): void {
+    try {
+      const socket = createSocket(familyOf(address))
+      this.#socket = socket
+      socket.on('error', (error) => this.#fail(error))
+      socket.on('message', (payload, from) => {
+        if (this.#open) this.#handler.onMessage(payload, from)
+      })
+      const done = ((error?: Error) => (error ? this.#fail(error) : this.#connected())) as () => void
+      if (fd === undefined) socket.connect(port, address, done)
+      else
+        socket.bind({ fd }, () => {
+          if (this.#open) socket.connect(port, address, done)
+        })
+    } catch (error) {
+      queueMicrotask(() => this.#fail(error as Error))
+    }
   }
 
   #connected(): void {

@@ -6,6 +6,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { LocalTarget } from '../../src/daemon/inbound/local.ts'
 import { Complaints } from '../../src/daemon/inbound/once.ts'
+import { MACHINE } from '../../src/daemon/inbound/program-network.ts'
 import { buildQuery, questionWire } from '../../src/dns/build.ts'
 import { localUpstream } from '../../src/dns/local-upstream.ts'
 import { nameWire, TYPE } from '../../src/dns/message.ts'
@@ -57,6 +58,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     const said: string[] = []
     const counters = { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 }
     const target = new LocalTarget({
+      network: MACHINE,
       ...{ local: 9, remote: 53, fallback: false, counters, addresses: () => [] },
       complaints: new Complaints((line) => said.push(line)),
     })

@@ -5,6 +5,7 @@ import type { InboundEvent, InboundHandle } from '../../src/cluster/inbound-call
 import type { InboundConfig } from '../../src/control/holder.ts'
 import type { CrewEffects } from '../../src/daemon/inbound/crew.ts'
 import { Exchange } from '../../src/daemon/inbound/exchange.ts'
+import { MACHINE } from '../../src/daemon/inbound/program-network.ts'
 import type { Tunnel } from '../../src/tunnel/tunnel.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 
@@ -107,6 +108,7 @@ export class ExchangeBench {
           this.checked.push(tunnels.length)
           return 'here'
         },
+        network: MACHINE,
       },
     )
   }

@@ -6,6 +6,7 @@ import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/inbound/local.ts'
 import { Complaints } from '../../src/daemon/inbound/once.ts'
+import { MACHINE } from '../../src/daemon/inbound/program-network.ts'
 import { IpAddress } from '../../src/wire/address.ts'
 import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
 import { until } from '../support/until.ts'
@@ -32,6 +33,7 @@ const portOf = (server: net.Server) => (server.address() as net.AddressInfo).por
 async function expose(local: number, more: Partial<LocalTargetOptions> = {}, protocol: 'TCP' | 'UDP' = 'TCP') {
   const counters = { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 }
   const target = new LocalTarget({
+    network: MACHINE,
     local,
     remote: 80,
     fallback: false,

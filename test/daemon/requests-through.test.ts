@@ -10,6 +10,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { RequestReport } from '../../src/control/views.ts'
 import { LocalTarget } from '../../src/daemon/inbound/local.ts'
 import { Complaints } from '../../src/daemon/inbound/once.ts'
+import { MACHINE } from '../../src/daemon/inbound/program-network.ts'
 import { CallerNames } from '../../src/daemon/requests/caller-names.ts'
 import { RequestLog } from '../../src/daemon/requests/request-log.ts'
 import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
@@ -32,6 +33,7 @@ async function expose(local: number): Promise<{ port: number; told: RequestRepor
     tell: (report) => void told.push(report),
   })
   const target = new LocalTarget({
+    network: MACHINE,
     local,
     remote: 80,
     fallback: false,

@@ -6,8 +6,10 @@ import { after, afterEach, describe, test } from 'node:test'
 import { Beginning } from '../../src/daemon/inbound/beginning.ts'
 import { LocalTarget, type LocalTargetOptions } from '../../src/daemon/inbound/local.ts'
 import { Complaints } from '../../src/daemon/inbound/once.ts'
+import { MACHINE } from '../../src/daemon/inbound/program-network.ts'
 import { Splice } from '../../src/daemon/inbound/splice.ts'
 import type { TunnelStream } from '../../src/tunnel/tunnel.ts'
+import { IpAddress } from '../../src/wire/address.ts'
 import { createLoopbackTunnel } from '../support/loopback-tunnel.ts'
 
 const GET = 'GET /a HTTP/1.1\r\nhost: x\r\n\r\n'
@@ -57,21 +59,22 @@ describe('a program that restarts', { timeout: 20_000 }, () => {
     open.add(server)
     return server
   }
-  async function expose(local: number, more: Partial<LocalTargetOptions> = {}) {
-    const counters = { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 }
-    const complaints = new Complaints(() => {})
+  function targetOf(local: number, more: Partial<LocalTargetOptions> = {}): LocalTarget {
     const target = new LocalTarget({
+      network: MACHINE,
       local,
       remote: 80,
       fallback: false,
       addresses: () => [],
-      counters,
-      complaints,
+      counters: { total: 0, refused: 0, bytesIn: 0, bytesOut: 0 },
+      complaints: new Complaints(() => {}),
       ...more,
     })
     open.add(target)
-    return (await tunnel.listen(0, 'TCP', target)).port
+    return target
   }
+  const expose = async (local: number, more?: Partial<LocalTargetOptions>) =>
+    (await tunnel.listen(0, 'TCP', targetOf(local, more))).port
   /** What a caller that says `said` gets: an answer, '' for an end, or `reset`. */
   async function call(port: number, said: string): Promise<string> {
     const socket = net.connect({ port, host: '127.0.0.1' })
@@ -151,6 +154,30 @@ describe('a program that restarts', { timeout: 20_000 }, () => {
       socket.pause().resetAndDestroy()
     })
     assert.equal(await call(await expose(portOf(first), { patienceMs: 200 }), GET), 'reset')
+  })
+
+  test('a program that ends between the handshake and our look at it is waited for', async () => {
+    const first = await listening(0, () => assert.fail('nobody takes a connection'))
+    const port = portOf(first)
+    const target = targetOf(port)
+    const taken = Promise.withResolvers<boolean>()
+    const incoming = {
+      port: 80,
+      origin: { address: IpAddress.parse('10.244.0.9'), port: 4711 },
+      accept: () => {
+        taken.resolve(true)
+        return { write: () => 0, end: () => {}, reset: () => {}, consumed: () => {} }
+      },
+      refuse: () => taken.resolve(false),
+      decline: () => taken.resolve(false),
+    }
+    target.onStream(incoming)
+    // The kernel has shaken hands when connect(2) returns; what has happened is looked at in a later turn of the event loop.
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => process.nextTick(resolve))
+    first.close()
+    await once(first, 'close')
+    await listening(port, () => {})
+    assert.equal(await taken.promise, true)
   })
 
   test('what comes while the connection is going is kept', async () => {

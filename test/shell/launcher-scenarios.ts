@@ -3,9 +3,12 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, closeSync, mkdtempSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { useNative } from '../../src/base/installation.ts'
+import { LocalDatagrams } from '../../src/daemon/inbound/local-datagrams.ts'
+import { dialProgram } from '../../src/daemon/inbound/program-network.ts'
+import { networkInside } from '../../src/daemon/shell/inside-network.ts'
 import type { InsidePlace } from '../../src/daemon/shell/inside-place.ts'
 import { type LaunchError, Launcher } from '../../src/daemon/shell/launcher.ts'
 import { killAllIn, networkOf } from '../../src/daemon/shell/sweep.ts'
@@ -190,8 +193,8 @@ const scenarios: Record<string, () => Promise<void>> = {
     const { tun } = await started.launcher.make(setup)
     started.launcher.go()
     await until('begun', () => started.said().includes('begun'))
-    // These are typed at a terminal, and reach the command from there.
-    started.child.kill('SIGINT')
+    // What is typed at a terminal reaches the command from there, and nobody else hands it on.
+    execFileSync('kill', ['-INT', String(started.child.pid)])
     started.child.kill('SIGTERM')
     assert.equal(await started.ended, 9)
     closeSync(tun)
@@ -240,30 +243,52 @@ const scenarios: Record<string, () => Promise<void>> = {
     assert.equal(killAllIn(networkOf('self')!), 0, 'never this machine itself')
   },
 
-  async dial() {
+  async sockets() {
     const listen = (host: string, port: number) =>
-      `require('net').createServer((s) => s.end(${JSON.stringify(host)})).listen(${port}, ${JSON.stringify(host)}, () => console.log('on'));`
+      `require('net').createServer((s) => s.end(${JSON.stringify(host)})).listen(${port}, ${JSON.stringify(host)}, () => console.log('on'));
+       { const u = require('dgram').createSocket(${JSON.stringify(host.includes(':') ? 'udp6' : 'udp4')}); u.bind(${port}, ${JSON.stringify(host)}, () => console.log('on'))
+         u.on('message', (said, from) => u.send(${JSON.stringify(host)} + ' ' + said, from.port, from.address)) }`
     const script = listen('127.0.0.1', 80) + listen('::1', 81) + listen(ADDRESS, 82)
     const started = start([process.execPath, '-e', script])
     const { tun } = await started.launcher.make(setup)
     started.launcher.go()
-    await until('they listen', () => started.said().match(/on/g)?.length === 3)
+    await until('they listen', () => started.said().match(/on/g)?.length === 6)
+    const network = networkInside(started.launcher, setup.addresses)
     for (const [port, host] of [
       [80, '127.0.0.1'],
       [81, '::1'],
       [82, ADDRESS],
     ] as const) {
-      const socket = new Socket({ fd: await started.launcher.dial(port) })
+      const { socket, host: answered } = await dialProgram(network, port)
+      assert.equal(answered, host)
       let heard = ''
       socket.setEncoding('utf8').on('data', (text: string) => {
         heard += text
       })
-      await once(socket, 'end')
+      await once(socket.resume(), 'end')
+      socket.end()
       assert.equal(heard, host)
+      const { promise, resolve, reject } = Promise.withResolvers<string>()
+      const events = { onMessage: (said: Buffer) => resolve(String(said)), onHost: () => {}, onRefused: reject }
+      const flow = new LocalDatagrams(network, network.hosts[0], port, events, () => performance.now())
+      flow.send(Buffer.from('hello'))
+      assert.equal(await promise, `${host} hello`)
+      flow.close()
     }
-    await assert.rejects(started.launcher.dial(83), { step: 'dial', code: 'ECONNREFUSED' })
+    await assert.rejects(dialProgram(network, 83), { code: 'ECONNREFUSED' })
     started.launcher.close()
     await started.ended
+    await assert.rejects(dialProgram(network, 80), { code: 'ECONNREFUSED' }, 'nobody is there any more')
+    closeSync(tun)
+  },
+
+  async 'interrupt-by-caller'() {
+    const started = start(['sh', '-c', 'trap "exit 9" INT; echo begun; while :; do sleep 0.05; done'])
+    const { tun } = await started.launcher.make(setup)
+    started.launcher.go()
+    await until('begun', () => started.said().includes('begun'))
+    started.child.kill('SIGINT')
+    assert.equal(await started.ended, 9)
     closeSync(tun)
   },
 

@@ -13,7 +13,8 @@ const scenarios = {
   'engine-gone': 'the end of the engine is the end of all that runs inside',
   'caller-gone': 'the end of the caller is the end of all that runs inside',
   'launcher-killed': 'a launcher that is killed takes the command along, and the engine what is left',
-  dial: 'ports of the command are reached on 127.0.0.1, on ::1 and on its address, and refused where nobody listens',
+  sockets: 'ports of the command are reached on 127.0.0.1, on ::1 and on its address, and refused where nobody listens',
+  'interrupt-by-caller': 'an interrupt that the caller sends by itself reaches the command',
   'no-device': 'a device that is missing or closed is told, and nothing was started',
   'not-found': 'a command that is not there ends with 127, one that may not be run with 126',
 }

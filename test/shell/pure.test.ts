@@ -92,8 +92,8 @@ describe('lines of the launcher', () => {
     'made 4026532008': { type: 'made', network: '4026532008' },
     'failed tun 2': { type: 'failed', step: 'tun', code: 'ENOENT' },
     'left 3 16': { type: 'left', index: 3, code: 'EBUSY' },
-    'dialled 7 0': { type: 'dialled', id: 7, code: undefined },
-    'dialled 8 111': { type: 'dialled', id: 8, code: 'ECONNREFUSED' },
+    'socket 7 0': { type: 'socket', id: 7, code: undefined },
+    'socket 8 97': { type: 'socket', id: 8, code: 'EAFNOSUPPORT' },
   }
   for (const [text, line] of Object.entries(lines)) test(text, () => assert.deepEqual(readLauncherLine(text), line))
   for (const text of [
@@ -106,8 +106,8 @@ describe('lines of the launcher', () => {
     'failed Tun! 2',
     'left 1 0',
     'left -1 2',
-    'dialled 1',
-    'dialled -1 0',
+    'socket 1',
+    'socket -1 0',
     'go',
   ])
     test(`not ${JSON.stringify(text)}`, () => assert.equal(readLauncherLine(text), undefined))
@@ -203,20 +203,20 @@ describe('the engine with a launcher', () => {
     await assert.rejects(making, { step: 'namespaces', code: 'EPERM' })
   })
 
-  test('answers to dials find their dial, however late', async () => {
+  test('sockets find who has asked for them, however late', async () => {
     const { pair, launcher, descriptors } = start()
-    const one = launcher.dial(80)
-    const two = launcher.dial(81)
+    const one = launcher.socket('udp', 6)
+    const two = launcher.socket('tcp', 4)
     descriptors.push(30)
-    pair.say('dialled 2 0\ndialled 1 111\n')
+    pair.say('socket 2 0\nsocket 1 97\n')
     assert.equal(await two, 30)
-    await assert.rejects(one, { code: 'ECONNREFUSED' })
+    await assert.rejects(one, { code: 'EAFNOSUPPORT' })
   })
 
   test('a socket that nobody asked for is closed', async () => {
     const { pair, descriptors, closed } = start()
     descriptors.push(33)
-    pair.say('dialled 9 0\n')
+    pair.say('socket 9 0\n')
     await pair.settle()
     assert.deepEqual(closed, [33])
   })
@@ -224,12 +224,12 @@ describe('the engine with a launcher', () => {
   test('the end of the launcher ends everything that waits for it', async () => {
     const { pair, launcher } = start()
     const making = launcher.make(setup)
-    const dialling = launcher.dial(80)
+    const asked = launcher.socket('tcp', 4)
     pair.end()
     await assert.rejects(making, { step: 'launcher' })
-    await assert.rejects(dialling, { step: 'launcher' })
+    await assert.rejects(asked, { step: 'launcher' })
     await launcher.gone
-    await assert.rejects(launcher.dial(80), { step: 'launcher' })
+    await assert.rejects(launcher.socket('tcp', 4), { step: 'launcher' })
   })
 
   test('what is no line of a launcher ends it', async () => {

@@ -75,6 +75,7 @@ export class Exchange implements Holding {
       date: () => new Date(parts.wall()).toISOString(),
     })
     this.#targets = new Targets({
+      network: parts.network,
       addresses: () => this.#crew.tunnel?.info.addresses ?? [],
       complaints: new Complaints(deps.notice),
       watch: deps.requests.watch,
@@ -258,7 +259,8 @@ export class Exchange implements Holding {
       this.#steps.note('service', keptConnectionsWords(handle))
       void this.#tellOfSilence(handle)
     }
-    const ports = this.#config.ports.map(({ local, remote }) => `${remote} -> localhost:${local}`).join(', ')
+    const port = (local: number) => this.#parts.network.portName(local)
+    const ports = this.#config.ports.map(({ local, remote }) => `${remote} -> ${port(local)}`).join(', ')
     return this.#kind.readyWords(handle, this.#name, ports)
   }
 

@@ -1,22 +1,17 @@
-// The near end of an exchange: what the cluster sends to one of the shadow's ports goes to a port of this machine's
-// loopback. The local program answers first: only when it has accepted is the caller's connection taken. One that does not listen
+// The near end of an exchange: what the cluster sends to one of the shadow's ports goes to a port of a program here
+// (program-network.ts). The program answers first: only when it has accepted is the caller's connection taken. One that does not listen
 // is waited for (presence.ts); then the caller goes to the original, or is refused.
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { delay, systemClock } from '../../base/clock.ts'
 import type { IncomingDatagrams, IncomingStream, ListenHandler, TunnelDatagrams } from '../../tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../../wire/address.ts'
 import { LocalDatagrams } from './local-datagrams.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS, Presence } from './presence.ts'
+import { dialProgram, isNobody, type ProgramNetwork } from './program-network.ts'
 import { ofSameFamily, plainAddress, proxyHeader } from './proxy-protocol.ts'
 import { Splice, type SpliceCounters, type SpliceWatcher } from './splice.ts'
 
-// Most programs listen on one of these only.
-const HOSTS = ['127.0.0.1', '::1']
-/** Nothing listens there, or there is no such address: IPv6 is switched off. */
-const NOBODY = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'ENETUNREACH'])
-// The shadow has turned to the original by then (docs/understand/agent-protocol.md, `patience`).
-const CONNECT_TIMEOUT_MS = 3_000
 // A program that restarts listens again within some hundred ms.
 const AGAIN_MS = 50
 const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
@@ -33,7 +28,8 @@ export interface LocalCounters extends SpliceCounters {
 }
 
 export interface LocalTargetOptions {
-  /** Port of this machine. */
+  network: ProgramNetwork
+  /** Port of the program. */
   local: number
   /** The Service's port, for messages. */
   remote: number
@@ -57,10 +53,11 @@ export class LocalTarget implements ListenHandler {
   #presence: Presence
   readonly #closed = new AbortController()
   /** The one that answered last comes first. */
-  #host = HOSTS[0]
+  #host: string
 
   constructor(options: LocalTargetOptions) {
     this.#options = options
+    this.#host = options.network.hosts[0]
     this.#presence = new Presence(options.patienceMs)
   }
 
@@ -75,7 +72,7 @@ export class LocalTarget implements ListenHandler {
       (dialled) => this.#join(dialled, incoming),
       (error: NodeJS.ErrnoException) => {
         this.#options.counters.refused++
-        const words = `nothing answers on localhost:${this.#options.local}`
+        const words = `nothing answers on ${this.#place}`
         if (this.#options.fallback) incoming.decline(words)
         else incoming.refuse(error.code === 'ETIMEDOUT' ? 'timeout' : 'refused', `${error.code}: ${words}`)
       },
@@ -83,17 +80,16 @@ export class LocalTarget implements ListenHandler {
   }
 
   onDatagrams(incoming: IncomingDatagrams): void {
-    const { counters, local } = this.#options
+    const { counters, local, network } = this.#options
     counters.total++
-    const hosts: [string, string] = [this.#host, otherHost(this.#host)]
     let flow: TunnelDatagrams | undefined
     const onMessage = (payload: Buffer) => {
       counters.bytesOut += payload.length
       this.#options.complaints.well(this.#complaint)
       flow?.send(payload)
     }
-    const onNobody = (host: string) => {
-      this.#host = otherHost(host)
+    const onHost = (host: string) => {
+      this.#host = host
     }
     const onRefused = (error: NodeJS.ErrnoException) => {
       counters.refused++
@@ -101,7 +97,7 @@ export class LocalTarget implements ListenHandler {
       close()
     }
     const now = () => performance.now()
-    const socket = new LocalDatagrams(hosts, local, { onMessage, onNobody, onRefused }, now)
+    const socket = new LocalDatagrams(network, this.#host, local, { onMessage, onHost, onRefused }, now)
     const close = () => {
       if (!this.#datagrams.delete(close)) return
       socket.close()
@@ -140,24 +136,25 @@ export class LocalTarget implements ListenHandler {
       } catch (error) {
         this.#complain(error as NodeJS.ErrnoException)
         const again = this.#presence.refused(performance.now()) && !this.#closed.signal.aborted
-        if (!again || !NOBODY.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+        if (!again || !isNobody(error as Error)) throw error
       }
       await delay(AGAIN_MS, this.#closed.signal, systemClock)
     }
   }
 
   async #connect(): Promise<Dialled> {
-    const first = this.#host
-    try {
-      return await dial(first, this.#options.local)
-    } catch (error) {
-      const second = otherHost(first)
-      const dialled = await dial(second, this.#options.local).catch(() => {
-        throw error
-      })
-      this.#host = second
-      return dialled
+    let read: (chunk: Uint8Array) => void = () => {}
+    const onread = {
+      buffer: READ_BUFFER,
+      callback: (size: number) => {
+        read(READ_BUFFER.subarray(0, size))
+        return !socket.isPaused()
+      },
     }
+    const { network, local } = this.#options
+    const { socket, host } = await dialProgram(network, local, { first: this.#host, onread })
+    this.#host = host
+    return { socket, readTo: (reader) => (read = reader) }
   }
 
   #join(dialled: Dialled, incoming: IncomingStream): void {
@@ -189,7 +186,7 @@ export class LocalTarget implements ListenHandler {
   async #successor(may: boolean): Promise<Dialled | undefined> {
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
       const dialled = await this.#connect().catch((error: NodeJS.ErrnoException) => {
-        if (!NOBODY.has(error.code ?? '')) throw error
+        if (!isNobody(error)) throw error
       })
       if (!dialled) return await this.#connectPatiently()
       // The kernel takes connections for a program that is ending.
@@ -209,24 +206,23 @@ export class LocalTarget implements ListenHandler {
     return proxyHeader(version, source, { address, port })
   }
 
+  get #place(): string {
+    return this.#options.network.portName(this.#options.local)
+  }
+
   get #complaint(): string {
     return `local ${this.#options.local}`
   }
 
   #complain(error: NodeJS.ErrnoException, what: 'requests to' | 'datagrams to' = 'requests to'): void {
-    const { local, remote, complaints, fallback } = this.#options
-    const why = NOBODY.has(error.code ?? '') ? 'nothing listens on' : `${error.code} from`
+    const { remote, complaints, fallback } = this.#options
+    const why = isNobody(error) ? 'nothing listens on' : `${error.code} from`
     const instead = fallback ? 'go to the original pods' : 'are refused'
     const fate =
       what === 'requests to' ? `wait up to ${PATIENCE_MS / 1000} s for it and then ${instead}` : 'are dropped'
-    complaints.complain(
-      this.#complaint,
-      `${why} localhost:${local}; ${what} port ${remote} ${fate} until something does`,
-    )
+    complaints.complain(this.#complaint, `${why} ${this.#place}; ${what} port ${remote} ${fate} until something does`)
   }
 }
-
-const otherHost = (host: string): string => HOSTS.find((other) => other !== host)!
 
 interface Dialled {
   /** Paused. */
@@ -237,35 +233,6 @@ interface Dialled {
 
 // All sockets are read into the same memory, whose content is passed on before the next one is read.
 const READ_BUFFER = new Uint8Array(64 * 1024)
-
-function dial(host: string, port: number): Promise<Dialled> {
-  return new Promise((resolve, reject) => {
-    let read: (chunk: Uint8Array) => void = () => {}
-    const onread = {
-      buffer: READ_BUFFER,
-      callback: (size: number) => {
-        read(READ_BUFFER.subarray(0, size))
-        return !socket.isPaused()
-      },
-    }
-    const socket: Socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread })
-    socket.pause()
-    const timer = setTimeout(
-      () => socket.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' })),
-      CONNECT_TIMEOUT_MS,
-    )
-    socket.once('error', (error) => {
-      clearTimeout(timer)
-      reject(error)
-    })
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      socket.removeAllListeners('error')
-      socket.on('error', () => {}) // the splice sees its close
-      resolve({ socket, readTo: (reader) => (read = reader) })
-    })
-  })
-}
 
 /** The same connection, if it stays open for some time, or something comes. */
 async function staysOpen({ socket, readTo }: Dialled, closed: AbortSignal): Promise<Dialled | undefined> {

@@ -8,6 +8,7 @@ import { requireListening } from './check-local.ts'
 import { checkWay } from './check-way.ts'
 import { Crew, type CrewEffects } from './crew.ts'
 import type { HolderDeps } from './holding.ts'
+import { MACHINE, type ProgramNetwork } from './program-network.ts'
 
 export interface ExchangeParts {
   clock: Clock
@@ -20,9 +21,15 @@ export interface ExchangeParts {
   /** Rejects when no program listens on one of the local ports. */
   requireListening: typeof requireListening
   checkWay: typeof checkWay
+  /** Where the program listens. */
+  network: ProgramNetwork
 }
 
-export function machineParts(config: InboundConfig, { cluster, log }: HolderDeps): ExchangeParts {
+export function machineParts(
+  config: InboundConfig,
+  { cluster, log }: HolderDeps,
+  network: ProgramNetwork = MACHINE,
+): ExchangeParts {
   return {
     clock: systemClock,
     wall: Date.now,
@@ -35,5 +42,6 @@ export function machineParts(config: InboundConfig, { cluster, log }: HolderDeps
     crew: (effects) => new Crew(effects),
     requireListening,
     checkWay,
+    network,
   }
 }

@@ -6,12 +6,14 @@ import type { Wanted } from './leg.ts'
 import { LocalTarget } from './local.ts'
 import type { Complaints } from './once.ts'
 import { PATIENCE_MS } from './presence.ts'
+import type { ProgramNetwork } from './program-network.ts'
 import type { Splice, SpliceWatcher } from './splice.ts'
 
 // The second is for the claim itself: the agent must not give a caller away while the local program is still waited for.
 const CLAIM_PATIENCE_MS = PATIENCE_MS + 1_000
 
 export interface TargetEffects {
+  network: ProgramNetwork
   /** Of the shadow: where its callers connected to. */
   addresses(): string[]
   complaints: Complaints
@@ -66,8 +68,9 @@ export class Targets {
   #target(port: InboundPort, { ports, proxyProtocol }: InboundConfig, fallback: boolean): LocalTarget {
     const same = ports.filter(({ remote }) => remote === port.port)
     const { local } = same.find(({ protocol }) => protocol === port.protocol) ?? same.find((one) => !one.protocol)!
-    const { addresses, complaints, watch } = this.#effects
+    const { network, addresses, complaints, watch } = this.#effects
     return new LocalTarget({
+      network,
       local,
       remote: port.port,
       proxyProtocol,

@@ -1,5 +1,5 @@
 // The engine's end of the conversation with kt-shell (native/shell.c), which makes a shell's namespaces, runs its command
-// there, and connects to the command's ports. The lines in both directions are described at the head of that file.
+// there, and gives out sockets that reach the command's ports. The lines in both directions are described at the head of that file.
 import type { Duplex } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { LineSplitter } from '../../control/lines.ts'
@@ -45,7 +45,7 @@ export type LauncherLine =
   /** `index` counts the lines `place`. */
   | { type: 'left'; index: number; code: string }
   /** `code`: undefined where the socket has come. */
-  | { type: 'dialled'; id: number; code: string | undefined }
+  | { type: 'socket'; id: number; code: string | undefined }
 
 /** Undefined for what the launcher does not say. */
 export function readLauncherLine(text: string): LauncherLine | undefined {
@@ -59,7 +59,7 @@ export function readLauncherLine(text: string): LauncherLine | undefined {
     return { type, step: first, code: getSystemErrorName(-errno) }
   if (type === 'left' && errno > 0 && /^\d{1,3}$/.test(first))
     return { type, index: Number(first), code: getSystemErrorName(-errno) }
-  if (type === 'dialled' && /^\d{1,9}$/.test(first))
+  if (type === 'socket' && /^\d{1,9}$/.test(first))
     return { type, id: Number(first), code: errno === 0 ? undefined : getSystemErrorName(-errno) }
   return undefined
 }
@@ -86,7 +86,7 @@ export interface LauncherDeps {
   closeDescriptor(fd: number): void
 }
 
-interface Dialling {
+interface Asked {
   resolve(fd: number): void
   reject(error: Error): void
 }
@@ -95,12 +95,12 @@ export class Launcher {
   /** Settles when the launcher has gone, for whatever reason. */
   readonly gone: Promise<void>
   readonly #deps: LauncherDeps
-  readonly #dials = new Map<number, Dialling>()
+  readonly #sockets = new Map<number, Asked>()
   readonly #hello = Promise.withResolvers<void>()
   readonly #made = Promise.withResolvers<Made>()
   readonly #left: Made['left'] = []
   #mounts: InsidePlace['mounts'] = []
-  #nextDial = 1
+  #nextSocket = 1
   #over = false
 
   constructor(deps: LauncherDeps) {
@@ -138,14 +138,14 @@ export class Launcher {
     this.#deps.lines.write('go\n')
   }
 
-  /** A socket that is connected to a port of the command; the receiver's. Rejects with LaunchError. */
-  dial(port: number): Promise<number> {
+  /** A socket of the namespace that is not connected; the receiver's. Rejects with LaunchError. */
+  socket(protocol: 'tcp' | 'udp', family: 4 | 6): Promise<number> {
     if (this.#over) return Promise.reject(gone())
-    const id = this.#nextDial
-    this.#nextDial = id >= 999_999_999 ? 1 : id + 1
+    const id = this.#nextSocket
+    this.#nextSocket = id >= 999_999_999 ? 1 : id + 1
     return new Promise((resolve, reject) => {
-      this.#dials.set(id, { resolve, reject })
-      this.#deps.lines.write(`dial ${id} ${port}\n`)
+      this.#sockets.set(id, { resolve, reject })
+      this.#deps.lines.write(`socket ${id} ${protocol} ${family}\n`)
     })
   }
 
@@ -162,19 +162,19 @@ export class Launcher {
     else if (line?.type === 'left' && line.index < this.#mounts.length)
       this.#left.push({ path: this.#mounts[line.index].path, code: line.code })
     else if (line?.type === 'failed') this.#made.reject(new LaunchError(line.step, line.code))
-    else if (line?.type === 'dialled') this.#dialled(line.id, line.code)
+    else if (line?.type === 'socket') this.#socketMade(line.id, line.code)
     else throw new Error('not a line of the launcher')
   }
 
-  #dialled(id: number, code: string | undefined): void {
-    const dialling = this.#dials.get(id)
-    this.#dials.delete(id)
+  #socketMade(id: number, code: string | undefined): void {
+    const asked = this.#sockets.get(id)
+    this.#sockets.delete(id)
     if (code !== undefined) {
-      dialling?.reject(new LaunchError('dial', code))
+      asked?.reject(new LaunchError('socket', code))
       return
     }
     const fd = this.#deps.receive()
-    if (dialling) dialling.resolve(fd)
+    if (asked) asked.resolve(fd)
     else this.#deps.closeDescriptor(fd)
   }
 
@@ -182,8 +182,8 @@ export class Launcher {
     this.#over = true
     this.#hello.reject(gone())
     this.#made.reject(gone())
-    for (const { reject } of this.#dials.values()) reject(gone())
-    this.#dials.clear()
+    for (const { reject } of this.#sockets.values()) reject(gone())
+    this.#sockets.clear()
   }
 }
 

@@ -1,23 +1,23 @@
 // A port of this machine's loopback that leads to a port of the command in a shell.
-import { Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { ShellPort } from '../../control/holder.ts'
 import { type LocalPort, listenLocal } from '../inbound/listen-local.ts'
 import type { Complaints } from '../inbound/once.ts'
-import type { LaunchError, Launcher } from './launcher.ts'
+import { dialProgram, type ProgramNetwork } from '../inbound/program-network.ts'
 import { portWords } from './words.ts'
 
 export class PublishedPort {
   readonly inside: number
   readonly #port: ShellPort
-  readonly #launcher: Pick<Launcher, 'dial'>
+  readonly #network: ProgramNetwork
   readonly #complaints: Complaints
   readonly #open = new Set<Socket>()
   #local: LocalPort | undefined
 
-  constructor(port: ShellPort, launcher: Pick<Launcher, 'dial'>, complaints: Complaints) {
+  constructor(port: ShellPort, network: ProgramNetwork, complaints: Complaints) {
     this.#port = port
     this.inside = port.inside
-    this.#launcher = launcher
+    this.#network = network
     this.#complaints = complaints
   }
 
@@ -40,15 +40,14 @@ export class PublishedPort {
     outer.on('error', () => {})
     let inner: Socket
     try {
-      inner = new Socket({ fd: await this.#launcher.dial(this.inside), allowHalfOpen: true })
+      inner = (await dialProgram(this.#network, this.inside)).socket
     } catch (error) {
-      const { code } = error as LaunchError
+      const { code = '' } = error as NodeJS.ErrnoException
       this.#complaints.complain('dial', portWords(this.inside, code))
       outer.resetAndDestroy()
       return
     }
     this.#complaints.well('dial')
-    inner.setNoDelay(true)
     join(outer, inner)
     for (const socket of [outer, inner]) {
       this.#open.add(socket)

@@ -9,10 +9,12 @@ import type { TunDevice } from '../../tun/device.ts'
 import { IpAddress } from '../../wire/address.ts'
 import { type HolderDeps, type Holding, Steps } from '../inbound/holding.ts'
 import { Complaints } from '../inbound/once.ts'
+import type { ProgramNetwork } from '../inbound/program-network.ts'
 import { capturedRoutes, pickAddresses, readOrEmpty } from '../network.ts'
 import { NETWORK_CHANGED } from '../own-network.ts'
 import { shadowOptions } from '../shadow-options.ts'
 import { filesInside } from './inside.ts'
+import { networkInside } from './inside-network.ts'
 import { insidePlace, leftWords } from './inside-place.ts'
 import { LaunchError, type Launcher, type Made } from './launcher.ts'
 import { MTU, type ShellAddresses, ShellNetwork } from './network.ts'
@@ -33,6 +35,8 @@ export interface ShellDeps extends HolderDeps {
 }
 
 export class Shell implements Holding {
+  /** Where its command listens. */
+  readonly network: ProgramNetwork
   readonly #config: ShellConfig
   readonly #deps: ShellDeps
   readonly #connection: ClusterConnection
@@ -41,7 +45,6 @@ export class Shell implements Holding {
   readonly #ports: PublishedPort[]
   readonly #addresses: ShellAddresses
   #place: ReturnType<typeof insidePlace> | undefined
-  #connected: Connected | undefined
   #made: Made | undefined
   #network: ShellNetwork | undefined
   #state: ShellReport['state'] = 'connecting'
@@ -73,8 +76,9 @@ export class Shell implements Holding {
         this.#back()
       },
     })
-    this.#ports = config.ports.map((port) => new PublishedPort(port, launcher, new Complaints(notice)))
     this.#addresses = shellAddresses()
+    this.network = networkInside(launcher, this.#addresses.device)
+    this.#ports = config.ports.map((port) => new PublishedPort(port, this.network, new Complaints(notice)))
   }
 
   /** Before `start`: the files below `root`, where there are any, are at the paths of `mounts` inside. */
@@ -84,31 +88,46 @@ export class Shell implements Holding {
 
   /** Resolves to a line for the user when the command was started. After a rejection `close` must be called. */
   async start(): Promise<string> {
-    const { launcher, log } = this.#deps
-    const making = this.#make()
+    const making = this.make()
     making.catch(() => {})
     const connecting = this.#connection.connect()
     connecting.catch(() => {})
     for (const port of this.#ports) await port.listen()
     // Where there can be no namespace here, nobody needs to wait for the cluster.
-    const made = await making
-    log(`namespace net:[${made.network}]`)
-    const connected = await connecting
-    this.#connected = connected
-    this.#begin(connected, made)
-    // The command need not wait for the answer: a name that it asks for takes the same way.
-    this.#network!.verify().then(
-      (detail) => this.#steps.done('names', detail, 0),
-      (error: Error) => {
-        if (!this.#closing) this.#deps.notice(error.message)
-      },
-    )
+    await making
+    await this.#connected(connecting)
+    this.go()
+    const { cluster, namespace } = this.#connection.identity!
+    const ports = this.#ports.map(({ local, inside }) => `; localhost:${local} leads to port ${inside} inside`)
+    return `connected to ${cluster}, namespace ${namespace}${ports.join('')}`
+  }
+
+  /** The parts of `start` for who does something in between: first `make`, then `connect`, then `go`. */
+  async make(): Promise<void> {
+    const { launcher, log } = this.#deps
+    const { device, dns } = this.#addresses
+    try {
+      const files = filesInside(readOrEmpty, dns.toString())
+      const made = await launcher.make({ mtu: MTU, addresses: device, files, place: this.#place?.place })
+      this.#made = made
+      this.#tellLeft(made)
+      log(`namespace net:[${made.network}]`)
+    } catch (error) {
+      if (error instanceof LaunchError) throw noNamespace(error.step, error.code, machineSettings())
+      throw error
+    }
+  }
+
+  async connect(): Promise<void> {
+    await this.#connected(this.#connection.connect())
+  }
+
+  /** Starts the command. */
+  go(): void {
+    const { launcher } = this.#deps
     void launcher.gone.then(() => this.#launcherGone())
     launcher.go()
     this.#setState('connected')
-    const { cluster, namespace } = connected.identity
-    const ports = this.#ports.map(({ local, inside }) => `; localhost:${local} leads to port ${inside} inside`)
-    return `connected to ${cluster}, namespace ${namespace}${ports.join('')}`
   }
 
   async close(): Promise<string[]> {
@@ -139,8 +158,7 @@ export class Shell implements Holding {
 
   report(): ShellReport {
     const { name, command } = this.#config
-    const { shadow, reconnects } = this.#connection
-    const identity = this.#connected?.identity ?? this.#connection.identity
+    const { identity, shadow, reconnects } = this.#connection
     const counters = this.#network?.counters
     return {
       name,
@@ -161,18 +179,15 @@ export class Shell implements Holding {
     }
   }
 
-  async #make(): Promise<Made> {
-    const { launcher } = this.#deps
-    const { device, dns } = this.#addresses
-    try {
-      const files = filesInside(readOrEmpty, dns.toString())
-      this.#made = await launcher.make({ mtu: MTU, addresses: device, files, place: this.#place?.place })
-      this.#tellLeft(this.#made)
-      return this.#made
-    } catch (error) {
-      if (error instanceof LaunchError) throw noNamespace(error.step, error.code, machineSettings())
-      throw error
-    }
+  async #connected(connecting: Promise<Connected>): Promise<void> {
+    this.#begin(await connecting, this.#made!)
+    // The command need not wait for the answer: a name that it asks for takes the same way.
+    this.#network!.verify().then(
+      (detail) => this.#steps.done('names', detail, 0),
+      (error: Error) => {
+        if (!this.#closing) this.#deps.notice(error.message)
+      },
+    )
   }
 
   #tellLeft({ left }: Made): void {
