@@ -1,7 +1,8 @@
 // Makes every form in which kt is installed, into out/: `./dev pack [FORM...]`, all by default. The same commit makes the same
-// bytes, wherever and whenever it is packed.
+// bytes, wherever and whenever it is packed. With --if-changed, out/ stays as it is when it was made of the same sources.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inputsOf, isMade, recordMade } from './inputs.ts'
 import { npmPackage } from './npm.ts'
 import { makeProduct, type Product, sha256 } from './product.ts'
 import { singleFile } from './single.ts'
@@ -19,20 +20,28 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
 }
 
 const sums = new Map<string, string>()
-const wanted = process.argv.slice(2)
+const wanted = process.argv.slice(2).filter((word) => word !== '--if-changed')
 const unknown = wanted.find((name) => !(name in forms))
 if (unknown) fail(`there is no form ${unknown}; there are ${Object.keys(forms).join(', ')}`, 2)
+
+const made = wanted.length > 0 ? wanted : Object.keys(forms)
+const inputs = inputsOf()
+if (process.argv.includes('--if-changed') && isMade(inputs, made)) {
+  console.log('out/ is up to date')
+  process.exit(0)
+}
 
 try {
   const product = await makeProduct()
   rmSync('out', { recursive: true, force: true })
   mkdirSync('out')
   for (const [name, make] of Object.entries(forms)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue
+    if (!made.includes(name)) continue
     for (const [file, bytes] of await make(product)) write(file, bytes)
   }
   write(`kt-${product.version}.cdx.json`, billOfMaterials(product))
   write('SHA256SUMS', checksums(sums))
+  recordMade(inputs, made)
 } catch (error) {
   if (!(error instanceof PackError)) throw error
   fail(error.message, 1)

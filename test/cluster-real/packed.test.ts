@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { pack } from '../support/packed.ts'
 import { missing } from '../support/programs.ts'
 import { kubeconfigs, program, skipOwn } from './cluster.ts'
 
@@ -56,7 +57,7 @@ describe('kt as it is installed, in a minimal Debian', { skip, concurrency: fals
     () => {
       work = mkdtempSync(join(tmpdir(), 'kt-packed-'))
       root = join(work, 'root')
-      execFileSync(process.execPath, ['scripts/pack/main.ts'], { stdio: ['ignore', 'ignore', 'inherit'] })
+      pack('--if-changed')
       tarball = readdirSync('out').find((name) => name.endsWith('.tgz'))!
       const include = '--include=curl,iproute2,busybox'
       execFileSync('mmdebstrap', ['--quiet', '--variant=minbase', include, 'bookworm', root], { stdio: 'ignore' })

@@ -2,10 +2,21 @@
 // runs from each form.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { inputsOf, isMade } from '../../scripts/pack/inputs.ts'
+import { pack } from '../support/packed.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kt-packed-'))
 const tree = join(folder, 'package')
@@ -14,13 +25,8 @@ after(() => rmSync(folder, { recursive: true }))
 const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version
 const tarball = `out/kt-${version}.tgz`
 
-function pack(): void {
-  const { status, stderr } = spawnSync(process.execPath, ['scripts/pack/main.ts'], { encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
-}
-
 before(() => {
-  pack()
+  pack('--if-changed')
   execFileSync('tar', ['-xzf', tarball, '-C', folder])
 })
 
@@ -30,6 +36,24 @@ test('two builds have the same bytes', () => {
   pack()
   assert.equal(readFileSync('out/SHA256SUMS', 'utf8'), first)
   assert.match(first, /kt-linux-arm64\n.*kt-linux-x64/)
+})
+
+test('with --if-changed, out/ is left as it is, unless a source or a file of it changed', () => {
+  assert.equal(pack('--if-changed'), 'out/ is up to date\n')
+  const inputs = inputsOf()
+  assert.ok(isMade(inputs, ['npm', 'single']))
+  assert.ok(!isMade(inputs, ['npm', 'another']))
+  const source = 'test/pack/new-source.txt'
+  writeFileSync(source, '')
+  try {
+    assert.notEqual(inputsOf(), inputs)
+  } finally {
+    rmSync(source)
+  }
+  const bytes = readFileSync(tarball)
+  appendFileSync(tarball, '.')
+  assert.ok(!isMade(inputs, ['npm']))
+  writeFileSync(tarball, bytes)
 })
 
 test('the npm package is below 3 MB and has no dependencies and no scripts', () => {
