@@ -1,6 +1,6 @@
 // What `--log` prints of the requests that come to this machine: a line each, for people or for programs.
-import { visible, visibleJson } from '../base/visible.ts'
-import type { RequestReport } from '../control/views.ts'
+import { visible, visibleJson, visibleLines } from '../base/visible.ts'
+import type { RequestReport, SeenBody } from '../control/views.ts'
 import { dim, formatBytes, green, red, yellow } from './output.ts'
 
 export type RequestFormat = 'text' | 'json'
@@ -27,7 +27,28 @@ const GRPC = [
 ]
 
 export function requestPrinter(format: RequestFormat, out: NodeJS.WriteStream): (request: RequestReport) => void {
-  return (request) => void out.write(`${format === 'json' ? visibleJson(request) : requestLine(request, out)}\n`)
+  return (request) => {
+    const lines =
+      format === 'json'
+        ? [visibleJson(request)]
+        : [
+            requestLine(request, out),
+            ...bodyLines('>', request.requestBody, request.bytesIn, out),
+            ...bodyLines('<', request.responseBody, request.bytesOut, out),
+          ]
+    out.write(lines.map((line) => `${line}\n`).join(''))
+  }
+}
+
+/** What was sent behind `>`, the answer behind `<`. */
+function bodyLines(side: '>' | '<', body: SeenBody | undefined, bytes: number, out: NodeJS.WriteStream): string[] {
+  if (!body) return []
+  const before = `    ${dim(out, side)} `
+  if (body.text === null) return [`${before}${dim(out, `(not shown: ${visible(body.why ?? '')})`)}`]
+  const text = visibleLines(body.text.replaceAll('\r\n', '\n'))
+  const lines = text.replace(/\n$/, '').split('\n')
+  if (body.cut) lines.push(dim(out, `(cut: the whole has ${formatBytes(bytes)})`))
+  return lines.map((line) => `${before}${line}`)
 }
 
 /** `12:03:04.123  web-1  GET /cart  200  12 ms  1.2 KB` */

@@ -116,6 +116,8 @@ const InboundConfig = z.extend(ShadowConfig, {
   background: z.boolean(),
   /** Tells each request. */
   log: z.boolean(),
+  /** Bytes of each body that are told with it. */
+  bodies: z.optional(z.number()),
   /** Where a program is started: then the ports may be left out, and are those that the container serves. */
   place: z.optional(PlaceWish),
 })

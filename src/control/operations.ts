@@ -45,8 +45,13 @@ export const OPERATIONS = {
   shell: takes(nothing).gives<ShellReport>(),
   /** Of a holder: puts back what it holds, then ends. */
   leave: takes(nothing).gives<{ notes: string[] }>(),
-  /** Of a holder: requests that ended after the one with number `since`. From the first question on it reads them. */
-  requests: takes(z.strictObject({ since: z.optional(z.int().check(z.minimum(0))) })).gives<Requests>(),
+  /**
+   * Of a holder: requests that ended after the one with number `since`. From the first question on it reads them, and with
+   * `bodies` the beginnings of their bodies.
+   */
+  requests: takes(
+    z.strictObject({ since: z.optional(z.int().check(z.minimum(0))), bodies: z.optional(z.boolean()) }),
+  ).gives<Requests>(),
   /**
    * Is this the cluster and namespace we are connected to? `given`: parts of an UpConfig; `ignored` names those that this
    * connection does not have so.

@@ -161,6 +161,18 @@ export interface RequestReport {
   requestHeaders: [name: string, value: string][]
   /** With the trailers. */
   responseHeaders: [name: string, value: string][]
+  /** Where bodies were asked for, and there was one. */
+  requestBody?: SeenBody
+  responseBody?: SeenBody
+}
+
+/** The beginning of a body. What looks secret is hidden in it. */
+export interface SeenBody {
+  /** Null for one that cannot be shown; `why` says why then. */
+  text: string | null
+  /** The body is longer. */
+  cut: boolean
+  why: string | null
 }
 
 /** What a holder tells of requests. */

@@ -4,18 +4,20 @@ import { ControlFailure } from '../control/client.ts'
 import { askHolders } from '../control/holders.ts'
 import type { Feed } from './feed.ts'
 import type { Forwards } from './forwards.ts'
+import type { HolderLooks } from './holder-look.ts'
 import type { Start } from './model.ts'
 
 interface Performers {
   feed: Feed
   forwards: Forwards
+  looks: HolderLooks
   uid: number
   env: NodeJS.ProcessEnv
 }
 
 /** Rejects with ControlFailure, or with an Error for a request that is none. */
 export async function perform(
-  { feed, forwards, uid, env }: Performers,
+  { feed, forwards, looks, uid, env }: Performers,
   action: string,
   body: unknown,
 ): Promise<unknown> {
@@ -36,6 +38,10 @@ export async function perform(
     }
     case 'unforward':
       return forwards.stop(port(body, 'local'))
+    case 'bodies': {
+      looks.bodies = (body as { on?: unknown } | null)?.on === true
+      return {}
+    }
     case 'recover': {
       const question = { target: text(body, 'target'), namespace: text(body, 'namespace') }
       return (await feed.engine()).request('recover', question)

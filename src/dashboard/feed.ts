@@ -53,7 +53,7 @@ export class Feed {
   #held: Held[] = []
   #names: DnsLogEntry[] = []
   #requests: RequestRow[] = []
-  #unread: Pick<RequestsTold, 'unread' | 'notes'> = { unread: 0, notes: [] }
+  #unread: Omit<RequestsTold, 'reset' | 'entries'> = { unread: 0, notes: [], bodies: false }
   #forwards: Forwarded[] = []
   #client: ControlClient | undefined
   #timer: NodeJS.Timeout | undefined
@@ -182,8 +182,8 @@ export class Feed {
     if (!this.#deps.watched()) return
     // A folder that cannot be read now says nothing new.
     const nothing = { held: this.#held, entries: [], ...this.#unread }
-    const { held, entries, unread, notes } = await this.#deps.look().catch(() => nothing)
-    this.#tellRequests(entries, { unread, notes })
+    const { held, entries, ...unread } = await this.#deps.look().catch(() => nothing)
+    this.#tellRequests(entries, unread)
     const forwards = this.#deps.forwards()
     if (JSON.stringify(forwards) !== JSON.stringify(this.#forwards)) this.#deps.tell('forwards', forwards)
     this.#forwards = forwards
@@ -192,7 +192,7 @@ export class Feed {
     this.#deps.tell('held', held)
   }
 
-  #tellRequests(entries: RequestRow[], unread: Pick<RequestsTold, 'unread' | 'notes'>): void {
+  #tellRequests(entries: RequestRow[], unread: Omit<RequestsTold, 'reset' | 'entries'>): void {
     if (entries.length === 0 && JSON.stringify(unread) === JSON.stringify(this.#unread)) return
     this.#unread = unread
     this.#requests = [...this.#requests, ...entries].slice(-MOST_REQUESTS)

@@ -12,12 +12,16 @@ export interface HolderLook {
   unread: number
   /** Sentences: what could not be read. */
   notes: string[]
+  /** Whether the beginnings of bodies are asked for. */
+  bodies: boolean
 }
 
 export class HolderLooks {
   readonly #user: { uid: number; env: NodeJS.ProcessEnv }
   /** By the holder's process: the number of the request seen last. */
   #seen = new Map<number, number>()
+  /** Whether the holders are asked for the beginnings of bodies; only while a person wants to see them. */
+  bodies = false
 
   constructor(user: { uid: number; env: NodeJS.ProcessEnv }) {
     this.#user = user
@@ -25,7 +29,13 @@ export class HolderLooks {
 
   async look(): Promise<HolderLook> {
     const { holders } = await askHolders(this.#user.uid, this.#user.env)
-    const look: HolderLook = { held: holders.map(({ held }) => held), entries: [], unread: 0, notes: [] }
+    const look: HolderLook = {
+      held: holders.map(({ held }) => held),
+      entries: [],
+      unread: 0,
+      notes: [],
+      bodies: this.bodies,
+    }
     const seen = new Map<number, number>()
     await Promise.all(
       holders.map(async ({ held, client }) => {
@@ -33,7 +43,10 @@ export class HolderLooks {
         const since = this.#seen.get(pid) ?? 0
         seen.set(pid, since)
         try {
-          const { entries, unread, notes } = await client.request('requests', { since })
+          const { entries, unread, notes } = await client.request('requests', {
+            since,
+            ...(this.bodies && { bodies: true }),
+          })
           for (const entry of entries) look.entries.push({ ...entry, key: `${pid} ${entry.seq}`, target, namespace })
           seen.set(pid, entries.at(-1)?.seq ?? since)
           look.unread += unread

@@ -50,6 +50,8 @@ export interface RequestsTold {
   unread: number
   /** Sentences: what could not be read. */
   notes: string[]
+  /** Whether the beginnings of bodies are asked for. */
+  bodies: boolean
 }
 
 /** `kt exchange`, `kt mesh` or `kt forward`, as the page begins it. */
@@ -110,6 +112,7 @@ export interface Actions {
   start: [Start, { message: string }]
   unforward: [{ local: number }, Record<string, never>]
   recover: [{ target: string; namespace: string }, PutBack]
+  bodies: [{ on: boolean }, Record<string, never>]
   trace: [{ name: string; type: string }, DnsTrace]
 }
 export type Action = keyof Actions

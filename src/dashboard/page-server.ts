@@ -103,7 +103,7 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
       stream(response)
     } else if (method === 'POST' && pathname.startsWith('/api/')) {
       const outcome = await outcomeOf(() =>
-        readBody(request).then((body) => perform({ feed, forwards, ...options }, pathname.slice(5), body)),
+        readBody(request).then((body) => perform({ feed, forwards, looks, ...options }, pathname.slice(5), body)),
       )
       answerJson(response, outcome)
     } else {
@@ -127,7 +127,11 @@ export async function serveDashboard(options: DashboardOptions): Promise<Dashboa
     for (const topic of Object.keys(snapshot) as Topic[]) response.write(eventText(topic, snapshot[topic]))
     pages.add(response)
     feed.wake()
-    response.on('close', () => pages.delete(response))
+    response.on('close', () => {
+      pages.delete(response)
+      // Bodies are read only while somebody looks who wanted them.
+      if (pages.size === 0) looks.bodies = false
+    })
   }
 
   return {

@@ -49,3 +49,21 @@ test('what steers a terminal is made visible, in lines and in objects', () => {
   assert.match(written[0], /^\{"seq":1,.*"path":"\/\\u009b\\n".*\}\n$/)
   assert.equal((JSON.parse(written[0]) as RequestReport).path, '/\x9b\n')
 })
+
+test('bodies come below their request, a line each, without anything that steers a terminal', () => {
+  const written: string[] = []
+  const out = { write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream
+  requestPrinter(
+    'text',
+    out,
+  )({
+    ...report,
+    requestBody: { text: 'a\r\n\tb\x1b[2J\rc\n', cut: false, why: null },
+    responseBody: { text: '{"x":1', cut: true, why: null },
+  })
+  const [, ...lines] = written.join('').split('\n')
+  assert.deepEqual(lines, ['    > a', '    > \tb\\x1b[2J\\rc', '    < {"x":1', '    < (cut: the whole has 1.2 kB)', ''])
+  written.length = 0
+  requestPrinter('text', out)({ ...report, responseBody: { text: null, cut: true, why: 'not text' } })
+  assert.match(written.join(''), /1\.2 kB\n {4}< \(not shown: not text\)\n$/)
+})

@@ -21,6 +21,8 @@ export class EngineDouble implements AsyncDisposable {
   closed: ClosedFlow[] = []
   /** Of every holder. */
   requests: RequestReport[] = []
+  /** Whether the last question for requests was for bodies, too. */
+  bodiesWanted = false
   trace: DnsTrace | Error = Object.assign(new Error('the cluster does not answer'), { code: 'x', hint: 'try again' })
   /** Takes questions and answers none. */
   hangs = false
@@ -70,11 +72,10 @@ export class EngineDouble implements AsyncDisposable {
     const result = { left: false }
     const handlers: Partial<ControlHandlers> = {
       held: () => ({ ...heldReport(target), ...more }),
-      requests: ({ since = 0 }) => ({
-        entries: this.requests.filter(({ seq }) => seq > since),
-        unread: 1,
-        notes: [],
-      }),
+      requests: ({ since = 0, bodies = false }) => {
+        this.bodiesWanted = bodies
+        return { entries: this.requests.filter(({ seq }) => seq > since), unread: 1, notes: [] }
+      },
       leave: () => {
         result.left = true
         setImmediate(() => server.close())

@@ -193,7 +193,7 @@ test('an engine that hangs is told, and found again', async () => {
   const told: string[] = []
   const feed = new Feed({
     socket: engine.socket,
-    look: async () => ({ held: [], entries: [], unread: 0, notes: [] }),
+    look: async () => ({ held: [], entries: [], unread: 0, notes: [], bodies: false }),
     forwards: () => [],
     tell: (topic, message) => {
       if (topic === 'connection') told.push((message as Connection).engine)

@@ -126,6 +126,44 @@ describe('working on the page', { skip: noBrowser }, () => {
     await finish(page)
   })
 
+  test('bodies are asked for while a person wants them, and shown as text', async () => {
+    await using it = await fixture((engine) => {
+      engine.requests = manyRequests(2)
+    })
+    await it.engine.hold('web')
+    const page = await openPage(browser, it, 'requests')
+    const row = (text: string) => page.getByRole('row').filter({ hasText: text })
+    const detail = page.locator('.detail')
+    await row('/price?id=1').click()
+    await detail.getByText('their content is not read').waitFor()
+    assert.equal(it.engine.bodiesWanted, false)
+    await page.getByLabel('Show bodies').click()
+    await until('bodies are asked for', () => it.engine.bodiesWanted)
+    it.engine.requests = [
+      ...it.engine.requests,
+      {
+        ...{ ...manyRequests(1)[0], seq: 3, path: '/fresh', bytesOut: 9_000 },
+        requestBody: { text: '{"a":\n"<b>\u202e\x1b"}', cut: false, why: null },
+        responseBody: { text: null, cut: true, why: 'not text' },
+      },
+    ]
+    await row('/fresh').click()
+    await detail.getByRole('heading', { name: 'Request body' }).waitFor()
+    assert.equal(await detail.locator('pre').textContent(), '{"a":\n"<b>\\u202e\\x1b"}')
+    await detail.getByText('Not shown: not text').waitFor()
+    await detail.getByText('it has 9.0 kB').waitFor()
+    // Another page sees what was chosen; without pages nobody wants bodies any more.
+    const other = await openPage(browser, it, 'requests')
+    assert.equal(await other.getByLabel('Show bodies').isChecked(), true)
+    await finish(other)
+    await finish(page)
+    const again = await openPage(browser, it, 'requests')
+    await visible(again, 'status', 'the last 3 requests')
+    await again.waitForFunction(() => !document.querySelector<HTMLInputElement>('.check input')!.checked)
+    await until('bodies are not asked for any more', () => !it.engine.bodiesWanted)
+    await finish(again)
+  })
+
   test('requests are shown without a connection, too', async () => {
     await using it = await fixture((engine) => {
       engine.requests = manyRequests(3)

@@ -74,14 +74,14 @@ describe('a connection of Node’s', () => {
   const proxy = createTcp()
   const up = new FrameReader({
     onHeaders: (stream, block, end) => seen.push(['request', stream, up2.read(block), end]),
-    onData: (stream, bytes, end) => count('request', stream, bytes, end),
+    onData: (stream, content, end) => count('request', stream, content.length, end),
     onReset: () => {},
   })
   const up2 = new HpackReader()
   const down2 = new HpackReader()
   const down = new FrameReader({
     onHeaders: (stream, block, end) => seen.push(['answer', stream, down2.read(block), end]),
-    onData: (stream, bytes, end) => count('answer', stream, bytes, end),
+    onData: (stream, content, end) => count('answer', stream, content.length, end),
     onReset: () => {},
   })
   const seen: ['request' | 'answer', number, HeaderField[], boolean][] = []

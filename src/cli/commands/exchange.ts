@@ -22,6 +22,8 @@ export interface InboundFlags extends ShadowFlags {
   fallback: boolean
   /** True for lines, `json` for objects. */
   log?: RequestFormat
+  /** Bytes of each body. */
+  logBodies?: number
   like?: string
   container?: string
   env: boolean
@@ -36,6 +38,10 @@ interface ExchangeFlags extends InboundFlags {
 interface RunFlags extends InboundFlags {
   port?: number
 }
+
+/** Of each body that `--log-bodies` shows. */
+const BODY_BYTES = 4096
+const MOST_BODY_BYTES = 65_536
 
 /** Of the argument after `--`. */
 export const COMMAND =
@@ -83,6 +89,12 @@ export function addRunCommand(program: Command): void {
   })
 }
 
+function bodyBytes(text: string): number {
+  const bytes = /^\d{1,6}$/.test(text) ? Number(text) : 0
+  if (bytes >= 1 && bytes <= MOST_BODY_BYTES) return bytes
+  throw new InvalidArgumentError(`expected a number of bytes, ${MOST_BODY_BYTES} at most.`)
+}
+
 function serviceName(text: string): string {
   // Kubernetes takes a label of RFC 1035 3.1; better told before anything is asked of the cluster.
   if (/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text
@@ -113,6 +125,11 @@ export function withBackOptions(command: Command): Command {
       )
         .preset('text')
         .argParser(oneOf('text', 'json')),
+    )
+    .addOption(
+      new Option('--log-bodies [bytes]', `as --log, with the beginning of each body (default: ${BODY_BYTES} bytes)`)
+        .preset(String(BODY_BYTES))
+        .argParser(bodyBytes),
     )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
     .option('--like <target>', 'with a program: whose environment and files it gets (default: those of TARGET)')
@@ -159,10 +176,11 @@ export async function start(
       'leave --shadow out',
       EXIT.usage,
     )
-  const { background = false, proxyProtocol, check, fallback, log } = options
+  const { background = false, proxyProtocol, check, fallback, logBodies } = options
+  const log = options.log ?? (logBodies === undefined ? undefined : 'text')
   if (background && log)
     throw new CliError(
-      '--log prints to the terminal, which --background gives back',
+      `${options.log ? '--log' : '--log-bodies'} prints to the terminal, which --background gives back`,
       'leave one of them out; `kt dashboard` shows the requests of both',
       EXIT.usage,
     )
@@ -177,6 +195,7 @@ export async function start(
     fallback,
     background,
     log: log !== undefined,
+    bodies: logBodies,
     place,
   }
   if (program) prefixLines(process.stderr, 'kt: ')

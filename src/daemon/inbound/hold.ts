@@ -161,7 +161,7 @@ export async function hold(
         newHolderSocket(process.env),
         {
           held: () => holding.status()!,
-          requests: ({ since = 0 }) => requests.since(since, holding.status()!.connections.open),
+          requests: ({ since = 0, bodies }) => requests.since(since, holding.status()!.connections.open, bodies),
           leave: async (_, progress) => {
             leaver = progress
             // Whoever asks twice does not want to wait for open connections.
@@ -217,7 +217,10 @@ function requestLog(config: HoldConfig, cluster: ClusterClient, notice: (line: s
     tell({ type: 'request', request })
   }
   const wanted = 'log' in config && config.log
-  return new RequestLog({ clock: systemClock, wall: Date.now, names, notice, ...(wanted && { tell: tellRequest }) })
+  return new RequestLog({
+    ...{ clock: systemClock, wall: Date.now, names, notice },
+    ...(wanted && { tell: tellRequest, bodies: config.bodies }),
+  })
 }
 
 function openHolderLog(config: HolderConfig): Log {

@@ -34,7 +34,7 @@ export class Http1Watch implements Reader {
     while (rest.length > 0) {
       if (this.#requestBody) {
         const { body, request } = this.#requestBody
-        const taken = body.take(rest)
+        const taken = body.take(rest, request.bodyIn)
         request.bytesIn += taken
         rest = rest.subarray(taken)
         if (body.done) this.#requestBody = undefined
@@ -76,7 +76,7 @@ export class Http1Watch implements Reader {
         rest = rest.subarray(head.taken)
         if (!this.#answer(head.text, request)) return
       } else {
-        const taken = this.#answerBody.take(rest)
+        const taken = this.#answerBody.take(rest, request.bodyOut)
         request.bytesOut += taken
         rest = rest.subarray(taken)
       }

@@ -30,9 +30,11 @@ export class Http2Watch implements Reader {
       })
       this.#streams.set(stream, { request, answered: false })
     },
-    onData: (stream, bytes) => {
-      const seen = this.#streams.get(stream)
-      if (seen) seen.request.bytesIn += bytes
+    onData: (stream, content) => {
+      const request = this.#streams.get(stream)?.request
+      if (!request) return
+      request.bytesIn += content.length
+      request.bodyIn?.add(content)
     },
     onReset: (stream) => this.#end(stream, 'cancelled'),
   })
@@ -51,10 +53,11 @@ export class Http2Watch implements Reader {
       }
       if (end) this.#end(stream, 'answered')
     },
-    onData: (stream, bytes, end) => {
+    onData: (stream, content, end) => {
       const seen = this.#streams.get(stream)
       if (!seen) return
-      seen.request.bytesOut += bytes
+      seen.request.bytesOut += content.length
+      seen.request.bodyOut?.add(content)
       if (end) this.#end(stream, 'answered')
     },
     // With NO_ERROR after a whole answer the stream has ended already.

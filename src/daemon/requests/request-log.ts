@@ -7,6 +7,7 @@ import type { HeaderField } from '../../wire/http/hpack.ts'
 import type { SpliceWatcher } from '../inbound/splice.ts'
 import type { CallerNames } from './caller-names.ts'
 import { ConnectionWatch } from './connection-watch.ts'
+import { KeptBody } from './kept-body.ts'
 import { pathWithoutSecrets, withoutSecrets } from './secrets.ts'
 import type { Outcome, RequestHeadSeen, SeenRequest, Sink } from './seen.ts'
 
@@ -21,6 +22,10 @@ const NAME_MS = 1_500
 /** Requests that wait for names. More are told without. */
 const MOST_WAITING = 1_000
 const MOST_FIELDS = 64
+/** What a view is given of each body. */
+const VIEW_BODY = 4 * 1024
+/** Characters of bodies that are kept, of all requests together. */
+const MOST_BODIES = 8 << 20
 /** Of an answer's text; a line of the control socket takes more (MAX_LINE). */
 const MOST_ANSWER = 1 << 20
 
@@ -31,6 +36,8 @@ export interface RequestLogOptions {
   names: CallerNames
   /** Called for each request, in the order of their ends; where it is missing, requests are read while a view asks. */
   tell?(report: RequestReport): void
+  /** Bytes of each body that `tell` is given. Default: none. */
+  bodies?: number
   /** What cannot be read, once for each port and reason. */
   notice(line: string): void
 }
@@ -43,6 +50,8 @@ interface Port {
 interface Seen extends SeenRequest {
   readonly began: number
   readonly report: RequestReport
+  readonly bodyIn?: KeptBody
+  readonly bodyOut?: KeptBody
 }
 
 export class RequestLog {
@@ -54,6 +63,8 @@ export class RequestLog {
   readonly #said = new Set<string>()
   #seq = 0
   #wantedUntil = Number.NEGATIVE_INFINITY
+  #bodiesUntil = Number.NEGATIVE_INFINITY
+  #bodyCharacters = 0
 
   constructor(options: RequestLogOptions) {
     this.#options = options
@@ -71,9 +82,13 @@ export class RequestLog {
     return watch
   }
 
-  /** For a view: what ended after `since`, oldest first. From the first question on, connections are read. `open`: all there are. */
-  since(since: number, open: number): Requests {
+  /**
+   * For a view: what ended after `since`, oldest first. From the first question on, connections are read, and with `bodies`
+   * the beginnings of bodies, too. `open`: all connections there are.
+   */
+  since(since: number, open: number, bodies = false): Requests {
     this.#wantedUntil = this.#options.clock.now() + VIEW_MS
+    this.#bodiesUntil = bodies ? this.#wantedUntil : Number.NEGATIVE_INFINITY
     const entries: RequestReport[] = []
     let size = 0
     for (const report of this.#kept) {
@@ -92,33 +107,43 @@ export class RequestLog {
     return false
   }
 
+  /** Of each body; 0 where nobody asked for bodies. */
+  #bodyBytes(): number {
+    const { bodies = 0, clock } = this.#options
+    return Math.max(bodies, clock.now() < this.#bodiesUntil ? VIEW_BODY : 0)
+  }
+
   #sink(caller: Endpoint, port: Port): Sink {
     const { clock, wall } = this.#options
     // Asked early, so that the name is there when the request ends.
     void this.#options.names.whenKnown(caller.address.toString())
     return {
       now: () => clock.now(),
-      begin: (began, head): Seen => ({
-        method: head.method,
-        bytesIn: 0,
-        bytesOut: 0,
-        began,
-        report: beginning(head, caller, port, wall() - (clock.now() - began)),
-      }),
+      begin: (began, head): Seen => {
+        const most = this.#bodyBytes()
+        return {
+          method: head.method,
+          bytesIn: 0,
+          bytesOut: 0,
+          began,
+          report: beginning(head, caller, port, wall() - (clock.now() - began)),
+          ...(most > 0 && { bodyIn: new KeptBody(most), bodyOut: new KeptBody(most) }),
+        }
+      },
       answer: (request, status, headers) => answered((request as Seen).report, status, headers),
       end: (request, outcome) => this.#end(request as Seen, outcome, caller),
       over: (why) => this.#note(port, `requests of a connection cannot be shown: ${why}; its bytes pass as ever`),
     }
   }
 
-  #end({ began, report, bytesIn, bytesOut }: Seen, outcome: Outcome, caller: Endpoint): void {
+  #end({ began, report, bytesIn, bytesOut, bodyIn, bodyOut }: Seen, outcome: Outcome, caller: Endpoint): void {
     const { clock, names } = this.#options
-    // Padding of HTTP/2 that is longer than its frame is a lie of its sender's.
+    const requestBody = bodyIn?.told(report.requestHeaders)
+    const responseBody = bodyOut?.told(report.responseHeaders)
     Object.assign(report, {
-      bytesIn: Math.max(0, bytesIn),
-      bytesOut: Math.max(0, bytesOut),
-      outcome,
-      ms: Math.round((clock.now() - began) * 10) / 10,
+      ...{ bytesIn, bytesOut, outcome, ms: Math.round((clock.now() - began) * 10) / 10 },
+      ...(requestBody && { requestBody }),
+      ...(responseBody && { responseBody }),
     })
     const address = caller.address.toString()
     this.#waiting.push({ report, address, until: clock.now() + NAME_MS })
@@ -138,10 +163,16 @@ export class RequestLog {
       if (name === undefined && clock.now() < first.until && this.#waiting.length < MOST_WAITING) return
       this.#waiting.shift()
       const report = { ...first.report, seq: ++this.#seq, pod: name ?? null }
-      this.#kept.push(report)
-      if (this.#kept.length > MOST_KEPT) this.#kept.shift()
-      tell?.(report)
+      this.#keep(report)
+      tell?.(this.#options.bodies ? report : withoutBodies(report))
     }
+  }
+
+  #keep(report: RequestReport): void {
+    this.#kept.push(report)
+    this.#bodyCharacters += charactersOf(report)
+    while (this.#kept.length > MOST_KEPT || this.#bodyCharacters > MOST_BODIES)
+      this.#bodyCharacters -= charactersOf(this.#kept.shift()!)
   }
 
   #note({ remote }: Port, words: string): void {
@@ -150,6 +181,15 @@ export class RequestLog {
     this.#said.add(line)
     if (this.#options.tell) this.#options.notice(line)
   }
+}
+
+function charactersOf({ requestBody, responseBody }: RequestReport): number {
+  return (requestBody?.text?.length ?? 0) + (responseBody?.text?.length ?? 0)
+}
+
+/** A view's wish for bodies is not the terminal's. */
+function withoutBodies({ requestBody, responseBody, ...report }: RequestReport): RequestReport {
+  return report
 }
 
 function beginning(head: RequestHeadSeen, caller: Endpoint, port: Port, at: number): RequestReport {

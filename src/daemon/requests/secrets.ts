@@ -12,7 +12,7 @@ const HARMLESS = new Set([':authority', 'www-authenticate', 'proxy-authenticate'
 const SECRET_PARAMETER = /auth|token|secret|passw|^pwd$|key$|^sig$|signature|credential|session|jwt|^code$/i
 /** A scheme of RFC 9110 11.4 with credentials, a JSON Web Token (RFC 7519 3), a private key, keys of well-known services. */
 const SECRET_VALUE =
-  /^(?:basic|bearer|digest|negotiate)\s|eyJ[\w-]{8,}\.[\w-]{8,}|-----BEGIN |\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abprs]-)/i
+  /^(?:basic|bearer|digest|negotiate)\s|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}|-----BEGIN |\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abprs]-)/i
 
 /** Header fields with the values of those that look secret hidden; at most `most` fields of 1,024 characters. */
 export function withoutSecrets(fields: readonly HeaderField[], most: number): [name: string, value: string][] {

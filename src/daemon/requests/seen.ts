@@ -1,4 +1,5 @@
 // What a reader of one connection says of the requests that it sees pass by.
+import type { BodyTaker } from '../../wire/http/framing.ts'
 import type { HeaderField } from '../../wire/http/hpack.ts'
 
 export interface RequestHeadSeen {
@@ -9,11 +10,14 @@ export interface RequestHeadSeen {
   headers: readonly HeaderField[]
 }
 
-/** A request under way. The reader counts the bytes of its bodies. */
+/** A request under way. The reader counts the bytes of its bodies, and gives what they say to whoever keeps it. */
 export interface SeenRequest {
   readonly method: string
   bytesIn: number
   bytesOut: number
+  /** Of the request and of its answer; undefined where nobody asked for bodies. */
+  readonly bodyIn?: BodyTaker
+  readonly bodyOut?: BodyTaker
 }
 
 /**

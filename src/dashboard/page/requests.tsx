@@ -1,8 +1,10 @@
 // The requests that come to this machine, as they end.
 import type { JSX } from 'preact'
 import { useCallback, useMemo, useState } from 'preact/hooks'
-import { visible } from '../../base/visible.ts'
+import { visible, visibleLines } from '../../base/visible.ts'
+import type { SeenBody } from '../../control/views.ts'
 import type { RequestRow } from '../model.ts'
+import { act } from './act.ts'
 import { Detail, Facts } from './detail.tsx'
 import { Filter } from './filter.tsx'
 import { bytes, clock, count, milliseconds } from './format.ts'
@@ -65,7 +67,7 @@ const text = (r: RequestRow) =>
   `${who(r)} ${r.pod?.namespace ?? ''} ${r.caller} ${r.method} ${r.path} ${r.host} ${statusOf(r).text} ${r.protocol} ${r.target}.${r.namespace}`
 
 export function Requests(): JSX.Element {
-  const { rows: all, unread, notes } = useTopic('requests')
+  const { rows: all, unread, notes, bodies } = useTopic('requests')
   const held = useTopic('held')
   const [filter, setFilter] = useState('')
   const [sorting, setSorting] = useState<Sorting>({ key: 'at', descending: true })
@@ -80,6 +82,14 @@ export function Requests(): JSX.Element {
           {filter ? `${rows.length} of ` : ''}the last {count(all.length, 'request')}
           {unread > 0 && `; ${count(unread, 'open connection')} not read: older than this page, or no HTTP`}
         </p>
+        <label class="check" title="The beginnings of bodies, which may hold secrets that kt does not recognize">
+          <input
+            type="checkbox"
+            checked={bodies}
+            onChange={(event) => void act('bodies', { on: event.currentTarget.checked })}
+          />
+          Show bodies
+        </label>
       </div>
       {notes.map((note) => (
         <p key={note} class="note">
@@ -113,6 +123,8 @@ export function Requests(): JSX.Element {
 function RequestDetail({ request, onClose }: { request: RequestRow; onClose(): void }): JSX.Element {
   const { method, path, host, protocol, pod, caller, at, ms, remote, local, bytesIn, bytesOut, outcome } = request
   const { text, kind } = statusOf(request)
+  const { requestBody, responseBody } = request
+  const read = requestBody !== undefined || responseBody !== undefined || bytesIn + bytesOut === 0
   return (
     <Detail
       title={
@@ -132,12 +144,17 @@ function RequestDetail({ request, onClose }: { request: RequestRow; onClose(): v
           ['Host', visible(host)],
           ['Protocol', protocol],
           ['When', `${clock(at)}, took ${milliseconds(ms)}`],
-          ['Bodies', `${bytes(bytesIn)} asked, ${bytes(bytesOut)} answered; their content is not read`],
+          [
+            'Bodies',
+            `${bytes(bytesIn)} asked, ${bytes(bytesOut)} answered${read ? '' : '; their content is not read'}`,
+          ],
           ['Outcome', outcome === 'answered' ? '' : outcome],
         ]}
       />
       <Headers title="Request headers" of={request.requestHeaders} />
+      <Body title="Request body" of={requestBody} bytes={bytesIn} />
       <Headers title="Answer headers" of={request.responseHeaders} />
+      <Body title="Answer body" of={responseBody} bytes={bytesOut} />
     </Detail>
   )
 }
@@ -157,6 +174,22 @@ function Headers({ title, of }: { title: string; of: RequestRow['requestHeaders'
           </li>
         ))}
       </ul>
+    </>
+  )
+}
+
+/** The beginning of a body, where bodies were asked for. */
+function Body({ title, of, bytes: whole }: { title: string; of?: SeenBody; bytes: number }): JSX.Element | null {
+  if (!of) return null
+  return (
+    <>
+      <h3>{title}</h3>
+      {of.text === null ? (
+        <p class="muted">Not shown: {of.why}</p>
+      ) : (
+        <pre class="body">{visibleLines(of.text.replaceAll('\r\n', '\n'))}</pre>
+      )}
+      {of.cut && <p class="muted">Only its beginning is shown: it has {bytes(whole)}.</p>}
     </>
   )
 }

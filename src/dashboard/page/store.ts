@@ -23,7 +23,7 @@ export interface Known {
   team: Messages['team']
   held: Messages['held']
   names: DnsLogEntry[]
-  requests: { rows: RequestRow[]; unread: number; notes: string[] }
+  requests: { rows: RequestRow[]; unread: number; notes: string[]; bodies: boolean }
   forwards: Messages['forwards']
 }
 
@@ -36,7 +36,7 @@ const known: Known = {
   team: { data: null, error: null },
   held: [],
   names: [],
-  requests: { rows: [], unread: 0, notes: [] },
+  requests: { rows: [], unread: 0, notes: [], bodies: false },
   forwards: [],
 }
 const listeners = new Map<keyof Known, Set<() => void>>()
@@ -74,11 +74,12 @@ const take: { [T in Topic]: (message: Messages[T]) => void } = {
   team: (message) => set('team', message),
   held: (message) => set('held', message),
   names: ({ reset, entries }) => set('names', reset ? entries : [...known.names, ...entries].slice(-MOST_NAMES)),
-  requests: ({ reset, entries, unread, notes }) =>
+  requests: ({ reset, entries, unread, notes, bodies }) =>
     set('requests', {
       rows: reset ? entries : [...known.requests.rows, ...entries].slice(-MOST_REQUESTS),
       unread,
       notes,
+      bodies,
     }),
   forwards: (message) => set('forwards', message),
 }

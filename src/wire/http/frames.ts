@@ -1,4 +1,4 @@
-// Cuts one direction of an HTTP/2 connection (RFC 9113 4.1) into frames. The content of DATA is counted and not kept;
+// Cuts one direction of an HTTP/2 connection (RFC 9113 4.1) into frames. The content of DATA is told and not kept;
 // header blocks are put together from HEADERS, PUSH_PROMISE and CONTINUATION.
 
 const DATA = 0x0
@@ -17,8 +17,8 @@ const NOTHING = new Uint8Array()
 export interface FrameEvents {
   /** A whole header block. `promised`: of a push, which is no message of this direction's streams. */
   onHeaders(stream: number, block: Uint8Array, end: boolean, promised: boolean): void
-  /** So many bytes of a body, perhaps none; `end` with the last of them. */
-  onData(stream: number, bytes: number, end: boolean): void
+  /** Bytes of a body, perhaps none, to be read during the call only; `end` with the last of them. */
+  onData(stream: number, content: Uint8Array, end: boolean): void
   onReset(stream: number): void
 }
 
@@ -31,7 +31,8 @@ export class FrameReader {
   #flags = 0
   #stream = 0
   #left = 0
-  #first = true
+  /** Of DATA: what its padding leaves; undefined until the first byte, which may be the padding's length. */
+  #content: number | undefined
   /** Its payload, where that is needed. */
   #kept = NOTHING
   /** A header block that CONTINUATION frames go on with. */
@@ -64,7 +65,7 @@ export class FrameReader {
     this.#type = type
     this.#flags = flags
     this.#stream = ((d & 0x7f) << 24) | (e << 16) | (f << 8) | g
-    this.#first = true
+    this.#content = undefined
     // RFC 9113 6.10: nothing comes between the frames of a header block.
     if (this.#block !== undefined && (type !== CONTINUATION || this.#stream !== this.#block.stream))
       throw new RangeError('a header block that is interrupted')
@@ -79,19 +80,27 @@ export class FrameReader {
 
   #payload(part: Uint8Array): void {
     if (this.#isBlock) this.#kept.set(part, this.#kept.length - this.#left - part.length)
-    else if (this.#type === DATA) {
-      const first = this.#first && part.length > 0
-      this.#first = false
-      // The padding and its length are no part of the body (RFC 9113 6.1).
-      const padding = first && this.#flags & PADDED ? part[0] + 1 : 0
-      this.#events.onData(this.#stream, part.length - padding, false)
+    else if (this.#type === DATA && part.length > 0) {
+      let content = part
+      if (this.#content === undefined) {
+        this.#content = this.#left + part.length
+        // The padding and its length are no part of the body (RFC 9113 6.1).
+        if (this.#flags & PADDED) {
+          this.#content -= part[0] + 1
+          content = part.subarray(1)
+          if (this.#content < 0) throw new RangeError('padding that is longer than its frame')
+        }
+      }
+      content = content.subarray(0, this.#content)
+      this.#content -= content.length
+      this.#events.onData(this.#stream, content, false)
     }
   }
 
   #end(): void {
     this.#headBytes = 0
     if (this.#type === DATA) {
-      if (this.#flags & END_STREAM) this.#events.onData(this.#stream, 0, true)
+      if (this.#flags & END_STREAM) this.#events.onData(this.#stream, NOTHING, true)
     } else if (this.#type === RST_STREAM) this.#events.onReset(this.#stream)
     else if (this.#isBlock) this.#endOfBlock()
   }

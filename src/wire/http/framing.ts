@@ -1,15 +1,23 @@
-// Finds the end of a body in bytes that pass by, without keeping them.
+// Finds the end of a body in bytes that pass by, without keeping them, and says which of the bytes are its content.
 import { type Framing, HttpError } from './head.ts'
 
 /** Length of a line within a chunked body: a size with extensions, or a trailer. */
 const MAX_LINE = 16 * 1024
 const MAX_TRAILERS = 64 * 1024
 
+/** Is given the content of a body, piece by piece. A piece is its to read during the call only. */
+export interface BodyTaker {
+  add(part: Uint8Array): void
+}
+
 /** Follows one body. */
 export interface BodyEnd {
   readonly done: boolean
-  /** How many of the bytes are the body's; fewer than all only when it is done. Throws HttpError. */
-  take(chunk: Uint8Array): number
+  /**
+   * How many of the bytes are the body's; fewer than all only when it is done. `content` is given those that are not its
+   * framing. Throws HttpError.
+   */
+  take(chunk: Uint8Array, content?: BodyTaker): number
 }
 
 export function bodyEnd(framing: Framing): BodyEnd {
@@ -36,9 +44,10 @@ class CountedBody implements BodyEnd {
     return this.#left === 0
   }
 
-  take(chunk: Uint8Array): number {
+  take(chunk: Uint8Array, content?: BodyTaker): number {
     const taken = Math.min(this.#left, chunk.length)
     this.#left -= taken
+    content?.add(taken === chunk.length ? chunk : chunk.subarray(0, taken))
     return taken
   }
 }
@@ -55,11 +64,12 @@ class ChunkedBody implements BodyEnd {
   #left = 0
   #trailerBytes = 0
 
-  take(chunk: Uint8Array): number {
+  take(chunk: Uint8Array, content?: BodyTaker): number {
     let at = 0
     while (at < chunk.length && !this.done) {
       if (this.#in === 'data') {
         const part = Math.min(this.#left, chunk.length - at)
+        content?.add(chunk.subarray(at, at + part))
         at += part
         this.#left -= part
         if (this.#left === 0) this.#in = 'after'
