@@ -263,6 +263,18 @@ describe('secrets in bodies', () => {
       assert.equal(bodyWithoutSecrets(text, 'application/json'), text)
   })
 
+  test('JSON within strings of JSON, three times over', () => {
+    let value: unknown = { password: 'S3"\\S3\\', pin: 3, x: 'kept', cookies: ['S3'] }
+    for (let depth = 0; depth < 4; depth++) {
+      const text = JSON.stringify(value)
+      const shown = bodyWithoutSecrets(text, 'application/json')
+      assert.ok(!shown.includes('S3'), shown)
+      assert.ok(shown.includes('kept') && shown.split(HIDDEN).length === 4, shown)
+      JSON.parse(shown)
+      value = { echo: text }
+    }
+  })
+
   test('wherever a body is cut, nothing of a secret stays', () => {
     const json = JSON.stringify({
       a: [1, { session: 'S3', password: 'S3"\\S3' }],
@@ -283,6 +295,8 @@ describe('secrets in bodies', () => {
       'eyJ'.repeat(20_000),
       '-----BEGIN '.repeat(6000),
       'basic '.repeat(10_000),
+      '\\\\'.repeat(65_536),
+      `"auth":"${'\\\\'.repeat(65_536)}`,
     ]) {
       const began = process.cpuUsage()
       for (const type of ['', 'multipart/form-data', 'application/x-www-form-urlencoded'])

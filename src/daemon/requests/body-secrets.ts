@@ -45,31 +45,35 @@ function withoutXmlSecrets(text: string): string {
   )
 }
 
-/** The value behind each name that looks secret is replaced, whatever it is: a string, a number, a list or an object. */
+/**
+ * The value behind each name that looks secret is replaced, whatever it is: a string, a number, a list or an object. Also
+ * in JSON that is the text of a JSON string, where each quote has a backslash in front of it, or three, or seven.
+ */
 function withoutJsonSecrets(text: string): string {
-  const name = /"((?:[^"\\]|\\.){1,100})"\s*:\s*/g
+  const name = /(?<!\\)(\\{0,7})"([^"\\]{1,100})\1"\s*:\s*/g
   let shown = ''
   let from = 0
   for (let found = name.exec(text); found; found = name.exec(text)) {
-    if (!SECRET_NAME.test(found[1])) continue
+    const [, slashes, called] = found
     const start = name.lastIndex
+    if (!SECRET_NAME.test(called)) continue
     // These say that there is something, and not what.
     if (/^(?:true|false|null)\b/.test(text.slice(start, start + 6))) continue
-    const end = endOfValue(text, start)
-    shown += `${text.slice(from, start)}"${HIDDEN}"`
+    const end = endOfValue(text, start, slashes.length)
+    shown += `${text.slice(from, start)}${slashes}"${HIDDEN}${slashes}"`
     from = end
     name.lastIndex = end
   }
   return shown + text.slice(from)
 }
 
-/** Where the JSON value that begins at `start` ends, or the text does. */
-function endOfValue(text: string, start: number): number {
+/** Where the JSON value that begins at `start` ends, or the text does. `slashes`: in front of each quote. */
+function endOfValue(text: string, start: number, slashes: number): number {
   let depth = 0
   for (let at = start; at < text.length; at++) {
     const character = text[at]
     if (character === '"') {
-      at = endOfString(text, at)
+      at = endOfString(text, at, slashes)
       if (depth === 0) return Math.min(at + 1, text.length)
     } else if (character === '{' || character === '[') depth++
     else if (character === '}' || character === ']') {
@@ -81,10 +85,12 @@ function endOfValue(text: string, start: number): number {
 }
 
 /** Where the closing quote of the string is that begins at `start`, or the end of the text. */
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === '"') return at
+function endOfString(text: string, start: number, slashes: number): number {
+  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let before = 0
+    while (text[at - before - 1] === '\\') before++
+    // A quote within the string has one escape more, and a backslash within it is a pair of what stands for one.
+    if (before % (2 * (slashes + 1)) === slashes) return at
   }
   return text.length
 }
