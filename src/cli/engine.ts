@@ -2,15 +2,16 @@
 import { type ControlClient, connectControl } from '../control/client.ts'
 import { controlSocket } from '../control/paths.ts'
 import { whoCalls } from './caller.ts'
+import { besideAnyVersion } from './other-version.ts'
 import { CliError, EXIT } from './output.ts'
 import { tracesOf } from './traces.ts'
 
-/** Runs `use` with the caller's engine; fails with exit code 3 when none runs. */
+/** Runs `use` with the caller's engine; fails with exit code 3 when none runs. Says so if that is of another version. */
 export async function withEngine<T>(use: (engine: ControlClient) => Promise<T>): Promise<T> {
   const { client, stale } = await connectControl(controlSocket(whoCalls().uid))
   if (!client) throw notConnected(stale)
   try {
-    return await use(client)
+    return await besideAnyVersion(client, () => use(client))
   } finally {
     client.close()
   }

@@ -2,7 +2,7 @@
 import net from 'node:net'
 import { LineSplitter } from './lines.ts'
 import type { ArgsOf, EventOf, Operation, ResultOf } from './operations.ts'
-import { CONTROL_VERSION, type ControlError, type Response } from './protocol.ts'
+import { type ControlError, type Response, versionFor } from './protocol.ts'
 
 /** Silence after which the other end is asked whether it is there, and how long it may take to say so. */
 const SILENCE_MS = 3_000
@@ -24,6 +24,8 @@ export class ControlFailure extends Error {
 export interface ControlClient {
   /** Rejects with ControlFailure. */
   request<O extends Operation>(op: O, args: ArgsOf<O>, onProgress?: (p: EventOf<O>) => void): Promise<ResultOf<O>>
+  /** Of the kt at the other end; undefined if it is older than this question. Rejects with ControlFailure. */
+  version(): Promise<string | undefined>
   close(): void
 }
 
@@ -85,7 +87,8 @@ function clientOf(socket: net.Socket): ControlClient {
     for (const one of waiting.values()) one.reject(over())
     waiting.clear()
   }
-  const send = (request: object) => void socket.write(`${JSON.stringify({ v: CONTROL_VERSION, ...request })}\n`)
+  const send = (request: { id: number; op: string; args: unknown }) =>
+    void socket.write(`${JSON.stringify({ v: versionFor(request.op), ...request })}\n`)
   /** Anew with each sign of life: asks for one after a silence, and gives up when none comes. */
   const watch = () => {
     clearTimeout(watchdog)
@@ -122,19 +125,27 @@ function clientOf(socket: net.Socket): ControlClient {
   })
   socket.on('error', () => fail())
   socket.on('close', () => fail())
+  const ask = (op: string, args: unknown, onProgress?: (p: unknown) => void) =>
+    new Promise<unknown>((resolve, reject) => {
+      if (over) return reject(over())
+      const id = nextId++
+      waiting.set(id, { resolve, reject, onProgress })
+      send({ id, op, args })
+      watch()
+    })
   return {
     request: <O extends Operation>(op: O, args: ArgsOf<O>, onProgress?: (p: EventOf<O>) => void) =>
-      new Promise<ResultOf<O>>((resolve, reject) => {
-        if (over) return reject(over())
-        const id = nextId++
-        waiting.set(id, {
-          resolve: resolve as (value: unknown) => void,
-          reject,
-          onProgress: onProgress as Waiting['onProgress'],
+      ask(op, args, onProgress as Waiting['onProgress']) as Promise<ResultOf<O>>,
+    version: async () => {
+      for (const op of ['ping', 'status']) {
+        const answer = await ask(op, {}).catch((error) => {
+          if (error.code !== 'unknown-operation') throw error
         })
-        send({ id, op, args })
-        watch()
-      }),
+        const { version } = (answer ?? {}) as { version?: unknown }
+        if (typeof version === 'string') return version
+      }
+      return undefined
+    },
     close: () => {
       // Somebody else may have a question under way on the same connection.
       fail()

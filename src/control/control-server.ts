@@ -8,7 +8,8 @@ import { listening } from '../base/listen.ts'
 import { ToldError } from '../base/told-error.ts'
 import { LineSplitter } from './lines.ts'
 import { type ArgsOf, Envelope, type EventOf, OPERATIONS, type Operation, type ResultOf } from './operations.ts'
-import { CONTROL_VERSION, type ControlError, type Response } from './protocol.ts'
+import { CONTROL_VERSION, type ControlError, isStable, type Response } from './protocol.ts'
+import { VERSION } from './version.ts'
 
 // Without it zod/mini says of everything that it is invalid input, and not why.
 const inWords = { error: en().localeError }
@@ -86,15 +87,15 @@ async function answer(
   try {
     const request = Envelope.parse(JSON.parse(line))
     id = request.id
-    if (request.v !== CONTROL_VERSION) {
+    if (request.v !== CONTROL_VERSION && !isStable(request.op)) {
       throw new ToldError(
         'version',
         `this engine speaks control version ${CONTROL_VERSION}, the command ${request.v}`,
         'run `kt down` and `kt up` again after an update',
       )
     }
-    // Asked by a caller who has heard nothing for a while: is anybody there?
-    if (request.op === 'ping') return send({ id, ok: true, result: {} })
+    // Is anybody there, and who? Asked at first, and by a caller who has heard nothing for a while.
+    if (request.op === 'ping') return send({ id, ok: true, result: { version: VERSION } })
     if (!Object.hasOwn(handlers, request.op))
       throw new ToldError(
         'unknown-operation',

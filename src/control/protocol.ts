@@ -5,6 +5,18 @@
 /** Raised when a request or answer changes its meaning. */
 export const CONTROL_VERSION = 1
 
+/**
+ * Asked and answered in the same way by every kt, whatever CONTROL_VERSION is: without arguments, and sent as version 1. So a
+ * new command can look at an old engine and end it, and the other way round. Their results only ever gain keys.
+ */
+const STABLE_OPERATIONS: ReadonlySet<string> = new Set(['ping', 'status', 'down', 'held', 'leave'])
+const STABLE_VERSION = 1
+
+export const isStable = (operation: string): boolean => STABLE_OPERATIONS.has(operation)
+
+/** What a request for `operation` is sent as. */
+export const versionFor = (operation: string): number => (isStable(operation) ? STABLE_VERSION : CONTROL_VERSION)
+
 /** Longest line either side accepts, in bytes. */
 export const MAX_LINE = 4 << 20
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, beforeEach, mock, test } from 'node:test'
 import { type ControlClient, connectControl } from '../../src/control/client.ts'
 import { serveControl } from '../../src/control/control-server.ts'
+import { VERSION } from '../../src/control/version.ts'
 import { until } from '../support/until.ts'
 
 let folder: string
@@ -99,10 +100,13 @@ test('a server answers a ping whatever it is busy with', async () => {
   raw.on('data', (chunk) => {
     text += chunk
   })
-  raw.write(`${JSON.stringify({ v: 1, id: 1, op: 'down', args: {} })}\n`)
-  raw.write(`${JSON.stringify({ v: 1, id: 2, op: 'ping', args: {} })}\n`)
-  await until('the pong', () => text.includes('"id":2'))
-  assert.deepEqual(JSON.parse(text), { id: 2, ok: true, result: {} })
-  raw.destroy()
-  control.close()
+  try {
+    raw.write(`${JSON.stringify({ v: 1, id: 1, op: 'down', args: {} })}\n`)
+    raw.write(`${JSON.stringify({ v: 1, id: 2, op: 'ping', args: {} })}\n`)
+    await until('the pong', () => text.includes('"id":2'))
+    assert.deepEqual(JSON.parse(text), { id: 2, ok: true, result: { version: VERSION } })
+  } finally {
+    raw.destroy()
+    control.close()
+  }
 })

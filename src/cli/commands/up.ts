@@ -1,10 +1,11 @@
 // `kt up`: starts the helper (by sudo where needed), shows its steps, returns when names and addresses work.
 import { type Command, Option } from 'commander'
-import { connectControl } from '../../control/client.ts'
+import { type ControlClient, connectControl } from '../../control/client.ts'
 import type { UpConfig } from '../../control/config.ts'
 import { controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { runTask } from '../holder.ts'
+import { besideAnyVersion } from '../other-version.ts'
 import { bold, CliError, printProgress } from '../output.ts'
 import { startHelper } from '../start-helper.ts'
 import { hasDevice } from '../traces.ts'
@@ -54,46 +55,52 @@ async function isConnected(caller: Caller, config: UpConfig, command: Command): 
   const { client: running } = await connectControl(controlSocket(caller.uid))
   if (!running) return false
   try {
-    const { state, tun } = await running.request('status', {})
-    if (state === 'connecting')
-      throw new CliError('kt is connecting already', '`kt status` shows how far it is; `kt down` ends it')
-    if (state !== 'disconnecting' && tun && hasDevice(tun.name)) {
-      const { kubeconfig, context, namespace, env } = config
-      const given = givenFlags(command, config)
-      const { same, wanted, current, ignored } = await running.request('same', {
-        kubeconfig,
-        context,
-        namespace,
-        env,
-        ...(Object.keys(given).length > 0 && { given }),
-      })
-      if (!same)
-        throw new CliError(
-          `already connected to ${current}; ${wanted} was asked for`,
-          '`kt down` disconnects; then `kt up` again',
-        )
-      process.stderr.write(`already connected to ${current}\n`)
-      const unheeded: string[] = (ignored ?? []).map((key) => FLAGS[key as Flag]?.flag ?? key)
-      if (command.opts<UpOptions>().foreground) unheeded.push('--foreground')
-      if (unheeded.length > 0)
-        printProgress({
-          step: 'note',
-          state: 'note',
-          detail: `${unheeded.join(', ')}: not heeded, since kt is connected already, without; disconnect first: \`kt down\``,
-          ms: 0,
-        })
-      return true
-    }
-    process.stderr.write(
-      state === 'disconnecting'
-        ? 'the last kt is still on its way out; it is ended first\n'
-        : `kt runs, but its network device ${tun?.name ?? ''} is gone; it is ended first\n`,
-    )
+    if (await besideAnyVersion(running, () => isAsAsked(running, config, command), Boolean)) return true
   } finally {
     running.close()
   }
   await disconnect(caller)
   return false
+}
+
+/** False, with words, if the engine is half gone. Throws CliError for another cluster. */
+async function isAsAsked(running: ControlClient, config: UpConfig, command: Command): Promise<boolean> {
+  const { state, tun } = await running.request('status', {})
+  if (state === 'connecting')
+    throw new CliError('kt is connecting already', '`kt status` shows how far it is; `kt down` ends it')
+  if (state === 'disconnecting' || !tun || !hasDevice(tun.name)) {
+    process.stderr.write(
+      state === 'disconnecting'
+        ? 'the last kt is still on its way out; it is ended first\n'
+        : `kt runs, but its network device ${tun?.name ?? ''} is gone; it is ended first\n`,
+    )
+    return false
+  }
+  const { kubeconfig, context, namespace, env } = config
+  const given = givenFlags(command, config)
+  const { same, wanted, current, ignored } = await running.request('same', {
+    kubeconfig,
+    context,
+    namespace,
+    env,
+    ...(Object.keys(given).length > 0 && { given }),
+  })
+  if (!same)
+    throw new CliError(
+      `already connected to ${current}; ${wanted} was asked for`,
+      '`kt down` disconnects; then `kt up` again',
+    )
+  process.stderr.write(`already connected to ${current}\n`)
+  const unheeded: string[] = (ignored ?? []).map((key) => FLAGS[key as Flag]?.flag ?? key)
+  if (command.opts<UpOptions>().foreground) unheeded.push('--foreground')
+  if (unheeded.length > 0)
+    printProgress({
+      step: 'note',
+      state: 'note',
+      detail: `${unheeded.join(', ')}: not heeded, since kt is connected already, without; disconnect first: \`kt down\``,
+      ms: 0,
+    })
+  return true
 }
 
 /** Flags that make a connection what it is: the option's name, by the configuration's. */

@@ -23,7 +23,7 @@ export function addVersionCommand(program: Command): void {
           node,
           openssl,
           platform: `${process.platform}-${process.arch}`,
-          engine: status ? { version: status.version, pid: status.pid } : null,
+          engine: status ? { version: status.version ?? null, pid: status.pid } : null,
           ...(options.verbose && { installed: installedAs() }),
           shadow: shadow && { kind: shadow.kind, version: shadow.version, image: shadow.image },
         })
@@ -38,9 +38,9 @@ export function addVersionCommand(program: Command): void {
     })
 }
 
-function engineText({ version, pid }: Status): string {
+function engineText({ version, pid }: Partial<Status>): string {
   const other = version === VERSION ? '' : '; `kt down` and `kt up` again bring it to the version of this command'
-  return `${version} (process ${pid})${other}`
+  return `${version ?? 'an older kt'} (process ${pid})${other}`
 }
 
 async function engineStatus(): Promise<Status | undefined> {
