@@ -50,7 +50,7 @@ interface KubeconfigView {
   }[]
 }
 
-function access(): { server: string; headers: Record<string, string>; tls: ClusterShadow['endpoint']['tls'] } {
+export function access(): { server: string; headers: Record<string, string>; tls: ClusterShadow['endpoint']['tls'] } {
   const view = JSON.parse(kubectl(['config', 'view', '--raw', '--minify', '-o', 'json'])) as KubeconfigView
   const { cluster } = view.clusters[0]
   const { user } = view.users[0]

@@ -1,9 +1,11 @@
 // Runs the tests: `./dev test [unit|lab|cluster ...]`, all by default. Prints each file as it ends, every failure whole,
 // every skipped test with its reason, and at last one line: N passed, N failed, N skipped. A few files that fail are run
 // once more, alone: what passes then is told as unstable with its first failure, so that it is seen and can be mended.
+// `--cluster-version V` runs the cluster's tests on a cluster of that version of Kubernetes.
 import { globSync } from 'node:fs'
 import { relative } from 'node:path'
 import { run } from 'node:test'
+import { parseArgs } from 'node:util'
 import { checkPrerequisites } from '../test/lab/namespaces.ts'
 import { missing } from '../test/support/programs.ts'
 import { ensureCluster } from './real-cluster.ts'
@@ -23,12 +25,17 @@ const suites: Record<string, { files: string[]; concurrency: number; timeoutMs: 
   pack: { files: globSync('test/pack/**/*.test.ts'), concurrency: 1, timeoutMs: 900_000 },
 }
 
-const wanted = process.argv.slice(2).filter((a) => !a.startsWith('-'))
+const { wanted, clusterVersion } = parseWords(process.argv.slice(2))
 const unknown = wanted.filter((name) => !(name in suites) && !globSync(name).length)
 if (unknown.length > 0) {
   console.error(
     `test: unknown suite ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}, or name a test file`,
   )
+  process.exit(2)
+}
+const ofCluster = wanted.filter((name) => name === 'cluster' || suites['cluster'].files.includes(name))
+if (clusterVersion && wanted.length > 0 && ofCluster.length === 0) {
+  console.error('test: --cluster-version is for the tests of the cluster, and none is named')
   process.exit(2)
 }
 
@@ -52,8 +59,12 @@ for (const [name, suite] of Object.entries(suites)) {
   if (files.length === 0) continue
   console.log(`\n== ${name}: ${files.length} files`)
   if (name === 'cluster') {
-    const cluster = await ensureCluster()
+    const cluster = await ensureCluster({ version: clusterVersion })
     console.log(cluster.message)
+    if (cluster.failed) {
+      results.push({ passed: 0, skipped: 0, failures: [cluster.message] })
+      continue
+    }
   }
   const why = name === 'lab' ? noLab() : undefined
   if (why) {
@@ -83,6 +94,23 @@ const sum = (of: (result: FileResult) => number) => results.reduce((total, resul
 const passed = sum((result) => result.passed)
 console.log(`\n${passed} passed, ${failures.length} failed, ${sum((result) => result.skipped)} skipped`)
 process.exit(failures.length > 0 || passed === 0 ? 1 : 0)
+
+function parseWords(words: string[]): { wanted: string[]; clusterVersion: string | undefined } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: words,
+      allowPositionals: true,
+      options: { 'cluster-version': { type: 'string' } },
+    })
+    const version = values['cluster-version']
+    if (version !== undefined && !/^v?\d+\.\d+\.\d+$/.test(version))
+      throw new Error(`--cluster-version ${version} is no version, which is like 1.37.2`)
+    return { wanted: positionals, clusterVersion: version }
+  } catch (error) {
+    console.error(`test: ${(error as Error).message}`)
+    process.exit(2)
+  }
+}
 
 /** Why this machine cannot hold the lab as its tests use it. */
 function noLab(): string | undefined {
