@@ -36,10 +36,12 @@ function missing(verb: string, namespace: string) {
 
 /** Undefined where the API server does not say. Throws ClusterError when it cannot be asked at all. */
 export async function may(api: ApiPort, right: Right): Promise<boolean | undefined> {
+  // One by one: what else the caller's object has would be a field that the API server does not know, and warns of.
+  const { verb, group, resource, subresource, namespace } = right
   const body = {
     apiVersion: 'authorization.k8s.io/v1',
     kind: 'SelfSubjectAccessReview',
-    spec: { resourceAttributes: right },
+    spec: { resourceAttributes: { verb, group, resource, subresource, namespace } },
   }
   const answer = await api.ask('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { body })
   if (answer.status >= 400) return undefined

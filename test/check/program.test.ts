@@ -78,6 +78,24 @@ test('missing rights: the needed ones fail, the others warn; exit code 1', async
   assert.equal(byName.get('get pods')!.state, 'ok')
 })
 
+// Of SelfSubjectAccessReview's spec.resourceAttributes; the API server sends a warning for any other.
+const KNOWN_ATTRIBUTES = new Set(['verb', 'group', 'resource', 'subresource', 'namespace'])
+
+test('a question about a right has only what the API server knows', async () => {
+  await using double = await ApiDouble.start(cluster())
+  await check(double.kubeconfig())
+  const reviews = double.asked.filter(({ path }) => path.endsWith('/selfsubjectaccessreviews'))
+  assert.ok(reviews.length > 10)
+  const sent = reviews.flatMap(({ body }) =>
+    Object.keys((body as { spec: { resourceAttributes: object } }).spec.resourceAttributes),
+  )
+  assert.deepEqual(
+    sent.filter((name) => !KNOWN_ATTRIBUTES.has(name)),
+    [],
+  )
+  assert.ok(sent.includes('subresource'))
+})
+
 test('a token that has expired', async () => {
   await using double = await ApiDouble.start(({ path }, response) => {
     response.setHeader('date', new Date().toUTCString())

@@ -24,6 +24,8 @@ export function failedLine(group: CheckLine['group'], name: string, error: unkno
 const SLOW_MS = 300
 // Jobs can be suspended from 1.24 on without a feature gate (batch/v1 JobSpec.suspend).
 const OLDEST_MINOR = 24
+// On which the tests of the cluster have run: docs/understand/reliability.md.
+const TRIED_MINORS = [30, 34, 37]
 // Certificates and tokens begin to be valid when they are issued, and some are used at once.
 const SKEW_MS = 30_000
 
@@ -39,15 +41,8 @@ export function judgeServer({ version, minor, roundTripMs, skewMs }: ServerFacts
         )
       : line('API server', 'ok', `${version}, ${ms} a round trip`),
   ]
-  if (minor < OLDEST_MINOR)
-    lines.push(
-      line(
-        'version',
-        'failed',
-        `Kubernetes ${version} is older than 1.${OLDEST_MINOR}`,
-        'kt needs Jobs that can be suspended',
-      ),
-    )
+  // A server that is none of Kubernetes' own may tell no number.
+  if (!Number.isNaN(minor)) lines.push(judgeVersion(version, minor))
   if (Number.isNaN(skewMs)) return lines
   const skew = `${(Math.abs(skewMs) / 1000).toFixed(0)} s ${skewMs > 0 ? 'behind' : 'ahead of'} the API server's`
   lines.push(
@@ -61,6 +56,27 @@ export function judgeServer({ version, minor, roundTripMs, skewMs }: ServerFacts
       : line('clock', 'ok', "as the API server's"),
   )
   return lines
+}
+
+function judgeVersion(version: string, minor: number): CheckLine {
+  const name = 'version'
+  if (minor < OLDEST_MINOR)
+    return line(
+      name,
+      'failed',
+      `Kubernetes ${version} is older than 1.${OLDEST_MINOR}`,
+      'kt needs Jobs that can be suspended',
+    )
+  const [oldest, newest] = [Math.min(...TRIED_MINORS), Math.max(...TRIED_MINORS)]
+  if (minor < oldest || minor > newest)
+    return line(
+      name,
+      'warning',
+      `1.${minor} is ${minor < oldest ? 'older' : 'newer'} than what kt was tried with (1.${oldest} to 1.${newest})`,
+      'it will probably work; `kt check --shadow` tries a shadow and the way to it',
+    )
+  const tried = TRIED_MINORS.map((one) => `1.${one}`)
+  return line(name, 'ok', `kt was tried with ${tried.slice(0, -1).join(', ')} and ${tried.at(-1)}`)
 }
 
 export function judgeNamespace(name: string, { exists, terminating }: NamespaceFacts, { job }: Trials): CheckLine {
