@@ -33,13 +33,24 @@ export function componentsOf(names: readonly string[]): Component[] {
   })
 }
 
+/** Something in kt that is no npm package of its bundles. */
+export interface Part {
+  title: string
+  /** The terms, whole. */
+  terms: string
+}
+
 /** What has to go along with kt. */
-export function notice(components: readonly Component[]): string {
+export function notice(components: readonly Component[], others: readonly Part[]): string {
   const own = existsSync('NOTICE')
     ? readFileSync('NOTICE', 'utf8').trim()
     : 'kt\nLicensed under the Apache License 2.0, see LICENSE.'
-  const parts = components.map(({ name, version, licence, terms }) =>
-    [`${name} ${version} (${licence})`, '', terms || `Licensed under ${licence}.`].join('\n'),
-  )
+  const parts = [
+    ...components.map(({ name, version, licence, terms }) => ({
+      title: `${name} ${version} (${licence})`,
+      terms: terms || `Licensed under ${licence}.`,
+    })),
+    ...others,
+  ].map(({ title, terms }) => `${title}\n\n${terms}`)
   return `${[`${own}\n\nkt contains these packages:`, ...parts].join(`\n\n${'-'.repeat(76)}\n\n`)}\n`
 }

@@ -3,8 +3,10 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inputsOf, isMade, recordMade } from './inputs.ts'
+import { materialsOf } from './materials.ts'
 import { npmPackage } from './npm.ts'
 import { makeProduct, type Product, sha256 } from './product.ts'
+import { provenance } from './provenance.ts'
 import { singleFile } from './single.ts'
 import { ARCHITECTURES, PackError } from './tools.ts'
 import { billOfMaterials, checksums } from './trust.ts'
@@ -40,6 +42,11 @@ try {
     for (const [file, bytes] of await make(product)) write(file, bytes)
   }
   write(`kt-${product.version}.cdx.json`, billOfMaterials(product))
+  write('NOTICE', product.files.get('NOTICE')!.bytes)
+  write(
+    `kt-${product.version}.provenance.json`,
+    provenance({ sums, forms: made, materials: materialsOf(product), time: product.time }),
+  )
   write('SHA256SUMS', checksums(sums))
   recordMade(inputs, made)
 } catch (error) {

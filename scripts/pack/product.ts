@@ -5,8 +5,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundle } from '../bundle.ts'
 import type { Files } from './archive.ts'
-import { type Component, componentsOf, notice } from './components.ts'
+import { type Component, componentsOf, notice, type Part } from './components.ts'
 import { compileAll } from './native.ts'
+import { type Architecture, linkedTerms, nodeFor } from './tools.ts'
 
 export interface Product {
   version: string
@@ -38,7 +39,7 @@ export async function makeProduct(): Promise<Product> {
       files.set(`dist/${path.slice(folder.length + 1)}`, { bytes: readFileSync(path), mode: 0o644 })
     }
     files.set('LICENSE', { bytes: readFileSync('LICENSE'), mode: 0o644 })
-    files.set('NOTICE', { bytes: Buffer.from(notice(components)), mode: 0o644 })
+    files.set('NOTICE', { bytes: Buffer.from(notice(components, linkedParts())), mode: 0o644 })
     files.set('build.json', { bytes: buildRecord(manifest.version, commit, time, files), mode: 0o644 })
     return { version: manifest.version, commit, time, files, components }
   } finally {
@@ -51,4 +52,18 @@ function buildRecord(version: string, commit: string, time: number, files: Files
   const sums = [...files].map(([path, { bytes }]) => [path, sha256(bytes)] as const)
   const record = { version, commit, time, sha256: Object.fromEntries(sums.sort(([a], [b]) => (a < b ? -1 : 1))) }
   return Buffer.from(`${JSON.stringify(record, null, 1)}\n`)
+}
+
+/** What is linked into the compiled programs, and the Node of the single files, with all that Node contains. */
+function linkedParts(): Part[] {
+  const { musl, zig } = linkedTerms()
+  const { folder } = nodeFor(process.arch as Architecture)
+  return [
+    { title: 'musl, linked into kt-launch, kt-shell and kt-ping (MIT)', terms: musl },
+    { title: "zig's run-time library, linked into the same (MIT)", terms: zig },
+    {
+      title: 'Node.js, in the single files and what is made of them, with V8, OpenSSL, libuv, ICU and others',
+      terms: readFileSync(join(folder, 'LICENSE'), 'utf8').trim(),
+    },
+  ]
 }

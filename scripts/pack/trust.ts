@@ -1,21 +1,27 @@
 // What goes along with the files so that they can be judged: a CycloneDX SBOM and checksums.
+import { integrityDigest, npmPurl } from './materials.ts'
 import type { Product } from './product.ts'
-import { ARCHITECTURES, nodeFor } from './tools.ts'
+import { ARCHITECTURES, nodeFor, pinnedPackages } from './tools.ts'
 
-/** A CycloneDX 1.6 bill of materials: the packages in the bundles, and the Node of the single files. */
+/** A CycloneDX 1.6 bill of materials: the packages in the bundles, and what the compiled parts and the single files contain. */
 export function billOfMaterials({ version, commit, time, components }: Product): Buffer {
   const packages = components.map(({ name, version, licence, integrity }) => {
-    const [algorithm, digest] = integrity.split('-')
-    const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`
-    const hashes =
-      algorithm === 'sha512' ? [{ alg: 'SHA-512', content: Buffer.from(digest, 'base64').toString('hex') }] : []
-    return { type: 'library', 'bom-ref': purl, name, version, licenses: [{ expression: licence }], purl, hashes }
+    const purl = npmPurl(name, version)
+    return { type: 'library', 'bom-ref': purl, name, version, ...licences(licence), purl, hashes: hashes(integrity) }
   })
   const nodes = ARCHITECTURES.map((arch) => {
-    const { version } = nodeFor(arch)
-    const purl = `pkg:npm/node-linux-${arch}@${version}`
-    return { type: 'platform', 'bom-ref': purl, name: `node-linux-${arch}`, version, licenses: [], purl, hashes: [] }
+    const { version, integrity } = nodeFor(arch)
+    const name = `node-linux-${arch}`
+    const purl = npmPurl(name, version)
+    // Its LICENSE, in NOTICE, has the terms of V8, OpenSSL, libuv and the others that it contains.
+    const ofNode = { licenses: [{ license: { name: 'Node.js LICENSE, in NOTICE' } }] }
+    return { type: 'platform', 'bom-ref': purl, name, version, ...ofNode, purl, hashes: hashes(integrity) }
   })
+  const zig = pinnedPackages().find(({ name }) => name === 'ziglang')!
+  const linked = ['musl', 'zig-runtime'].map((name) => ({
+    ...{ type: 'library', 'bom-ref': `${name}@ziglang-${zig.version}`, name, ...licences('MIT') },
+    description: `as ziglang ${zig.version} brings it, linked into kt-launch, kt-shell and kt-ping`,
+  }))
   const bom = {
     bomFormat: 'CycloneDX',
     specVersion: '1.6',
@@ -25,9 +31,18 @@ export function billOfMaterials({ version, commit, time, components }: Product):
       component: { type: 'application', 'bom-ref': `kt@${version}`, name: 'kt', version },
       properties: [{ name: 'kt:commit', value: commit }],
     },
-    components: [...packages, ...nodes],
+    components: [...packages, ...linked, ...nodes],
   }
   return Buffer.from(`${JSON.stringify(bom, null, 1)}\n`)
+}
+
+const licences = (expression: string) => ({ licenses: [{ expression }] })
+
+/** CycloneDX writes the algorithms otherwise than npm. */
+const ALGORITHMS: Record<string, string> = { sha1: 'SHA-1', sha256: 'SHA-256', sha512: 'SHA-512' }
+
+function hashes(integrity: string): { alg: string; content: string }[] {
+  return Object.entries(integrityDigest(integrity)).map(([name, content]) => ({ alg: ALGORITHMS[name], content }))
 }
 
 /** As `sha256sum -c` reads it. */
