@@ -8,6 +8,9 @@ import { sha256 } from './product.ts'
 /** In out/, beside what was made: the digest of the inputs, and the forms. */
 const RECORD = join('out', '.made.json')
 
+/** Variables that are in what is made. */
+const SETTINGS = ['SOURCE_DATE_EPOCH', 'KT_BUILDER_ID', 'KT_RELEASE_URL']
+
 interface Made {
   inputs: string
   forms: readonly string[]
@@ -17,7 +20,7 @@ interface Made {
 export function inputsOf(): string {
   const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', maxBuffer: 1 << 26 })
   const hash = createHash('sha256')
-  hash.update(JSON.stringify([git('rev-parse', 'HEAD'), process.env['SOURCE_DATE_EPOCH'] ?? null]))
+  hash.update(JSON.stringify([git('rev-parse', 'HEAD'), ...SETTINGS.map((name) => process.env[name] ?? null)]))
   const paths = git('ls-files', '-z', '--cached', '--others', '--exclude-standard').split('\0')
   for (const path of [...paths.filter(Boolean).sort(), 'node_modules/.package-lock.json'])
     hash.update(JSON.stringify([path, stateOf(path)]))

@@ -3,6 +3,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inputsOf, isMade, recordMade } from './inputs.ts'
+import { krewPlugin } from './krew.ts'
 import { materialsOf } from './materials.ts'
 import { npmPackage } from './npm.ts'
 import { makeProduct, type Product, sha256 } from './product.ts'
@@ -19,6 +20,7 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
     for (const arch of ARCHITECTURES) made.set(`kt-linux-${arch}`, await singleFile(product, arch))
     return made
   },
+  krew: krewPlugin,
 }
 
 const sums = new Map<string, string>()

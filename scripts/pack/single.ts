@@ -12,8 +12,18 @@ const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
 type Inject = (executable: string, name: string, data: Buffer, options: { sentinelFuse: string }) => Promise<void>
 
-/** An executable for `arch`: Node, the bundles, and the compiled parts. */
-export async function singleFile({ files }: Product, arch: Architecture): Promise<Buffer> {
+const made = new WeakMap<Product, Map<Architecture, Promise<Buffer>>>()
+
+/** An executable for `arch`: Node, the bundles, and the compiled parts. Made once for a product. */
+export function singleFile(product: Product, arch: Architecture): Promise<Buffer> {
+  const ofProduct = made.get(product) ?? new Map<Architecture, Promise<Buffer>>()
+  made.set(product, ofProduct)
+  const bytes = ofProduct.get(arch) ?? makeSingleFile(product, arch)
+  ofProduct.set(arch, bytes)
+  return bytes
+}
+
+async function makeSingleFile({ files }: Product, arch: Architecture): Promise<Buffer> {
   const folder = mkdtempSync(join(tmpdir(), 'kt-single-'))
   try {
     const assets: Record<string, string> = {}

@@ -29,9 +29,12 @@ import { heedConfiguration } from './config/apply.ts'
 import { type Chosen, withChosen } from './follow-up.ts'
 import { hintFor } from './other-tools.ts'
 import { CliError, EXIT, printError } from './output.ts'
+import { ownName } from './self.ts'
 import { guardStream } from './terminal.ts'
 
-const program = new Command('kt')
+// As a plugin of kubectl it is called otherwise, which its usage says, too.
+const typed = ownName()
+const program = new Command(typed.startsWith('kubectl ') ? typed : 'kt')
   .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
   .version(VERSION, '-V, --version')
   .option('-n, --namespace <name>', 'namespace that short names are looked up in')

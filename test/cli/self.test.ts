@@ -39,3 +39,17 @@ test('with sudo by its path, since sudo has a PATH of its own', () => {
     '`sudo /opt/kt/bin/kt down`',
   )
 })
+
+test('as a plugin of kubectl by that name, where kubectl and the plugin are in PATH', () => {
+  const plugin = join(root, 'linked/kubectl-cluster_vpn')
+  symlinkSync(program, plugin)
+  const of = { program, argv0: plugin }
+  assert.equal(asTyped('`kt down`', { ...of, path: path('linked') }), '`kt down`', 'without kubectl')
+  writeFileSync(join(root, 'other/kubectl'), '')
+  const both = path('linked', 'other')
+  assert.equal(asTyped('`kt down` ends it', { ...of, path: both }), '`kubectl cluster-vpn down` ends it')
+  assert.equal(asTyped('`sudo kt down`', { ...of, path: both }), `\`sudo '${program}' down\``)
+  assert.equal(asTyped('`kt down`', { program, argv0: 'kt', path: both }), '`kt down`', 'not when it is called kt')
+  const elsewhere = { program: join(root, 'other/kt'), argv0: plugin, path: both }
+  assert.equal(asTyped('`kt down`', elsewhere), `\`'${elsewhere.program}' down\``, 'not when the plugin is another kt')
+})

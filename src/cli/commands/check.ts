@@ -78,7 +78,7 @@ async function check(options: CheckOptions): Promise<void> {
   const warnings = checks.filter(({ state }) => state === 'warning').length
   if (options.json) printJson({ ok: failed === 0, failed, warnings, checks, notTried })
   else {
-    for (const one of notTried) process.stdout.write(`${dim(process.stdout, `not tried: ${one}`)}\n`)
+    for (const one of notTried) process.stdout.write(`${dim(process.stdout, `not tried: ${asTyped(one)}`)}\n`)
     process.stdout.write(`${bold(process.stdout, verdict(failed, warnings))}\n`)
   }
   if (failed > 0) process.exitCode = EXIT.failed
