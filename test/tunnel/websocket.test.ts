@@ -6,25 +6,15 @@ import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { connectTunnel, pathTransport, type Transport, TunnelError } from '../../src/tunnel/index.ts'
-import { FrameDecoder, MAX_HEADER, Opcode, sealFrame } from '../../src/tunnel/transport/websocket/frame.ts'
+import { FrameDecoder, Opcode } from '../../src/tunnel/transport/websocket/frame.ts'
 import { openWebSocketForward } from '../../src/tunnel/transport/websocket/portforward.ts'
 import { IpAddress } from '../../src/wire/address.ts'
+import { serverFrame } from '../support/web-socket-frames.ts'
 import { Probe } from './compliance.ts'
 import { type Shadow, startAgent } from './shadows.ts'
 
 const sizes = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 65_500, max: 65_600 }))
 const bytes = sizes.map((size) => Buffer.alloc(size, 'frame'))
-
-/** As a server sends it: not masked. */
-function serverFrame(opcode: number, payload: Buffer, final = true): Buffer {
-  const frame = Buffer.alloc(MAX_HEADER + payload.length)
-  frame.set(payload, MAX_HEADER)
-  const start = sealFrame(opcode, frame, MAX_HEADER, frame.length)
-  const header = frame.subarray(start, MAX_HEADER - 4)
-  header[1] &= 0x7f
-  if (!final) header[0] &= 0x7f
-  return Buffer.concat([header, payload])
-}
 
 describe('WebSocket frames', () => {
   it('come out the same however the stream is cut', () => {

@@ -5,7 +5,7 @@ import { type RandomBytes, systemRandom } from '../../../base/random.ts'
 import { TunnelError } from '../../errors.ts'
 import type { WebSocketTarget } from '../dial.ts'
 import { RefusedError, type Upgraded } from '../http-upgrade.ts'
-import { closeAnswer, FrameDecoder, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
+import { closeAnswer, FrameDecoder, FrameError, MAX_HEADER, Opcode, sealFrame } from './frame.ts'
 import { openWebSocket } from './handshake.ts'
 
 const PROTOCOL = 'v4.channel.k8s.io'
@@ -14,6 +14,8 @@ const STDERR = 2
 const STATUS = 3
 /** Of standard error and of the status, each. */
 const MOST_WORDS = 16 * 1024
+/** All that comes on other channels than standard output. A command may complain for ever. */
+const MOST_ASIDE = 1 << 20
 const OPEN_MS = 15_000
 
 export interface ExecOptions {
@@ -21,7 +23,7 @@ export interface ExecOptions {
   onOutput(chunk: Buffer): void
   /** Bytes of standard output that are taken; more are an error. */
   most: number
-  /** It may say nothing for so long, ms. */
+  /** It may say nothing for so long, ms. That the connection lives is not enough. */
   patienceMs: number
   signal?: AbortSignal
   clock?: Clock
@@ -53,10 +55,12 @@ function read({ socket, inlet }: Upgraded, options: ExecOptions): Promise<ExecEn
   const { onOutput, most, patienceMs, signal, clock = systemClock, random = systemRandom } = options
   const { promise, resolve, reject } = Promise.withResolvers<ExecEnd>()
   let taken = 0
+  let aside = 0
   let channel = 0
   let stderr = ''
   let status = ''
   let stopWaiting = () => {}
+  let over = false
   const fail = (error: unknown) => {
     reject(error)
     socket.destroy()
@@ -87,10 +91,15 @@ function read({ socket, inlet }: Upgraded, options: ExecOptions): Promise<ExecEn
   }
   const decoder = new FrameDecoder({
     onPiece(piece, first) {
+      // RFC 6455 5.5.1: nothing counts behind the close frame.
+      if (over) return
       if (first) {
         channel = piece[0]
         piece = piece.subarray(1)
       }
+      wait()
+      if (channel !== STDOUT && (aside += piece.length) > MOST_ASIDE)
+        throw new TunnelError('lost', 'the command complains without end', 'see what it says by `kubectl exec`')
       if (channel === STDERR) stderr = (stderr + piece.toString('latin1')).slice(0, MOST_WORDS)
       else if (channel === STATUS) status = (status + piece.toString('latin1')).slice(0, MOST_WORDS)
       else if (channel === STDOUT) {
@@ -103,20 +112,22 @@ function read({ socket, inlet }: Upgraded, options: ExecOptions): Promise<ExecEn
     onClose(code) {
       control(Opcode.close, closeAnswer(code))
       end()
+      over = true
     },
   })
   const abort = () => lost('given up')
   signal?.addEventListener('abort', abort)
-  socket.on('error', (error) => lost(error.message))
+  // A reset may follow the end that was told.
+  socket.on('error', (error) => (endOf(status, stderr) ? end() : lost(error.message)))
   socket.on('close', end)
   wait()
   inlet.listen((chunk) => {
     if (socket.destroyed) return
-    wait()
     try {
       decoder.push(chunk)
     } catch (error) {
-      fail(error)
+      if (error instanceof FrameError) lost(error.message)
+      else fail(error)
     }
   })
   if (signal?.aborted) abort()

@@ -60,7 +60,10 @@ export function closeAnswer(code: number): Uint8Array {
   return code === NO_STATUS ? new Uint8Array() : Uint8Array.of(code >>> 8, code & 255)
 }
 
-/** Reads frames of a server from a byte stream cut anywhere. Throws Error on a violation of RFC 6455. */
+/** What a server says is no WebSocket. */
+export class FrameError extends Error {}
+
+/** Reads frames of a server from a byte stream cut anywhere. Throws FrameError on a violation of RFC 6455. */
 export class FrameDecoder {
   readonly #events: FrameEvents
   readonly #header = Buffer.alloc(MAX_HEADER)
@@ -100,8 +103,8 @@ export class FrameDecoder {
 
   #begin(): void {
     const header = this.#header
-    if (header[0] & 0x70) throw new Error('WebSocket: reserved bits are set')
-    if (header[1] & MASKED) throw new Error('WebSocket: the server masks its frames')
+    if (header[0] & 0x70) throw new FrameError('WebSocket: reserved bits are set')
+    if (header[1] & MASKED) throw new FrameError('WebSocket: the server masks its frames')
     this.#opcode = header[0] & 0x0f
     const final = (header[0] & FIN) !== 0
     const short = header[1] & 0x7f
@@ -111,11 +114,12 @@ export class FrameDecoder {
     this.#have = 0
     this.#inPayload = true
     if (this.#opcode >= Opcode.close) {
-      if (!final || this.#left > MAX_CONTROL) throw new Error('WebSocket: a control frame that is too long')
+      if (!final || this.#left > MAX_CONTROL) throw new FrameError('WebSocket: a control frame that is too long')
       this.#control = Buffer.alloc(0)
     } else {
-      if ((this.#opcode === Opcode.continuation) !== this.#inMessage) throw new Error('WebSocket: frames out of order')
-      if (this.#opcode > Opcode.binary) throw new Error('WebSocket: an unknown kind of frame')
+      if ((this.#opcode === Opcode.continuation) !== this.#inMessage)
+        throw new FrameError('WebSocket: frames out of order')
+      if (this.#opcode > Opcode.binary) throw new FrameError('WebSocket: an unknown kind of frame')
       // An empty first frame leaves it to the next one to be the first piece.
       if (!this.#inMessage) this.#first = true
       this.#inMessage = !final
@@ -138,9 +142,9 @@ export class FrameDecoder {
     if (this.#opcode === Opcode.ping) this.#events.onPing(this.#control)
     else if (this.#opcode === Opcode.close) {
       const body = this.#control
-      if (body.length === 1) throw new Error('WebSocket: a close frame with half a status')
+      if (body.length === 1) throw new FrameError('WebSocket: a close frame with half a status')
       const code = body.length >= 2 ? body.readUInt16BE(0) : NO_STATUS
-      if (body.length >= 2 && !mayBeSent(code)) throw new Error(`WebSocket: a close frame with the status ${code}`)
+      if (body.length >= 2 && !mayBeSent(code)) throw new FrameError(`WebSocket: a close frame with the status ${code}`)
       this.#events.onClose(code, body.subarray(2).toString())
     }
   }
