@@ -68,7 +68,12 @@ export function listLines(list: List, now: number, out: NodeJS.WriteStream): str
   const padded = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i])).join('  ')
   if (rows.length > 0) lines.push(dim(out, `${padded(heads)}  STATE`))
   for (const [i, target] of targets.entries()) lines.push(`${padded(rows[i])}  ${stateText(target, list, now, out)}`)
-  if (rows.length === 0) lines.push('there is nothing here that can be exchanged or forwarded')
+  if (rows.length === 0)
+    lines.push(
+      notes.length === 0
+        ? 'there is nothing here that can be exchanged or forwarded'
+        : 'nothing can be seen here that can be exchanged or forwarded',
+    )
   const elsewhere = here.filter((one) => one.namespace !== namespace || one.context !== context)
   if (elsewhere.length > 0) lines.push('', dim(out, 'from elsewhere to this machine'))
   for (const one of elsewhere)

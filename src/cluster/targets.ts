@@ -3,15 +3,17 @@
 import type { V1Deployment, V1EndpointSlice, V1Lease, V1Service, V1StatefulSet } from '@kubernetes/client-node'
 import type { Api } from './api.ts'
 import type { TargetsSeen } from './calls.ts'
+import { clusterError } from './errors.ts'
 import { heldLease } from './inbound/lease.ts'
 import { MANAGED_SELECTOR } from './inbound/record.ts'
+import { missingNamespace } from './missing.ts'
 import { longLivedContainers } from './pods.ts'
 import { countEndpoints, describe, isUsers, NONE, pages } from './services.ts'
 
 type Workload = V1Deployment | V1StatefulSet
 type Target = TargetsSeen['targets'][number]
 
-/** Throws ClusterError when nobody answers. */
+/** Throws ClusterError when nobody answers, where there is no such namespace, and where nothing of it may be listed. */
 export async function listTargets(api: Api, namespace: string): Promise<TargetsSeen> {
   const path = (group: string, resource: string) => `${group}/namespaces/${encodeURIComponent(namespace)}/${resource}`
   const [services, slices, leases, deployments, statefulSets] = await Promise.all([
@@ -33,13 +35,24 @@ export async function listTargets(api: Api, namespace: string): Promise<TargetsS
     ...(deployments ?? []).filter(alone).map((one) => ofWorkload('deployment', one)),
     ...(statefulSets ?? []).filter(alone).map((one) => ofWorkload('statefulset', one)),
   ]
+  const held = (leases ?? []).flatMap((lease) => heldLease(lease) ?? [])
+  // The API server gives empty lists of a namespace that is not there.
+  if (targets.length + held.length === 0) {
+    const why = await missingNamespace(api, namespace)
+    if (why) throw why
+    if (!services && !deployments && !statefulSets)
+      throw clusterError(
+        'forbidden',
+        `no right to list services, deployments and statefulsets in the namespace ${namespace}`,
+      )
+  }
   const { context, cluster } = api.kubeconfig.identity
   return {
     namespace,
     context,
     cluster,
     targets: targets.sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name)),
-    held: (leases ?? []).flatMap((lease) => heldLease(lease) ?? []),
+    held,
     notes: [
       ...missing(services, 'services'),
       ...missing(slices, 'endpointslices', ': how many pods are ready is not known'),

@@ -98,7 +98,7 @@ describe('kt list', () => {
   test('a lease of something that is not there is listed too; nothing at all, and notes, are said', () => {
     assert.match(lines([], [lease('gone', 'ann@desk')])[2], /^gone {4}- {6}- {6}exchanged by ann@desk for 1 h 30 min$/)
     assert.deepEqual(lines([], [], [], ['no right to list services']).slice(1), [
-      'there is nothing here that can be exchanged or forwarded',
+      'nothing can be seen here that can be exchanged or forwarded',
       'note: no right to list services',
     ])
   })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { resolveForward } from '../../src/cluster/forward-target.ts'
+import { findLeftovers } from '../../src/cluster/inbound/recover.ts'
 import { resolveTarget } from '../../src/cluster/inbound/resolve.ts'
 import { ApiDouble, forbidden } from './api-double.ts'
 
@@ -50,3 +51,17 @@ for (const [what, ask] of Object.entries(ways)) {
     }
   })
 }
+
+test('clean: a namespace that is not there is told; in one that is, or may not be read, nothing is left', async () => {
+  const find = (double: ApiDouble, namespace: string) =>
+    findLeftovers(
+      { api: double.api(), namespace, now: () => 0, sleep: async () => {} } as never,
+      { owner: '', except: [] },
+      () => {},
+    )
+  await using double = await start(true)
+  await assert.rejects(find(double, 'sohp'), { code: 'namespace-missing', message: 'there is no namespace "sohp"' })
+  assert.deepEqual(await find(double, 'shop'), [])
+  await using closed = await start(false)
+  assert.deepEqual(await find(closed, 'sohp'), [])
+})

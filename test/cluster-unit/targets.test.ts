@@ -80,3 +80,37 @@ test('what may not be listed is left out and named', async () => {
     /^no right to list endpointslices in the namespace shop: how many pods are ready is not known$/,
   )
 })
+
+test('a namespace that is not there is told, and one of which nothing may be listed', async () => {
+  const empty = (namespace: [number, unknown], ...refused: string[]) =>
+    ApiDouble.start(({ path }: Asked) => {
+      if (path === '/api/v1/namespaces/shop') return namespace
+      const what = path.split('/').at(-1)!
+      return refused.includes(what) ? forbidden(what) : [200, { items: [], metadata: {} }]
+    })
+  const missing: [number, unknown] = [
+    404,
+    { kind: 'Status', details: { kind: 'namespaces', name: 'shop' }, message: 'not found' },
+  ]
+  await using gone = await empty(missing)
+  await assert.rejects(listTargets(gone.api(), 'shop'), {
+    code: 'namespace-missing',
+    message: 'there is no namespace "shop"',
+  })
+  await using bare = await empty([200, {}])
+  assert.deepEqual((await listTargets(bare.api(), 'shop')).targets, [])
+  await using half = await empty(forbidden('namespaces'), 'services', 'endpointslices', 'leases')
+  assert.equal((await listTargets(half.api(), 'shop')).notes.length, 3)
+  await using closed = await empty(
+    forbidden('namespaces'),
+    'services',
+    'endpointslices',
+    'leases',
+    'deployments',
+    'statefulsets',
+  )
+  await assert.rejects(listTargets(closed.api(), 'shop'), {
+    code: 'forbidden',
+    message: /^no right to list services, deployments and statefulsets in the namespace shop$/,
+  })
+})

@@ -4,7 +4,7 @@
 import type { ClusterError, Progress } from '../calls.ts'
 import { clusterError } from '../errors.ts'
 import type { Leftover, OwnShadows, Recovered } from '../inbound-calls.ts'
-import { missingIn } from '../missing.ts'
+import { missingIn, missingNamespace } from '../missing.ts'
 import { removeJob } from '../shadow-removal.ts'
 import { parseTarget } from '../target.ts'
 import type { InboundContext } from './context.ts'
@@ -56,6 +56,11 @@ export async function findLeftovers(
 ): Promise<Leftover[]> {
   const all = await survey(context)
   const shadows = await idleShadows(context, owner, except)
+  // Of a namespace that is not there the API server gives empty lists.
+  if (all.length + shadows.length === 0) {
+    const why = await missingNamespace(context.api, context.namespace)
+    if (why) throw why
+  }
   const leases = all.flatMap((remains) => remains.leases)
   const seconds = WATCH_MS / 1000
   const what = leases.length === 1 ? 'one lease' : `${leases.length} leases`
