@@ -14,6 +14,7 @@ import {
   PROTOCOL_VERSION,
   uint32,
 } from '../tunnel/agent-protocol/frames.ts'
+import { MOST_PATHS } from '../tunnel/line/agent.ts'
 import { TELL_REST_MS } from '../tunnel/ssh/flight.ts'
 import { OpenFailure, type OpenRequest } from '../tunnel/ssh/internals.ts'
 import type { ChannelMux } from '../tunnel/ssh/mux.ts'
@@ -203,6 +204,7 @@ export class AgentSession {
       resolvConf: readText(this.#context.resolvConfPath),
       arrivals: TELL_REST_MS,
       line: line !== undefined && this.#secure?.(Buffer.from(line, 'base64')) === true,
+      paths: MOST_PATHS,
       capabilities: { udp: true, ping: this.#context.pinger !== undefined, reset: true, answersEmpty: true },
     }
     this.#frames?.send(FrameType.hello, 0, Buffer.from(JSON.stringify(hello)))

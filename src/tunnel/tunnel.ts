@@ -186,6 +186,10 @@ export interface LineReport {
   roundTripMs: number | undefined
   /** What carries it now: none while it is interrupted. */
   paths: LinePathReport[]
+  /** How many there are to be at a time. */
+  wantedPaths: number
+  /** Why there are fewer than wanted, if that is known. */
+  missingPath: string | undefined
 }
 
 export interface LinePathReport {

@@ -66,6 +66,7 @@ export class FakeTunnel {
   }
 
   #report(state: LineReport['state'], cause?: string): LineReport {
-    return { state, cause, since: 0, resumptions: 0, moves: 0, paths: [], lastGap: undefined, roundTripMs: undefined }
+    const paths = { paths: [], wantedPaths: 1, missingPath: undefined }
+    return { state, cause, since: 0, resumptions: 0, moves: 0, ...paths, lastGap: undefined, roundTripMs: undefined }
   }
 }

@@ -8,6 +8,9 @@ import type { VirtualTime } from '../support/virtual-time.ts'
 /** One direction of a connection. */
 class Pipe {
   stalled = false
+  /** Bytes per ms, and what the sender's kernel takes before they have left. */
+  rate = Number.POSITIVE_INFINITY
+  buffer = 0
   /** Everything that was sent, as an eavesdropper sees it. */
   readonly seen: Buffer[] = []
   readonly #time: VirtualTime
@@ -15,6 +18,7 @@ class Pipe {
   readonly #deliver: (bytes: Buffer) => void
   #queue: { bytes: Buffer; at: number }[] = []
   #last = 0
+  #busyUntil = 0
   /** Bytes that may still pass before the connection is cut. */
   left = Number.POSITIVE_INFINITY
   readonly #cut: () => void
@@ -26,12 +30,24 @@ class Pipe {
     this.#cut = cut
   }
 
-  send(bytes: Buffer): void {
-    const at = Math.max(this.#last, this.#time.now() + this.#delay())
+  /** Returns when the kernel has taken it all. */
+  send(bytes: Buffer): number {
+    const now = this.#time.now()
+    this.#busyUntil = Math.max(this.#busyUntil, now) + bytes.length / this.rate
+    const at = Math.max(this.#last, this.#busyUntil + this.#delay())
     this.#last = at
-    this.seen.push(Buffer.from(bytes))
-    this.#queue.push({ bytes: Buffer.from(bytes), at })
-    this.#time.after(at - this.#time.now(), () => this.flush())
+    const message = { bytes, at }
+    this.#queue.push(message)
+    const takenAt = Math.max(now, this.#busyUntil - this.buffer / this.rate)
+    // The kernel copies a message when it has room. The sender must not use its memory for others before.
+    const take = () => {
+      message.bytes = Buffer.from(bytes)
+      this.seen.push(message.bytes)
+    }
+    if (takenAt > now) this.#time.after(takenAt - now, take)
+    else take()
+    this.#time.after(at - now, () => this.flush())
+    return takenAt
   }
 
   /** Delivers what is due, unless the direction is stalled. */
@@ -105,9 +121,9 @@ export class Connection {
       framing: plainFraming,
       send: (message, done) => {
         if (end.closed) return
-        out.send(message)
+        const left = out.send(message)
         // A kernel that is full takes a message late: the other end may have answered it before that is told.
-        taken = Math.max(taken, this.#time.now() + this.#takes())
+        taken = Math.max(taken, left, this.#time.now() + this.#takes())
         this.#time.after(taken - this.#time.now(), done)
       },
       start: (onData, onClose) => {

@@ -2,137 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { LineServer, type OpenedLine } from '../../src/tunnel/line/agent.ts'
 import { LineClient } from '../../src/tunnel/line/client.ts'
-import {
-  GREETING,
-  LineDecoder,
-  LineFrame,
-  lineFrame,
-  offsetBytes,
-  PATH_HEADROOM,
-} from '../../src/tunnel/line/frames.ts'
-import { MOST_UNACKED } from '../../src/tunnel/line/line.ts'
+import { GREETING, LineDecoder, LineFrame, lineFrame, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
 import { resumeBody } from '../../src/tunnel/line/proof.ts'
-import type { Path } from '../../src/tunnel/transport/path.ts'
-import type { Transport } from '../../src/tunnel/transport/transport.ts'
+import { MOST_UNACKED } from '../../src/tunnel/line/sender.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
-import { behindGreeting, Connection } from './line-world.ts'
-
-/** mulberry32: a seeded source, so that a schedule can be seen again. */
-function seeded(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** Sends a counted stream as fast as the transport takes it, and checks the one that comes. */
-class Talker {
-  sent = 0
-  got = 0
-  wrong: string | undefined
-  closed: { error: Error | undefined } | undefined
-  readonly transport: Transport
-
-  constructor(transport: Transport) {
-    this.transport = transport
-    transport.start(
-      (chunk) => {
-        for (const byte of chunk) {
-          if (byte !== byteAt(this.got)) this.wrong ??= `byte ${this.got} is ${byte}`
-          this.got++
-        }
-      },
-      (error) => (this.closed = { error }),
-    )
-  }
-
-  send(bytes: number): void {
-    const chunk = Buffer.alloc(bytes)
-    for (let i = 0; i < bytes; i++) chunk[i] = byteAt(this.sent + i)
-    this.sent += bytes
-    this.transport.write(chunk)
-  }
-}
-
-const byteAt = (offset: number) => (offset * 31 + (offset >>> 8)) & 255
-
-interface World {
-  time: VirtualTime
-  client: LineClient
-  near: Talker
-  far: Talker
-  server: LineServer
-  connections: Connection[]
-  /** What a dial does now. */
-  dialling: { fails: boolean; hangs: boolean; alive: boolean; spoilt: boolean; code?: string }
-  log: string[]
-  /** Of the line, once it is secure. */
-  key: Buffer | undefined
-}
-
-/** The agent's end of a path whose acknowledgements are wrong, if `dialling` says so. */
-function misbehaving(path: Path, { spoilt }: { spoilt: boolean }): Path {
-  if (!spoilt) return path
-  const wrong = lineFrame(LineFrame.ack, offsetBytes(2 ** 40)).subarray(PATH_HEADROOM)
-  return {
-    ...path,
-    send: (message, done) => {
-      path.send(message, done)
-      path.send(wrong, () => {})
-    },
-  }
-}
-
-async function world(seed = 1, secure = true, waitMs = 60_000): Promise<World> {
-  const time = new VirtualTime()
-  const random = seeded(seed)
-  const connections: Connection[] = []
-  const dialling: World['dialling'] = { fails: false, hangs: false, alive: true, spoilt: false }
-  const log: string[] = []
-  let opened: OpenedLine | undefined
-  const server = new LineServer({ clock: time, turns: time.turns, waitMs, log: (message) => log.push(message) })
-  const dial = async (signal: AbortSignal) => {
-    if (dialling.fails) throw Object.assign(new Error('no way there'), { cause: { code: dialling.code } })
-    if (dialling.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    const connection = new Connection(
-      time,
-      () => 5 + random() * 5,
-      () => random() ** 4 * 60,
-    )
-    connections.push(connection)
-    server.serve(behindGreeting(misbehaving(connection.agent, dialling)), (one) => (opened = one))
-    return connection.client
-  }
-  const client = await LineClient.open(
-    {
-      clock: time,
-      turns: time.turns,
-      wall: () => time.now(),
-      random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
-      dial,
-      isAlive: async () => dialling.alive,
-      log: (message) => log.push(message),
-    },
-    new AbortController().signal,
-  )
-  let key: Buffer | undefined
-  const near = new Talker(client.transport)
-  await time.runUntil(() => opened !== undefined, 1_000)
-  const far = new Talker(opened!.line)
-  if (secure) {
-    key = client.newKey()
-    assert.equal(opened!.secure(key), true)
-    client.secure(key)
-  }
-  return { time, client, near, far, server, connections, dialling, log, key }
-}
-
-const whole = ({ near, far }: World) => near.got === far.sent && far.got === near.sent
-const fine = ({ near, far }: World) => near.wrong === undefined && far.wrong === undefined
+import { fine, seeded, Talker, type World, whole, world } from './line-pair.ts'
+import { Connection } from './line-world.ts'
 
 describe('the line', () => {
   it('carries both directions over one path', async () => {
@@ -343,6 +219,8 @@ describe('the line', () => {
       lineFrame(LineFrame.resume, Buffer.alloc(60)),
       lineFrame(LineFrame.resume, Buffer.concat([id, Buffer.alloc(5), Buffer.from([99]), Buffer.alloc(38)])),
       lineFrame(LineFrame.resume, Buffer.alloc(3)),
+      lineFrame(LineFrame.join, Buffer.concat([id, Buffer.alloc(5), Buffer.from([99]), Buffer.alloc(38)])),
+      lineFrame(LineFrame.join, Buffer.alloc(3)),
       lineFrame(LineFrame.probe, Buffer.alloc(4)),
     ]
     for (const frame of forged) assert.deepEqual(await attack(w, frame.subarray(PATH_HEADROOM)), [LineFrame.refused])

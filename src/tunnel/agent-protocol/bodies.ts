@@ -36,6 +36,8 @@ const agentHello = z.object({
   ),
   /** It has taken the key of the line. */
   line: z.optional(z.boolean()),
+  /** So many paths at a time may carry the line; 1 if it says nothing. */
+  paths: z.optional(z.int().check(z.minimum(1))),
   /** The agent does not go on with this client. */
   error: z.optional(z.string()),
 })

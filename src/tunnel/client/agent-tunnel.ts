@@ -100,7 +100,7 @@ export class AgentTunnel extends SshTunnel {
           this.session.mux.arrivals.tell = (total) => this.#frames.send(FrameType.arrived, 0, uint32(total))
         }
         if (line && key && said.line === true) {
-          line.secure(key)
+          line.secure(key, said.paths ?? 1)
           this.line = line
         }
         this.#warmUp(WARM_UP_PROBES)

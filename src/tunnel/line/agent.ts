@@ -6,9 +6,11 @@ import type { Path } from '../transport/path.ts'
 import { LineFrame, lineFrame, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
-import { ID_BYTES, isProven, KEY_BYTES, readResume, resumedBody } from './proof.ts'
+import { ID_BYTES, isProven, KEY_BYTES, type Purpose, readResume, resumedBody } from './proof.ts'
 import { lineReader } from './reader.ts'
 
+/** So many paths may carry a line at a time: what the agent's HELLO says. */
+export const MOST_PATHS = 2
 /** Lines at a time; a client has one. */
 const MOST_LINES = 64
 /** How long a path may take to say which line it is of. */
@@ -76,7 +78,7 @@ export class LineServer {
   /** Serves a path whose greeting has been read. `onOpen` is called if it opens a line. */
   serve(path: Path, onOpen: (opened: OpenedLine) => void): void {
     const { clock, log } = this.#options
-    const linePath = new LinePath(path)
+    const linePath = new LinePath(path, clock.now())
     let entry: Entry | undefined
     let refused = false
     const cancelFirst = clock.after(FIRST_FRAME_MS, () => linePath.close())
@@ -86,6 +88,7 @@ export class LineServer {
       if (entry) this.#pathLost(entry, linePath)
     }
     const reader = lineReader(
+      linePath,
       () => entry?.line,
       (type, body) => {
         if (entry) {
@@ -95,12 +98,16 @@ export class LineServer {
         cancelFirst()
         if (type === LineFrame.open) entry = this.#open(linePath, body, onOpen)
         else if (type === LineFrame.resume) entry = this.#resume(linePath, body)
+        else if (type === LineFrame.join) entry = this.#join(linePath, body)
         else throw new Refused(Refusal.malformed, `a path begins with a frame of type ${type}`)
       },
     )
     path.start((chunk) => {
       try {
-        if (linePath.open && !refused) reader.push(chunk)
+        if (!linePath.open || refused) return
+        // Whoever has two paths wants to know which of them is alive.
+        if (entry?.line.isStriped) linePath.heardAt = clock.now()
+        reader.push(chunk)
       } catch (error) {
         log(`a path ends: ${(error as Error).message}`)
         if (error instanceof Refused) {
@@ -125,8 +132,12 @@ export class LineServer {
     const name = id.toString('hex')
     if (this.#entries.has(name)) throw new Refused(Refusal.unproven, 'there is such a line already')
     if (this.#entries.size >= MOST_LINES) throw new Refused(Refusal.crowded, `there are ${MOST_LINES} lines already`)
-    const { clock, departure, turns } = this.#options
-    const line = new Line({ clock, departure, turns, onOver: () => this.#over(name) })
+    const { clock, departure, turns, log } = this.#options
+    const line = new Line({
+      ...{ clock, departure, turns },
+      onParted: (why) => log(`one of two paths is gone: ${why}`),
+      onOver: () => this.#over(name),
+    })
     const entry: Entry = {
       id: Buffer.from(id),
       line,
@@ -150,13 +161,32 @@ export class LineServer {
   }
 
   #resume(path: LinePath, body: Buffer): Entry {
+    const { entry, received, answer } = this.#proven(body, 'resume')
+    path.send(lineFrame(LineFrame.resumed, answer))
+    entry.line.attach(path, received)
+    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    this.#options.log('a line goes on over a new path')
+    return entry
+  }
+
+  #join(path: LinePath, body: Buffer): Entry {
+    const { entry, received, answer } = this.#proven(body, 'join')
+    path.send(lineFrame(LineFrame.joined, answer))
+    entry.line.join(path, received)
+    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    this.#options.log(`a line goes over ${entry.line.isStriped ? 'a second path' : 'a new path'}`)
+    return entry
+  }
+
+  /** The line that a RESUME or JOIN is of, once it is proven to be the client's. Throws Refused. */
+  #proven(body: Buffer, purpose: Purpose): { entry: Entry; received: number; answer: Buffer } {
     const resume = readResume(body)
     if (!resume) throw new Refused(Refusal.malformed, 'RESUME has the wrong length')
     const entry = this.#entries.get(resume.attempt.id.toString('hex'))
     if (!entry) throw new Refused(Refusal.unknown, 'there is no such line (any more)')
     const { id, counter, received } = resume.attempt
     // An attempt that is older than one that was proven is one that was overheard, or late.
-    if (!entry.key || counter <= entry.counter || !isProven(resume, entry.key))
+    if (!entry.key || counter <= entry.counter || !isProven(resume, entry.key, purpose))
       throw new Refused(Refusal.unproven, 'the line is of another client')
     // Before anything changes: the line goes on waiting for a client that counts right.
     if (!entry.line.couldHave(received)) throw new Refused(Refusal.malformed, 'RESUME claims bytes that were not sent')
@@ -165,20 +195,19 @@ export class LineServer {
     entry.cancelWait?.()
     entry.cancelWait = undefined
     if (wasAbsent) this.#options.onPresence?.('back')
-    path.send(lineFrame(LineFrame.resumed, resumedBody(entry.key, { id, counter, received: entry.line.received })))
-    entry.line.attach(path, received)
-    entry.paths = [...entry.paths.filter(({ open }) => open), path]
-    this.#options.log('a line goes on over a new path')
-    return entry
+    return { entry, received, answer: resumedBody(entry.key, { id, counter, received: entry.line.received }, purpose) }
   }
 
   /** The line goes on over a path that is still there; without one it waits for its client. */
   #pathLost(entry: Entry, path: LinePath): void {
     entry.paths = entry.paths.filter((one) => one !== path && one.open)
-    if (entry.line.over || entry.line.current !== path) return
-    entry.line.detach(path)
+    if (entry.line.over || !entry.line.carriedBy(path)) return
+    entry.line.detach(path, 'it was closed')
+    // The second of two paths carries it.
+    if (entry.line.current) return
     const before = entry.paths.at(-1)
     if (before) entry.line.attach(before, entry.line.acked)
+    else if (entry.line.isEnding) entry.line.destroy(new Error('the line ended before all of it had come'))
     else if (entry.key) this.#await(entry)
     else entry.line.destroy(new Error('the connection was lost'))
   }

@@ -4,23 +4,23 @@ import { TunnelError } from '../errors.ts'
 import type { Turns } from '../transport/gatherer.ts'
 import type { Path } from '../transport/path.ts'
 import type { Transport } from '../transport/transport.ts'
-import type { LinePathReport, LineReport, TunnelLine } from '../tunnel.ts'
+import type { LineReport, TunnelLine } from '../tunnel.ts'
 import { greeted, LineFrame, lineFrame } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
 import { LineState } from './line-state.ts'
 import { Moves } from './moves.ts'
-import { Probes, SUSPECT_MS } from './probes.ts'
-import { ID_BYTES, KEY_BYTES } from './proof.ts'
-import { lineReader } from './reader.ts'
+import { SUSPECT_MS } from './probes.ts'
+import { ID_BYTES, KEY_BYTES, type Purpose } from './proof.ts'
+import { type Reading, readPath } from './reader.ts'
 import { Rests } from './rests.ts'
 import { resumeOver } from './resume.ts'
 import { patienceMs, Search } from './search.ts'
+import { Second } from './second.ts'
+import { Watch } from './watch.ts'
 
 /** A path is looked at so often. */
 const TICK_MS = 250
-/** A path that brings nothing is asked so often whether it is alive. */
-const PROBE_EVERY_MS = 2_500
 /** The wall clock goes on while the machine sleeps; more than this apart means that it has slept. */
 const SLEPT_MS = 3_000
 
@@ -35,6 +35,8 @@ export interface LineClientOptions {
   /** Is the agent's pod still there? Rejects when the cluster cannot be asked. */
   isAlive: () => Promise<boolean>
   log: (message: string) => void
+  /** Paths at a time, 1 if undefined: docs/understand/line.md, "Two paths at once". */
+  paths?: number
 }
 
 export class LineClient implements TunnelLine {
@@ -46,35 +48,47 @@ export class LineClient implements TunnelLine {
   #key: Buffer | undefined
   #counter = 0
   #unknownHere = false
-  #heard: number
-  readonly #probes = new Probes()
+  readonly #watch: Watch
   readonly #rests = new Rests()
   #drift: number
   #cancelTick: () => void
   #search: Search | undefined
   readonly #state: LineState
   readonly #moves: Moves
-  /** Since when the current path carries the line. */
-  #currentSince = 0
+  readonly #second: Second
 
   private constructor(options: LineClientOptions) {
-    const { clock, turns, wall, random } = options
+    const { clock, turns, wall, random, paths = 1 } = options
     this.#options = options
     this.isAlive = options.isAlive
     this.#id = random(ID_BYTES)
-    this.#heard = clock.now()
     this.#drift = wall() - clock.now()
     this.#state = new LineState(
       clock.now(),
-      () => this.#paths(),
+      () => this.#report(paths),
       (report) => this.onChange(report),
     )
     this.#moves = new Moves({
       ...options,
-      attempt: (signal) => this.#attempt(signal),
-      patienceMs: () => this.#patienceMs,
+      attempt: (signal) => this.#attempt(signal, 'resume'),
+      patienceMs: () => patienceMs(this.#state.roundTripMs),
     })
-    this.#line = new Line({ clock, turns, onProgress: () => this.#alive(), onOver: () => this.#over() })
+    this.#second = new Second({
+      ...options,
+      attempt: (signal) => this.#attempt(signal, 'join'),
+      patienceMs: () => patienceMs(this.#state.roundTripMs),
+      changed: () => this.#state.pathsChanged(),
+    })
+    this.#line = new Line({
+      ...{ clock, turns },
+      onProgress: () => this.#alive(),
+      onParted: (why, wasFirst) => {
+        if (wasFirst) this.#watch.promoted()
+        this.#second.lost(why)
+      },
+      onOver: () => this.#over(),
+    })
+    this.#watch = new Watch(this.#line)
     this.#cancelTick = clock.after(TICK_MS, this.#tick)
   }
 
@@ -96,6 +110,11 @@ export class LineClient implements TunnelLine {
     return this.#unknownHere
   }
 
+  /** Bytes that wait for those in front of them, which went over the other path. */
+  get early(): number {
+    return this.#line.early
+  }
+
   get report(): LineReport {
     return this.#state.report
   }
@@ -105,9 +124,12 @@ export class LineClient implements TunnelLine {
     return this.#options.random(KEY_BYTES)
   }
 
-  /** The agent has taken the key. */
-  secure(key: Buffer): void {
+  /** The agent has taken the key, and goes with so many paths at a time. */
+  secure(key: Buffer, agentPaths: number): void {
     this.#key = key
+    if ((this.#options.paths ?? 1) < 2) return
+    if (agentPaths < 2) this.#second.impossible('the agent of this shadow is of an older kt')
+    else this.#second.want()
   }
 
   /** Something has happened that may have broken the path: another route, another address. */
@@ -117,66 +139,40 @@ export class LineClient implements TunnelLine {
   }
 
   #begin(path: Path): void {
-    const linePath = new LinePath(path)
-    this.#read(
-      path,
-      linePath,
-      () => true,
-      () => {},
-      (first) => {
-        // An agent that does not know lines says at once that it is an SSH server.
+    const linePath = new LinePath(path, this.#options.clock.now())
+    this.#read(linePath, {
+      isOpen: () => true,
+      // An agent that does not know lines says at once that it is an SSH server.
+      onFirst: (first) => {
         if (String.fromCharCode(first[0]) !== 'S') return
         this.#unknownHere = true
         this.#line.destroy(new Error('the agent does not know lines'))
       },
-    )
+    })
     linePath.send(greeted(lineFrame(LineFrame.open, this.#id)))
     this.#line.attach(linePath, 0)
-    this.#currentSince = this.#options.clock.now()
   }
 
   /** Starts reading a path. `onFrame` gets the frames of its opening, `onFirst` the first bytes. */
-  #read(
-    path: Path,
-    linePath: LinePath,
-    isOpen: () => boolean,
-    onFrame: (type: number, body: Buffer) => void,
-    onFirst: (chunk: Buffer) => void = () => {},
-    onLost: (error: Error | undefined) => void = () => {},
-  ): void {
-    const reader = lineReader(
-      () => (isOpen() ? this.#line : undefined),
-      (type, body) => {
-        if (type === LineFrame.probed) this.#probed(linePath, body)
+  #read(path: LinePath, { isOpen, onFrame = () => {}, onFirst, onLost }: Reading): void {
+    readPath(path, {
+      clock: this.#options.clock,
+      line: () => (isOpen() ? this.#line : undefined),
+      onFrame: (type, body) => {
+        if (type === LineFrame.probed) this.#probed(path, body)
         else onFrame(type, body)
       },
-    )
-    let first = true
-    const lost = (error: Error | undefined) => {
-      linePath.lost()
-      onLost(error)
-      if (this.#line.current === linePath) this.#pathLost(linePath, error)
-    }
-    path.start((chunk) => {
-      if (first) onFirst(chunk)
-      first = false
-      if (!linePath.open) return
-      if (this.#line.current === linePath) this.#heard = this.#options.clock.now()
-      try {
-        reader.push(chunk)
-      } catch (error) {
-        linePath.close()
-        lost(error as Error)
-      }
-    }, lost)
-  }
-
-  #pathLost(path: LinePath, error: Error | undefined): void {
-    this.#line.detach(path)
-    if (this.#line.over) return
-    const why = error ?? new Error('the connection ended')
-    if (this.#key) this.#seek(why.message)
-    else this.#line.destroy(why)
+      onFirst,
+      onLost: (error) => {
+        onLost?.(error)
+        if (!this.#line.carriedBy(path)) return
+        const why = error ?? new Error('the connection ended')
+        this.#line.detach(path, why.message)
+        if (this.#line.over || this.#line.current) return
+        if (this.#key) this.#seek(why.message)
+        else this.#line.destroy(why)
+      },
+    })
   }
 
   readonly #tick = (): void => {
@@ -190,30 +186,31 @@ export class LineClient implements TunnelLine {
     // A path that is suspected for so long is as good as none.
     if (this.#state.name === 'suspected' && now - this.#state.since > SUSPECT_MS) this.#state.interrupted()
     if (slept > SLEPT_MS) this.suspect(`the machine slept for ${Math.round(slept / 1000)} s`)
-    else if (this.#line.current && !this.#search) this.#look(this.#line.current, now)
+    else if (!this.#search) this.#look(now)
   }
 
-  /** Is the path that carries the line alive? */
-  #look(path: LinePath, now: number): void {
-    const doubt = this.#probes.doubt(now, this.#line.waitingSince)
-    if (doubt) {
-      this.#seek(doubt)
-      return
+  /** Is what carries the line alive? */
+  #look(now: number): void {
+    const { current } = this.#line
+    if (!current) return
+    const doubt = this.#watch.doubt(now)
+    if (doubt?.path) this.#line.giveUp(doubt.path, doubt.why)
+    else if (doubt) this.#seek(doubt.why)
+    else {
+      this.#moves.look(current)
+      if (!this.#line.isStriped) this.#second.look()
+      this.#watch.ask(now)
     }
-    this.#moves.look(path)
-    if (this.#probes.sentAt === undefined && now - this.#heard > PROBE_EVERY_MS) this.#probes.send(path, now)
   }
 
   #probed(path: LinePath, body: Buffer): void {
-    if (path !== this.#line.current) return
-    if (!this.#probes.answered(body, this.#options.clock.now(), this.#search === undefined)) return
-    this.#state.roundTripMs = this.#probes.roundTripMs
+    if (!this.#watch.answered(path, body, this.#options.clock.now(), this.#search === undefined)) return
+    this.#state.roundTripMs = this.#watch.roundTripMs
     this.#alive()
   }
 
-  /** The path that carries the line works: a search for another one is over. */
+  /** What carries the line works: a search for another path is over. */
   #alive(): void {
-    this.#heard = this.#options.clock.now()
     if (!this.#search || !this.#line.current) return
     this.#search.stop()
     this.#search = undefined
@@ -224,32 +221,40 @@ export class LineClient implements TunnelLine {
   #seek(cause: string, pauseMs = this.#rests.before(this.#options.clock.now())): void {
     if (this.#search) return
     const { clock, log } = this.#options
-    log(`the line is ${this.#line.current ? 'suspected' : 'interrupted'}: ${cause}`)
-    this.#state.broken(this.#line.current ? 'suspected' : 'interrupted', cause, clock.now())
-    // The path that is suspected may answer after all.
-    if (this.#line.current) this.#probes.send(this.#line.current, clock.now())
+    const state = this.#line.current ? 'suspected' : 'interrupted'
+    log(`the line is ${state}: ${cause}`)
+    this.#state.broken(state, cause, clock.now())
+    this.#second.stop()
+    // What is suspected may answer after all.
+    this.#watch.askAll(clock.now())
     this.#search = new Search({
       ...this.#options,
       pauseMs,
-      attempt: (signal) => this.#attempt(signal),
+      attempt: (signal) => this.#attempt(signal, 'resume'),
       isAlive: () => this.isAlive(),
-      patienceMs: this.#patienceMs,
+      patienceMs: patienceMs(this.#state.roundTripMs),
       gone: (why) => this.#line.destroy(new TunnelError('lost', why, '`kt logs` has more')),
     })
   }
 
   /** One attempt at a new path. Resolves when it carries the line; rejects when it came to nothing. */
-  async #attempt(signal: AbortSignal): Promise<void> {
+  async #attempt(signal: AbortSignal, purpose: Purpose): Promise<void> {
     const path = await this.#options.dial(signal)
-    const linePath = new LinePath(path)
+    const linePath = new LinePath(path, this.#options.clock.now())
     const { received } = this.#line
+    // What the first path brings may overtake the answer.
+    if (purpose === 'join') this.#line.expectEarly()
     await resumeOver(
       linePath,
-      { key: this.#key!, attempt: { id: this.#id, counter: ++this.#counter, received } },
+      { key: this.#key!, attempt: { id: this.#id, counter: ++this.#counter, received }, purpose },
       {
-        read: (isOpen, onFrame, onLost) => this.#read(path, linePath, isOpen, onFrame, undefined, onLost),
+        read: (reading) => this.#read(linePath, reading),
         couldHave: (received) => this.#line.couldHave(received),
-        resumed: (received) => this.#adopt(linePath, received),
+        resumed: (received) => {
+          if (purpose === 'resume') return this.#adopt(linePath, received)
+          this.#line.join(linePath, received)
+          this.#watch.joined()
+        },
       },
       signal,
     )
@@ -260,12 +265,11 @@ export class LineClient implements TunnelLine {
     this.#search?.stop()
     this.#search = undefined
     this.#rests.adopted(this.#options.clock.now())
+    this.#second.stop()
     const before = this.#line.current
     this.#line.attach(path, received)
     if (before && !this.#moves.keep(before)) before.close()
-    this.#probes.forget()
-    this.#heard = this.#options.clock.now()
-    this.#currentSince = this.#heard
+    this.#watch.moved()
     if (this.#state.name === 'open') {
       this.#state.moved()
       return
@@ -279,15 +283,9 @@ export class LineClient implements TunnelLine {
     log(`the line goes on after ${Math.round(this.#state.mended(clock.now()))} ms`)
   }
 
-  get #patienceMs(): number {
-    return patienceMs(this.#state.roundTripMs)
-  }
-
-  #paths(): LinePathReport[] {
-    const { current } = this.#line
-    if (!current) return []
-    const { way, fate } = current.path
-    return [{ way, ageMs: this.#options.clock.now() - this.#currentSince, endsInMs: fate?.()?.endInMs }]
+  #report(wantedPaths: number): Pick<LineReport, 'paths' | 'wantedPaths' | 'missingPath'> {
+    const paths = this.#line.paths.map((path) => path.report(this.#options.clock.now()))
+    return { paths, wantedPaths, missingPath: paths.length < wantedPaths ? this.#second.trouble : undefined }
   }
 
   #over(): void {
@@ -295,5 +293,6 @@ export class LineClient implements TunnelLine {
     this.#search?.stop()
     this.#search = undefined
     this.#moves.close()
+    this.#second.stop()
   }
 }

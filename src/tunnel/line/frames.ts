@@ -15,6 +15,9 @@ export const LineFrame = {
   probe: 8,
   probed: 9,
   end: 10,
+  join: 11,
+  joined: 12,
+  got: 13,
 } as const
 
 /** Why a path is refused: the first byte of REFUSED. */
@@ -23,7 +26,7 @@ export const Refusal = { unknown: 1, unproven: 2, crowded: 3, malformed: 4 } as 
 /** Type and length in front of every body. */
 const HEADER = 4
 /** Of an offset in a stream: 256 TiB. */
-const OFFSET = 6
+export const OFFSET = 6
 /** Everything in front of the payload of DATA. */
 export const DATA_HEADER = HEADER + 2 * OFFSET
 /** Payload of one DATA frame at most: a gatherer's slab is less. */

@@ -1,17 +1,33 @@
 // A path as the line uses it: frames out, and whether it is still open.
 import type { Path } from '../transport/path.ts'
+import type { LinePathReport } from '../tunnel.ts'
 import { PATH_HEADROOM } from './frames.ts'
 
 export class LinePath {
   readonly path: Path
+  /** When it has brought something, ms of the clock; its owner sets it. */
+  heardAt: number
+  /** Payload bytes of DATA that it was given, and that it has brought; of the latter the other end was told so many. */
+  sent = 0
+  got = 0
+  told = 0
   /** Messages that the kernel has not taken yet. */
   pending = 0
   /** Called when the kernel has taken everything. Acknowledgements count too: whoever sends last must not be forgotten. */
   onIdle: () => void = () => {}
   #open = true
 
-  constructor(path: Path) {
+  readonly #since: number
+
+  constructor(path: Path, now: number) {
     this.path = path
+    this.#since = now
+    this.heardAt = now
+  }
+
+  report(now: number): LinePathReport {
+    const { way, fate } = this.path
+    return { way, ageMs: now - this.#since, endsInMs: fate?.()?.endInMs }
   }
 
   get open(): boolean {
@@ -34,6 +50,12 @@ export class LinePath {
       then()
       if (this.pending === 0) this.onIdle()
     })
+  }
+
+  /** The same for DATA with `payload` bytes of payload. */
+  sendData(slab: Buffer, start: number, end: number, payload: number): void {
+    this.sent += payload
+    this.sendSealed(slab, start, end)
   }
 
   /** It is gone: nothing that it still calls back counts. */

@@ -1,12 +1,15 @@
 // What a line says of itself: whether it is open, why not, and what became of its gaps.
-import type { LinePathReport, LineReport } from '../tunnel.ts'
+import type { LineReport } from '../tunnel.ts'
+
+/** What is asked when a report is made, since it changes by itself. */
+type Paths = Pick<LineReport, 'paths' | 'wantedPaths' | 'missingPath'>
 
 export class LineState {
-  #report: Omit<LineReport, 'paths'>
-  readonly #paths: () => LinePathReport[]
+  #report: Omit<LineReport, keyof Paths>
+  readonly #paths: () => Paths
   readonly #changed: (report: LineReport) => void
 
-  constructor(now: number, paths: () => LinePathReport[], changed: (report: LineReport) => void) {
+  constructor(now: number, paths: () => Paths, changed: (report: LineReport) => void) {
     this.#paths = paths
     this.#changed = changed
     this.#report = {
@@ -21,7 +24,7 @@ export class LineState {
   }
 
   get report(): LineReport {
-    return { ...this.#report, paths: this.#paths() }
+    return { ...this.#report, ...this.#paths() }
   }
 
   get name(): LineReport['state'] {
@@ -62,6 +65,11 @@ export class LineState {
     const { cause = '', since } = this.#report
     this.#change({ state: 'open', cause: undefined, since: now, lastGap: { ms: now - since, cause } })
     return now - since
+  }
+
+  /** Something about the paths is different. */
+  pathsChanged(): void {
+    this.#change({})
   }
 
   #change(change: Partial<LineReport>): void {

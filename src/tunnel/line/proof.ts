@@ -16,22 +16,34 @@ export interface Attempt {
   received: number
 }
 
-function proof(key: Buffer, who: 'client' | 'agent', { id, counter, received }: Attempt): Buffer {
+/** What an attempt is for: a path that carries the line alone, or a second one beside that. */
+export type Purpose = 'resume' | 'join'
+
+type Prover = 'client' | 'agent' | 'client joins' | 'agent joins'
+
+const prover = (who: 'client' | 'agent', purpose: Purpose): Prover => (purpose === 'join' ? `${who} joins` : who)
+
+function proof(key: Buffer, who: Prover, { id, counter, received }: Attempt): Buffer {
   const hmac = createHmac('sha256', key).update(`kt line 1 ${who}\n`).update(id)
   return hmac.update(offsetBytes(counter)).update(offsetBytes(received)).digest()
 }
 
-function proves(given: Buffer, key: Buffer, who: 'client' | 'agent', attempt: Attempt): boolean {
+function proves(given: Buffer, key: Buffer, who: Prover, attempt: Attempt): boolean {
   return given.length === PROOF_BYTES && timingSafeEqual(given, proof(key, who, attempt))
 }
 
-/** Body of RESUME. */
-export function resumeBody(key: Buffer, attempt: Attempt): Buffer {
+/** Body of RESUME or JOIN. */
+export function resumeBody(key: Buffer, attempt: Attempt, purpose: Purpose = 'resume'): Buffer {
   const { id, counter, received } = attempt
-  return Buffer.concat([id, offsetBytes(counter), offsetBytes(received), proof(key, 'client', attempt)])
+  return Buffer.concat([
+    id,
+    offsetBytes(counter),
+    offsetBytes(received),
+    proof(key, prover('client', purpose), attempt),
+  ])
 }
 
-/** What a RESUME says; undefined if it is none. Whether it is true is for `isProven`. */
+/** What a RESUME or JOIN says; undefined if it is none. Whether it is true is for `isProven`. */
 export function readResume(body: Buffer): { attempt: Attempt; proof: Buffer } | undefined {
   if (body.length !== ID_BYTES + 2 * OFFSET_BYTES + PROOF_BYTES) return undefined
   const attempt = {
@@ -42,18 +54,24 @@ export function readResume(body: Buffer): { attempt: Attempt; proof: Buffer } | 
   return { attempt, proof: body.subarray(ID_BYTES + 2 * OFFSET_BYTES) }
 }
 
-export function isProven(resume: { attempt: Attempt; proof: Buffer }, key: Buffer): boolean {
-  return proves(resume.proof, key, 'client', resume.attempt)
+export function isProven(resume: { attempt: Attempt; proof: Buffer }, key: Buffer, purpose: Purpose): boolean {
+  return proves(resume.proof, key, prover('client', purpose), resume.attempt)
 }
 
-/** Body of RESUMED, the agent's answer to the attempt with this counter. */
-export function resumedBody(key: Buffer, attempt: Attempt): Buffer {
-  return Buffer.concat([offsetBytes(attempt.received), proof(key, 'agent', attempt)])
+/** Body of RESUMED or JOINED, the agent's answer to the attempt with this counter. */
+export function resumedBody(key: Buffer, attempt: Attempt, purpose: Purpose): Buffer {
+  return Buffer.concat([offsetBytes(attempt.received), proof(key, prover('agent', purpose), attempt)])
 }
 
-/** What the agent has received, if its RESUMED answers the attempt with `id` and `counter`; else undefined. */
-export function readResumed(body: Buffer, key: Buffer, id: Buffer, counter: number): number | undefined {
+/** What the agent has received, if its answer is to the attempt with `id` and `counter`; else undefined. */
+export function readResumed(
+  body: Buffer,
+  key: Buffer,
+  { id, counter }: Pick<Attempt, 'id' | 'counter'>,
+  purpose: Purpose,
+): number | undefined {
   const received = offsetAt(body, 0)
   if (received === undefined) return undefined
-  return proves(body.subarray(OFFSET_BYTES), key, 'agent', { id, counter, received }) ? received : undefined
+  const attempt = { id, counter, received }
+  return proves(body.subarray(OFFSET_BYTES), key, prover('agent', purpose), attempt) ? received : undefined
 }

@@ -43,7 +43,7 @@ export interface Turns {
   after(ms: number, fire: () => void): () => void
 }
 
-const processTurns: Turns = {
+export const processTurns: Turns = {
   callback: (fire) => process.nextTick(fire),
   turn: (fire) => void setImmediate(fire),
   after: systemClock.after,

@@ -121,6 +121,7 @@ async function attempt(input: Buffer): Promise<void> {
       wall: () => time.now(),
       random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => random.int(256))),
       dial,
+      paths: 2,
       isAlive: async () => true,
       log() {},
     },
@@ -131,7 +132,7 @@ async function attempt(input: Buffer): Promise<void> {
   const [far] = sides
   const key = client.newKey()
   assert.ok(secure?.(key))
-  client.secure(key)
+  client.secure(key, 2)
 
   const ours = Buffer.concat(connections[0].up.seen).subarray(ID_AT, ID_AT + OUR_ID.length)
   const strangers: Connection[] = []

@@ -1,0 +1,39 @@
+// Early bytes of a line against a plain model: an array of bytes with holes.
+import assert from 'node:assert/strict'
+import { it } from 'node:test'
+import fc from 'fast-check'
+import { MAX_PAYLOAD } from '../../src/tunnel/line/frames.ts'
+import { Reorder } from '../../src/tunnel/line/reorder.ts'
+
+const byteAt = (offset: number) => (offset * 7 + 3) & 255
+const bytes = (offset: number, length: number) => Buffer.from(Array.from({ length }, (_, i) => byteAt(offset + i)))
+
+it('gives every byte once and in order, however pieces overlap, and keeps none twice', () => {
+  const piece = fc.record({ offset: fc.integer({ min: 1, max: 200 }), length: fc.integer({ min: 1, max: 40 }) })
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 40 }), fc.integer({ min: 1, max: 30 }), (pieces, firstLength) => {
+      const reorder = new Reorder(1_000)
+      const model = new Set<number>()
+      for (const { offset, length } of pieces) {
+        reorder.hold(offset, bytes(offset, length), 0)
+        for (let i = 0; i < length; i++) model.add(offset + i)
+        assert.equal(reorder.size, model.size)
+      }
+      let expected = firstLength
+      for (let next = reorder.take(expected); next; next = reorder.take(expected)) {
+        assert.deepEqual(next, bytes(expected, next.length))
+        expected += next.length
+      }
+      let end = firstLength
+      while (model.has(end)) end++
+      assert.equal(expected, end)
+      assert.equal(reorder.size, [...model].filter((offset) => offset > end).length)
+    }),
+  )
+})
+
+it('refuses bytes that are further ahead than the sender may have sent', () => {
+  const reorder = new Reorder(1_000)
+  reorder.hold(50 + 1_000 + MAX_PAYLOAD - 10, Buffer.alloc(10), 50)
+  assert.throws(() => reorder.hold(50 + 1_000 + MAX_PAYLOAD - 9, Buffer.alloc(10), 50), RangeError)
+})
