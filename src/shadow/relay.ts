@@ -71,6 +71,9 @@ export class RelaySet {
         if (!relay.fromSocket(chunk, chunk.length)) accepted.pause()
       })
       accepted.resume()
+      // While its claimant was asked it was being read, so its end or reset may have come, and is not told again.
+      if (accepted.closed) over()
+      if (accepted.closed || accepted.readableEnded) queueMicrotask(() => relay.missed(accepted.closed))
     }
     return relay
   }
@@ -106,16 +109,28 @@ class Relay implements ChannelHandler {
 
   useSocket(socket: Socket): void {
     this.#socket = socket
-    socket.on('end', () => {
-      this.#socketEnded = true
-      if (!this.#rest) this.#channel?.end()
-    })
+    socket.on('end', this.#ended)
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#done) return
       this.#finish(error)
       this.#channel?.reset()
     })
     socket.on('close', () => this.#finish())
+  }
+
+  readonly #ended = (): void => {
+    this.#socketEnded = true
+    if (!this.#rest) this.#channel?.end()
+  }
+
+  /** What the socket told before it was used: it has closed, or its far side has ended its direction. */
+  missed(closed: boolean): void {
+    if (!closed) {
+      this.#ended()
+      return
+    }
+    this.#finish()
+    this.#channel!.reset()
   }
 
   useChannel(channel: Channel): void {

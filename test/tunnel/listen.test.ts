@@ -206,6 +206,41 @@ describe('ports of the agent', { timeout: 180_000 }, () => {
     await listener.close()
   })
 
+  it('passes on the end or the reset of a connection that it looked at, whenever it comes', async () => {
+    const tunnel = await open()
+    const streams: IncomingStream[] = []
+    let over = 0
+    const onStream = (incoming: IncomingStream) => {
+      streams.push(incoming)
+      const quiet = { onOpen() {}, onFail() {}, onDrain() {}, onData() {} }
+      setTimeout(() => {
+        const stream = incoming.accept({ ...quiet, onEnd: () => stream.end(), onClose: () => void over++ })
+      }, 20)
+    }
+    const listener = await tunnel.listen(tcp.port, 'TCP', handler({ onStream }))
+    assert.equal(tunnel.answerEmpty(Buffer.from('kt 4711\n')), true)
+    await tunnel.probe(1_000)
+    for (const how of ['end', 'resetAndDestroy'] as const) {
+      const callers: Caller[] = []
+      for (let ms = 30; ms < 110; ms++) {
+        const caller = new Caller(tcp.port)
+        callers.push(caller)
+        setTimeout(() => caller.socket[how](), ms)
+      }
+      const open = new Set(callers.keys())
+      callers.forEach(({ closed }, i) => void closed.then(() => open.delete(i)))
+      const closed = () => open.size === 0
+      await until('all are closed', closed).catch(() =>
+        assert.fail(
+          `${how} after ${[...open].map((i) => i + 30).join(', ')} ms: never closed; ${over} of ${streams.length} told`,
+        ),
+      )
+      const told = () => over === streams.length
+      await until('all ends are told', told).catch(() => assert.fail(`${how}: ${over} of ${streams.length} are told`))
+    }
+    await listener.close()
+  })
+
   it('lets the first connections of a pod that has just started wait for its client', async () => {
     const port: AgentPort = { ...tcp, port: await freePort() }
     const young = await startAgent({}, [port], 60_000)
