@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import type { ClusterClient } from '../../src/cluster/calls.ts'
 import type { ExchangeRequest } from '../../src/cluster/inbound-calls.ts'
+import { documentedRoles, type Rule } from '../support/documented-rights.ts'
 import { until } from '../support/until.ts'
 import { apply, client, kubeconfigFor, kubeconfigs, kubectl, shadowOptions, skipOwn } from './cluster.ts'
 import { ofKt, servingAgent, setUp, silent, spec } from './inbound.ts'
 
 const namespace = 'kt-back-rights'
-interface Rule {
-  apiGroups: string[]
-  resources: string[]
-  verbs: string[]
-}
-
 const request: ExchangeRequest = {
   kind: 'exchange',
   target: 'web',
@@ -38,16 +32,11 @@ function clientWith(name: string, rules: Rule[]): ClusterClient {
   return client({ kubeconfig: kubeconfigFor(name, { token }, namespace) }, { agentBundle: servingAgent })
 }
 
-/** The rules of the first two Roles of docs/operate/rights.md: what the page says is what is tested. */
+/** The first two Roles of docs/operate/rights.md. */
 function documentedRules(): Rule[] {
-  const page = readFileSync(new URL('../../docs/operate/rights.md', import.meta.url), 'utf8')
-  const roles = [...page.matchAll(/```yaml\n(.*?)```/gs)].slice(0, 2).map(([, role]) => role)
-  const rules = [...roles.join('').matchAll(/apiGroups: \[(.*)\]\n\s+resources: \[(.*)\]\n\s+verbs: \[(.*)\]/g)]
-  assert.equal(rules.length, 12)
-  return rules.map((match) => {
-    const [apiGroups, resources, verbs] = match.slice(1).map((list) => list.replace(/["\s]/g, '').split(','))
-    return { apiGroups, resources, verbs }
-  })
+  const { kt, 'kt-exchange': exchange } = documentedRoles()
+  assert.deepEqual([kt.length, exchange.length], [4, 8])
+  return [...kt, ...exchange]
 }
 
 describe('rights of exchange, run, recover and clean', { skip: skipOwn }, () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { documentedRoles } from '../support/documented-rights.ts'
 import { startHolding } from '../support/holding.ts'
 import { realCluster, realMachine } from '../support/machine.ts'
 import { placeObjects } from '../support/place-objects.ts'
@@ -146,13 +147,17 @@ describe("the pod's place", { skip }, () => {
     await laptop.run(['rm', '-rf', to])
   })
 
-  test('without the right to read Secrets the rest is there, and what is missing is named', async () => {
-    const rule = (resources: string[], verbs: string[]) => ({ apiGroups: [''], resources, verbs })
+  test('the documented Roles are enough; without the right to read Secrets the rest is there, and what is missing is named', async () => {
+    const { kt: base, 'kt-exchange': exchange, 'kt-place': place } = documentedRoles()
+    const rules = [...base, ...exchange, ...place].flatMap(({ resources, ...rule }) => {
+      const left = resources.filter((one) => one !== 'secrets' || !rule.verbs.includes('get'))
+      return left.length > 0 ? [{ ...rule, resources: left }] : []
+    })
     const metadata = { name: 'no-secrets', namespace: NAMESPACE }
     const apiVersion = 'rbac.authorization.k8s.io/v1'
     apply(
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
-      { apiVersion, kind: 'Role', metadata, rules: [rule(['services', 'pods', 'configmaps'], ['get', 'list'])] },
+      { apiVersion, kind: 'Role', metadata, rules },
       {
         apiVersion,
         kind: 'RoleBinding',
@@ -162,27 +167,45 @@ describe("the pod's place", { skip }, () => {
       },
     )
     const token = kubectl(['-n', NAMESPACE, 'create', 'token', metadata.name]).trim()
-    const as = ['env', 'orders', '-c', 'app', '--format', 'json', '--kubeconfig', '/tmp/kt-place.kubeconfig']
+    const as = ['-n', NAMESPACE, '--kubeconfig', '/tmp/kt-place.kubeconfig']
     const view = JSON.parse(kubectl(['config', 'view', '--raw', '-o', 'json']))
     view.users = [{ name: view.contexts[0].context.user, user: { token } }]
     await laptop.run(['sh', '-c', `umask 077; echo '${JSON.stringify(view)}' > /tmp/kt-place.kubeconfig`])
-    const { stdout, stderr } = await kt(...as)
+    const env = ['env', 'orders', '-c', 'app', '--format', 'json', ...as]
+    const { code, stdout, stderr } = await laptop.kt(env)
+    assert.equal(code, 0, stderr)
     const had = JSON.parse(stdout)
     assert.equal(had.FROM_MAP, 'hello')
     assert.equal(had.URL, undefined)
     const why = `you may not get secrets in namespace ${NAMESPACE}`
-    assert.match(
-      stderr,
-      new RegExp(
-        `^left out: all of Secret database, all of Secret nowhere, FROM_SECRET, OPTIONAL_SECRET: ${why}$`,
-        'm',
-      ),
-    )
+    const names = 'all of Secret database, all of Secret nowhere, FROM_SECRET, OPTIONAL_SECRET'
+    assert.match(stderr, new RegExp(`^left out: ${names}: ${why}$`, 'm'))
     assert.match(stderr, /^left out: URL: it refers to \$\(DB_USER\), which is not known$/m)
     assert.match(stderr, /^left out: LIMITS_CPU_1M, .*you may not get nodes$/m)
-    const strict = await laptop.kt([...as, '--strict', '-n', NAMESPACE])
-    assert.equal(strict.code, 1)
-    await laptop.run(['rm', '/tmp/kt-place.kubeconfig'])
+    assert.equal((await laptop.kt([...env, '--strict'])).code, 1)
+
+    const list = await laptop.kt(['list', '--json', ...as])
+    assert.deepEqual(JSON.parse(list.stdout).notes, [])
+    const files = await laptop.kt(['files', 'orders', '--to', '/tmp/kt-place-files', ...as])
+    assert.equal(files.code, 0, files.stderr)
+    assert.match(files.stderr, new RegExp(`^left out: /etc/app/secret: Secret database, .*: ${why}$`, 'm'))
+    // A token and a volume of the pod alone: these rights are there.
+    const there = ['var/run/secrets/kubernetes.io/serviceaccount/token', 'etc/app/app.yaml', 'data/a/b']
+    await laptop
+      .run(['ls', ...there.map((path) => `/tmp/kt-place-files/${path}`)])
+      .then(({ code, stderr }) => assert.equal(code, 0, stderr))
+    const script = `echo "$FROM_MAP|$FROM_SECRET"; cat "$KT_ROOT/etc/app/app.yaml"; exit 7`
+    for (const words of [
+      ['exchange', 'orders', '--log'],
+      ['mesh', 'orders'],
+      ['run', 'kt-place-new', '--port', '8080', '--like', 'orders'],
+    ]) {
+      const { code, stdout, stderr } = await laptop.kt([...words, ...as, '--', 'sh', '-c', script])
+      assert.deepEqual([code, stdout], [7, 'hello|\na: 1\nb: two\n'], stderr)
+      assert.match(stderr, new RegExp(`${why}$`, 'm'))
+    }
+    assert.equal(ask(), 'pod')
+    await laptop.run(['rm', '-rf', '/tmp/kt-place.kubeconfig', '/tmp/kt-place-files'])
   })
 
   test('a program takes the place of a container, and its end is the end', async () => {
