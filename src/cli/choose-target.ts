@@ -13,6 +13,8 @@ import { portsText } from './targets-table.ts'
 export async function chooseTarget(
   kind: 'exchange' | 'mesh',
   options: ClusterOptions & { expose?: ExposedPort[] },
+  /** Whether kt runs a program in the container's place: then its ports are the container's. */
+  program: boolean,
   terminal: Terminal = ownTerminal,
 ): Promise<{ target: string; ports: ExposedPort[] }> {
   if (!Dialogue.possible(terminal))
@@ -26,7 +28,7 @@ export async function chooseTarget(
   const dialogue = new Dialogue(terminal)
   try {
     const target = await dialogue.choose(`Which Service of ${namespace}`, choices)
-    return { target: target.name, ports: options.expose ?? (await askForPorts(dialogue, target)) }
+    return { target: target.name, ports: options.expose ?? (program ? [] : await askForPorts(dialogue, target)) }
   } finally {
     dialogue[Symbol.dispose]()
   }

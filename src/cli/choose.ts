@@ -7,7 +7,7 @@ import { CliError } from './output.ts'
 
 export interface Terminal {
   input: Readable & { isTTY?: boolean }
-  output: Writable & { isTTY?: boolean }
+  output: Writable & { isTTY?: boolean; rows?: number; columns?: number }
 }
 
 /** Standard input and error: what a command prints may go elsewhere. */
@@ -21,7 +21,7 @@ export interface Choice<T> {
 
 /** Questions one after the other. What was typed ahead answers the next one. */
 export class Dialogue implements Disposable {
-  readonly #output: Writable
+  readonly #output: Terminal['output']
   readonly #lines: Interface
   readonly #typed: string[] = []
   #wake: () => void = () => {}
@@ -47,16 +47,39 @@ export class Dialogue implements Disposable {
   }
 
   /**
-   * The one that a person chooses, by its number or by as much of its name as only one begins with. Rejects with CliError
-   * when they leave by Ctrl-C or Ctrl-D.
+   * The one that a person chooses, by its number, its name, or a part that no other name has. A part that several have
+   * shows those. Rejects with CliError when they leave by Ctrl-C or Ctrl-D.
    */
   choose<T>(question: string, choices: Choice<T>[]): Promise<T> {
-    const width = Math.max(...choices.map(({ name }) => name.length))
-    const digits = String(choices.length).length
-    for (const [i, { name, detail }] of choices.entries())
-      this.#output.write(`  ${String(i + 1).padStart(digits)}  ${visible(name).padEnd(width)}  ${visible(detail)}\n`)
+    const numbered = choices.map((choice, i) => ({ ...choice, number: i + 1 }))
+    this.#show(numbered)
     const how = choices.length === 1 ? '1, or its name' : `1-${choices.length}, or a name`
-    return this.ask(`${question} (${how}): `, (text) => chosen(choices, text))
+    return this.ask(`${question} (${how}): `, (text) => {
+      const found = chosen(numbered, text)
+      if (found.length === 1) return { value: found[0].value }
+      if (found.length === 0) return 'that is none of them'
+      this.#show(found)
+      return `several have ${text} in their names`
+    })
+  }
+
+  /** As many as the terminal takes, each on a line of its own. */
+  #show<T>(choices: Numbered<T>[]): void {
+    const { rows = 24, columns = Number.POSITIVE_INFINITY } = this.#output
+    const room = Math.max(5, rows - 4)
+    const shown = choices.length > room ? choices.slice(0, room - 1) : choices
+    const width = Math.max(...shown.map(({ name }) => name.length))
+    const digits = String(shown.at(-1)!.number).length
+    for (const { number, name, detail } of shown) {
+      const line = `  ${String(number).padStart(digits)}  ${visible(name).padEnd(width)}  `
+      // The name is never cut; its detail is, where a line would be longer than the terminal is wide.
+      const left = Math.max(0, columns - line.length)
+      const cut =
+        visible(detail).length > left ? `${visible(detail).slice(0, Math.max(0, left - 1))}…` : visible(detail)
+      this.#output.write(`${line}${cut}`.trimEnd().concat('\n'))
+    }
+    const more = choices.length - shown.length
+    if (more > 0) this.#output.write(`  … and ${more} more: a part of a name shows those that have it\n`)
   }
 
   /** Asks until `read` makes a value of the answer; a string says what is wrong with it. Rejects as `choose` does. */
@@ -94,11 +117,18 @@ export class Dialogue implements Disposable {
   }
 }
 
-function chosen<T>(choices: Choice<T>[], text: string): { value: T } | string {
-  const byNumber = /^\d+$/.test(text) ? choices[Number(text) - 1] : undefined
+interface Numbered<T> extends Choice<T> {
+  number: number
+}
+
+/** Those that `text` may mean; one, where it is clear. */
+function chosen<T>(choices: Numbered<T>[], text: string): Numbered<T>[] {
+  if (text === '') return []
+  const byNumber = choices.filter(({ number }) => String(number) === text)
+  if (byNumber.length > 0) return byNumber
   const exact = choices.filter(({ name }) => name === text)
-  const found = exact.length > 0 ? exact : choices.filter(({ name }) => text !== '' && name.startsWith(text))
-  const one = byNumber ?? (found.length === 1 ? found[0] : undefined)
-  if (one) return { value: one.value }
-  return found.length > 1 ? `several begin with ${text}` : 'that is none of them'
+  if (exact.length > 0) return exact
+  const begins = choices.filter(({ name }) => name.startsWith(text))
+  if (begins.length === 1) return begins
+  return choices.filter(({ name }) => name.includes(text))
 }

@@ -51,7 +51,7 @@ export async function listTargets(api: Api, namespace: string): Promise<TargetsS
     namespace,
     context,
     cluster,
-    targets: targets.sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name)),
+    targets: targets.sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name, 'en', { numeric: true })),
     held,
     notes: [
       ...missing(services, 'services'),

@@ -118,6 +118,8 @@ describe('the choice', () => {
     ['w\n', 2],
     ['orders\n', 0],
     ['0\n7\n\nor\nx\n3\n', 2],
+    ['db\n', 1],
+    ['e\n3\n', 2],
   ] as const)
     test(`${JSON.stringify(typed)} chooses ${choices[expected].name}`, async () => {
       const it = terminal()
@@ -132,7 +134,36 @@ describe('the choice', () => {
     it.input.write('or\n1\nword\n')
     assert.equal(await dialogue.choose('Which', choices), 0)
     assert.equal(await dialogue.ask('And? ', (text) => ({ value: text })), 'word')
-    assert.match(String(it.output.read()), / {2}1 {2}orders {5}80\n(?:.*\n)*.*several begin with or\n/)
+    assert.match(String(it.output.read()), / {2}1 {2}orders {5}80\n(?:.*\n)*.*several have or in their names\n/)
+  })
+
+  test('many choices fill no more than the terminal; a part of a name shows those that have it', async () => {
+    const it = terminal()
+    Object.assign(it.output, { rows: 12, columns: 30 })
+    const many = Array.from({ length: 200 }, (_, i) => ({
+      value: i,
+      name: `svc-${i + 1}`,
+      detail: '80 (http), 9000 (x)',
+    }))
+    using dialogue = new Dialogue(it)
+    const asked = dialogue.choose('Which', many)
+    const first = String(it.output.read()).split('\n')
+    assert.deepEqual(
+      [first[0], first[6]],
+      ['  1  svc-1  80 (http), 9000 (x)', '  7  svc-7  80 (http), 9000 (x)'].map((line) => `${line.slice(0, 29)}…`),
+    )
+    assert.deepEqual(first.slice(7), [
+      '  … and 193 more: a part of a name shows those that have it',
+      'Which (1-200, or a name): ',
+    ])
+    it.input.write('c-20\n')
+    await new Promise(setImmediate)
+    assert.match(
+      String(it.output.read()),
+      /^ {3}20 {2}svc-20 .*\n {2}200 {2}svc-200 .*\nseveral have c-20 in their names\nWhich/,
+    )
+    it.input.write('200\n')
+    assert.equal(await asked, 199)
   })
 
   for (const [how, leave] of [

@@ -148,7 +148,8 @@ export async function targetOf(
   // commander takes the first word for TARGET, also where it is the program's, behind --.
   if (first !== undefined && process.argv.at(-others.length - 2) !== '--')
     return { target: first, ports: options.expose ?? [], words: others }
-  return { ...(await chooseTarget(kind, options)), words: first === undefined ? [] : [first, ...others] }
+  const words = first === undefined ? [] : [first, ...others]
+  return { ...(await chooseTarget(kind, options, words.length > 0)), words }
 }
 
 export async function start(
