@@ -1,13 +1,16 @@
 // The tunnel alone, without TUN and stack: throughput, CPU of this process and of the machine a GB, latency at rest and behind bulk, openings.
-//   node bench/tunnel.ts agent|sshd|plain [SECONDS]      over loopback, far ends as processes of their own
+//   node bench/tunnel.ts line|agent|sshd|plain [SECONDS]      over loopback, far ends as processes of their own; `agent` is without a line
 //   node bench/tunnel.ts cluster-agent|cluster-sshd [SECONDS]   over a port-forward (KUBECONFIG, KUBECTL, IMAGE, NODE)
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { systemClock } from '../src/base/clock.ts'
 import { loadAddon } from '../src/base/installation.ts'
+import { systemRandom } from '../src/base/random.ts'
 import { generateSshKeyPair } from '../src/cluster/ssh-key.ts'
-import { type ConnectedTunnel, connectTunnel, loadGcm, openTcp } from '../src/tunnel/index.ts'
+import { type ConnectedTunnel, connectTunnel, LineClient, loadGcm, openTcp } from '../src/tunnel/index.ts'
+import { dialPath } from '../src/tunnel/transport/tcp.ts'
 import type { StreamHandler, Tunnel, TunnelStream } from '../src/tunnel/tunnel.ts'
 import { type Endpoint, IpAddress } from '../src/wire/address.ts'
 import { startSshd } from '../test/tunnel/shadows.ts'
@@ -42,6 +45,7 @@ const block = Buffer.alloc(256 * 1024, 'kt')
 const noGcm = process.env.KT_BENCH_CIPHER === 'node' || loadGcm(() => loadAddon('kt_gcm.node'))
 if (noGcm) console.log('without the compiled cipher')
 
+let agentPid: number | undefined
 const cleanups: (() => Promise<void> | void)[] = []
 try {
   const { tunnel, targets } = mode.startsWith('cluster') ? await overCluster() : await overLoopback()
@@ -67,15 +71,24 @@ async function run(name: string, action: () => Promise<number>): Promise<void> {
   if (only && !only.includes(name.trim().split(' ')[0])) return
   const cpu = process.cpuUsage()
   const machine = machineBusy()
+  const agent = agentSeconds()
   const bytes = await action()
   const used = process.cpuUsage(cpu)
   const mine = (used.user + used.system) / 1e6 / (bytes / 1e9)
   const all = (machineBusy() - machine) / (bytes / 1e9)
+  const there = (agentSeconds() - agent) / (bytes / 1e9)
   const rate = bytes / 1e6 / seconds
   const memory = Math.round(process.memoryUsage.rss() / 2 ** 20)
   console.log(
-    `${name}: ${rate.toFixed(0)} MB/s, ${mine.toFixed(2)} CPU s/GB here, ${all.toFixed(2)} on the machine, ${memory} MiB`,
+    `${name}: ${rate.toFixed(0)} MB/s, ${mine.toFixed(3)} CPU s/GB here, ${there.toFixed(3)} in the agent, ${all.toFixed(2)} on the machine, ${memory} MiB`,
   )
+}
+
+/** CPU seconds of the agent, if it is a child of ours. */
+function agentSeconds(): number {
+  if (agentPid === undefined) return 0
+  const fields = readFileSync(`/proc/${agentPid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 /** Seconds all cores have worked since the start. */
@@ -261,6 +274,7 @@ async function overLoopback(): Promise<{ tunnel: ConnectedTunnel; targets: Targe
     [...(process.env.AGENT_ARGS?.split(' ') ?? []), process.env.AGENT ?? 'dist/agent.cjs'],
     { env: { ...process.env, KT_AGENT_DIR: folder, KT_AGENT_PORT: '0' }, stdio: ['ignore', 'pipe', 'inherit'] },
   )
+  agentPid = child.pid
   cleanups.push(async () => {
     child.kill('SIGINT')
     await new Promise((resolve) => child.once('exit', resolve))
@@ -272,14 +286,28 @@ async function overLoopback(): Promise<{ tunnel: ConnectedTunnel; targets: Targe
       if (match) resolve(Number(match[1]))
     })
   })
+  const line = mode === 'line' ? await openLine(port) : undefined
   const tunnel = await connectTunnel({
     kind: 'agent',
     username: 'kt',
     clientKey: client.privateKey,
     hostKey: host.publicKey,
-    transport: await openTcp('127.0.0.1', port),
+    transport: line ? line.transport : await openTcp('127.0.0.1', port),
+    line,
   })
   return { tunnel, targets }
+}
+
+function openLine(port: number): Promise<LineClient> {
+  const options = {
+    clock: systemClock,
+    wall: Date.now,
+    random: systemRandom,
+    dial: () => dialPath('127.0.0.1', port),
+    isAlive: async () => true,
+    log: console.error,
+  }
+  return LineClient.open(options, new AbortController().signal)
 }
 
 async function overCluster(): Promise<{ tunnel: ConnectedTunnel; targets: Targets }> {

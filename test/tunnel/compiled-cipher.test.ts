@@ -1,10 +1,11 @@
 // The tunnel to an agent that uses the compiled cipher, through the same suite as the one that does not.
 import assert from 'node:assert/strict'
-import { before } from 'node:test'
+import { before, test } from 'node:test'
 import { loadAddon } from '../../src/base/installation.ts'
 import { connectTunnel, openTcp } from '../../src/tunnel/index.ts'
 import { loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
 import { tunnelCompliance } from './compliance.ts'
+import { exchangeKeysInMidTransfer } from './key-exchange.ts'
 import { startAgent } from './shadows.ts'
 
 before(() => {
@@ -28,3 +29,5 @@ tunnelCompliance(
   },
   { udp: true, resets: true },
 )
+
+test('the compiled cipher gets new keys in mid-transfer', exchangeKeysInMidTransfer)

@@ -51,6 +51,28 @@ test('packets of all lengths are those that node:crypto makes, and a changed bit
   )
 })
 
+test('a packet whose data lies elsewhere is the one that is encrypted in place, and the data stays as it is', () => {
+  assert.equal(loadGcm(load), undefined)
+  const gcm = compiledGcm()!
+  const size = fc.oneof(fc.integer({ min: 0, max: 600 }), fc.integer({ min: 60_000, max: 65_000 }))
+  fc.assert(
+    fc.property(size, fc.integer({ min: 0, max: 40 }), fc.nat(40), fc.nat(40), (size, before, after, skipped) => {
+      const aes = gcm.create(Buffer.alloc(16, 'key'), true)
+      const [iv, place] = [randomBytes(12), randomBytes(skipped + size + 7)]
+      const clear = Buffer.from(place)
+      const data = place.subarray(skipped, skipped + size)
+      const [head, tail] = [randomBytes(4 + before), randomBytes(after)]
+      const inPlace = Buffer.concat([head, data, tail, Buffer.alloc(16)])
+      const apart = Buffer.concat([head, randomBytes(size), tail, Buffer.alloc(16)])
+      assert.ok(gcm.crypt(aes, iv, inPlace))
+      assert.ok(gcm.seal(aes, iv, apart, head.length, place, skipped, skipped + size))
+      assert.ok(apart.equals(inPlace))
+      assert.ok(place.equals(clear))
+    }),
+    { numRuns: 300 },
+  )
+})
+
 test('what is no cipher, key or packet is a TypeError', () => {
   assert.equal(loadGcm(load), undefined)
   const gcm = compiledGcm()!
@@ -60,4 +82,14 @@ test('what is no cipher, key or packet is a TypeError', () => {
   assert.throws(() => gcm.crypt({}, randomBytes(12), randomBytes(64)), TypeError)
   assert.throws(() => gcm.crypt(aes, randomBytes(11), randomBytes(64)), TypeError)
   assert.throws(() => gcm.crypt(aes, randomBytes(12), randomBytes(19)), TypeError)
+  const seal = (at: number, start: number, end: number, cipher = aes) =>
+    gcm.seal(cipher, randomBytes(12), Buffer.alloc(64), at, Buffer.alloc(40), start, end)
+  assert.ok(seal(14, 0, 34))
+  assert.throws(() => seal(14, 0, 35), /fit into the packet/)
+  assert.throws(() => seal(3, 0, 1), /fit into the packet/)
+  assert.throws(() => seal(49, 0, 0), /fit into the packet/)
+  assert.throws(() => seal(14, 2, 1), /range of a buffer/)
+  assert.throws(() => seal(14, 20, 41), /range of a buffer/)
+  assert.throws(() => seal(-1, 0, 1), TypeError)
+  assert.throws(() => seal(14, 0, 1, gcm.create(randomBytes(16), false)), /one that encrypts/)
 })

@@ -36,6 +36,9 @@ export interface OpenConfirmation {
   packetSize: number
 }
 
+/** Data of this size or more is encrypted from where it lies. */
+const SEAL_BYTES = 1024
+
 type Handler = (protocol: unknown, ...rest: never[]) => void
 
 interface Protocol {
@@ -197,6 +200,12 @@ export class ChannelPort {
     packet[p] = CHANNEL_DATA
     putUint32(packet, p + 1, recipient)
     putUint32(packet, p + 5, end - start)
+    const cipher = this.#protocol._cipher
+    // Packets of a key exchange are queued by ssh2, so their data has to be in them.
+    if (cipher.seal && !this.exchangingKeys && end - start >= SEAL_BYTES) {
+      cipher.seal(packet, p + 9, buffer, start, end)
+      return
+    }
     packet.set(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end), p + 9)
     this.#send(packet)
   }

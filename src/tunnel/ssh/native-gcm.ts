@@ -1,10 +1,21 @@
-// The compiled AES-GCM of native/gcm.c, where it can be loaded: in place and without memory of its own a packet.
+// The compiled AES-GCM of native/gcm.c, where it can be loaded: in place, or from where the data lies, and without memory of
+// its own a packet.
 import { createCipheriv } from 'node:crypto'
 
 export interface GcmBinding {
   create(key: Uint8Array, encrypt: boolean): object
   /** In place; false when the tag is wrong. */
   crypt(cipher: object, iv: Uint8Array, packet: Uint8Array): boolean
+  /** Encrypts `packet` with `data[start .. end)` as its bytes from `at` on. */
+  seal(
+    cipher: object,
+    iv: Uint8Array,
+    packet: Uint8Array,
+    at: number,
+    data: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean
 }
 
 let binding: GcmBinding | undefined
@@ -33,7 +44,11 @@ function agrees(candidate: GcmBinding): boolean {
   const body = aes.update(packet.subarray(4, 52))
   aes.final()
   const expected = Buffer.concat([packet.subarray(0, 4), body, aes.getAuthTag()])
+  const apart = Buffer.alloc(packet.length)
+  apart.set(packet.subarray(0, 14))
   return (
+    candidate.seal(candidate.create(key, true), iv, apart, 14, packet, 14, 52) &&
+    apart.equals(expected) &&
     candidate.crypt(candidate.create(key, true), iv, packet) &&
     packet.equals(expected) &&
     candidate.crypt(candidate.create(key, false), iv, packet)

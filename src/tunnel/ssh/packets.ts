@@ -9,6 +9,8 @@ import { BLOCK, countUp, LENGTH_BYTES, TAG_BYTES } from './packet-shape.ts'
 export interface CipherShape {
   allocPacket(payloadLength: number): Buffer
   encrypt(packet: Buffer): void
+  /** Ours, where it can be: `encrypt` of a packet whose bytes from `at` on are `data[start .. end)`, without a copy of them. */
+  seal?(packet: Buffer, at: number, data: Uint8Array, start: number, end: number): void
   outSeqno: number
   _onWrite(packet: Uint8Array): void
   _dead: boolean
@@ -67,6 +69,11 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
     cipher.encrypt = (packet) => {
       if (cipher._dead) return
       if (!native.crypt(aes, cipher._encIV!, packet)) throw new Error('AES-GCM failed')
+      sent(cipher, packet)
+    }
+    cipher.seal = (packet, at, data, start, end) => {
+      if (cipher._dead) return
+      if (!native.seal(aes, cipher._encIV!, packet, at, data, start, end)) throw new Error('AES-GCM failed')
       sent(cipher, packet)
     }
   } else if (gcm) {
