@@ -6,6 +6,7 @@ import { quietPipes } from '../base/children.ts'
 import { REPAIR } from '../base/installation.ts'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, ShellConfig, TaskConfig } from '../control/holder.ts'
 import { LineSplitter } from '../control/lines.ts'
+import type { ProgramPlace } from '../control/place.ts'
 import type { RequestReport } from '../control/views.ts'
 import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
@@ -44,7 +45,7 @@ export async function hold(
   words: HoldWords,
 ): Promise<number | undefined> {
   const { program } = words
-  const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller)
+  const holder = startHolder({ ...config, connected: await connectedHere(caller) }, caller, program?.sockets)
   let interrupted = 0
   let ready = false
   let told = false
@@ -75,9 +76,20 @@ export async function hold(
     else interrupt()
   }
   for (const signal of signals) process.on(signal, onSignal)
+  const prepare = (place?: ProgramPlace) => {
+    void program?.prepare(holder.child, place)?.then(() => {
+      // Once it holds, the program's own end is told.
+      if (!ready && !failed && interrupted === 0) interrupt(`${program.name} could not be started`)
+    })
+  }
+  // Where its environment comes from the cluster, that comes first.
+  if (!('place' in config && config.place)) prepare()
   const inBackground = Promise.withResolvers<void>()
   holder.onLine((line) => {
     switch (line.type) {
+      case 'placed':
+        prepare(line.place)
+        break
       case 'progress':
         printProgress(line)
         break

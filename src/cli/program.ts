@@ -45,21 +45,49 @@ export function programEnvironment(own: Record<string, string>, place: ProgramPl
   return { env, kept }
 }
 
-export class Program {
+/** What is run beside a holder. */
+export interface Program {
+  readonly name: string
+  /** Sockets of the holder's that it needs, beside those of every holder. */
+  readonly sockets: number
+  /** It has been started and has not ended. */
+  readonly runs: boolean
+  /**
+   * Called once, when `place` is known: what can be done before the requests come. Resolves when it has ended, to its exit code or
+   * 128 and the number of the signal that ended it; undefined where nothing was begun.
+   */
+  prepare(holder: ChildProcess, place: ProgramPlace | undefined): Promise<number> | undefined
+  /** Resolves to its exit code, or 128 and the number of the signal that ended it. `say` gets lines for a person. */
+  start(place: ProgramPlace | undefined, say: (line: string) => void): Promise<number>
+  /** A signal that came to this process. `now` in ms. */
+  signal(name: NodeJS.Signals, now: number): void
+  /** Ends it, in the end by force. */
+  end(): void
+}
+
+/** Counts how often Ctrl-C is pressed. */
+export class Presses {
+  #at: number[] = []
+
+  /** True when whoever presses wants the program to end, whatever it makes of it. `now` in ms. */
+  isTooMany(now: number): boolean {
+    this.#at = [...this.#at, now].filter((at) => now - at < PRESSES_MS)
+    return this.#at.length >= PRESSES
+  }
+}
+
+/** One that runs on this machine as it is. */
+export class PlainProgram implements Program {
+  readonly sockets = 0
+  readonly #presses = new Presses()
   readonly #words: [string, ...string[]]
   readonly #caller: Caller
   #child: ChildProcess | undefined
-  #presses: number[] = []
   #killing: NodeJS.Timeout | undefined
 
   /** Throws CliError where there is no such program. */
   constructor(words: [string, ...string[]], caller: Caller) {
-    if (!isThere(words[0]))
-      throw new CliError(
-        `there is no program ${JSON.stringify(words[0])} to run`,
-        'check the words after --',
-        EXIT.usage,
-      )
+    requireProgram(words[0])
     this.#words = words
     this.#caller = caller
   }
@@ -68,12 +96,12 @@ export class Program {
     return this.#words[0]
   }
 
-  /** It has been started and has not ended. */
   get runs(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** Resolves to its exit code, or 128 and the number of the signal that ended it. `say` gets lines for a person. */
+  prepare(): undefined {}
+
   start(place: ProgramPlace | undefined, say: (line: string) => void): Promise<number> {
     const { sudo, uid, gid } = this.#caller
     const own = callersEnvironment(process.env, this.#caller)
@@ -96,16 +124,13 @@ export class Program {
     return promise
   }
 
-  /** A signal that came to this process. `now` in ms. */
   signal(name: NodeJS.Signals, now: number): void {
     // Ctrl-C has reached the program too: the terminal gives it to all of its foreground.
     if (name === 'SIGINT' && [0, 1, 2].some((fd) => isatty(fd))) {
-      this.#presses = [...this.#presses, now].filter((at) => now - at < PRESSES_MS)
-      if (this.#presses.length >= PRESSES) this.end()
+      if (this.#presses.isTooMany(now)) this.end()
     } else this.#child?.kill(name)
   }
 
-  /** Ends it, in the end by force. */
   end(): void {
     if (!this.runs) return
     this.#child!.kill('SIGTERM')
@@ -128,6 +153,12 @@ export function placeWords(
     ...(kept.length > 0 ? [`as on this machine, not as in the container: ${kept.join(', ')}`] : []),
     ...missingWords(missing),
   ]
+}
+
+/** Throws CliError. */
+export function requireProgram(name: string): void {
+  if (isThere(name)) return
+  throw new CliError(`there is no program ${JSON.stringify(name)} to run`, 'check the words after --', EXIT.usage)
 }
 
 function isThere(program: string): boolean {

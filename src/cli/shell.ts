@@ -1,7 +1,7 @@
 // Runs a program in a shell's namespace and stays with it: the holder has the connection, the launcher (native/shell.c) the
 // program, and this process waits for both. The program keeps the terminal, so what is typed there is not for this process.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { REPAIR, useNative } from '../base/installation.ts'
+import type { ChildProcess } from 'node:child_process'
+import { REPAIR } from '../base/installation.ts'
 import type { HolderCommand, HolderLine, ShellConfig } from '../control/holder.ts'
 import type { ProgramPlace } from '../control/place.ts'
 import type { Progress } from '../control/protocol.ts'
@@ -13,6 +13,7 @@ import { bold, CliError, printProgress } from './output.ts'
 import { placeWords, programEnvironment } from './program.ts'
 import { runWithProxy } from './proxied.ts'
 import { asTyped } from './self.ts'
+import { startLauncher } from './shell-program.ts'
 
 /** Steps are shown from then on: who waits no longer needs none. */
 const SHOW_STEPS_MS = 2_500
@@ -138,17 +139,8 @@ class Run {
   }
 
   #launch(env: NodeJS.ProcessEnv): void {
-    const [, , , descriptors, lines] = this.#holder.child.stdio
-    const launcher = useNative('kt-shell', (file) =>
-      spawn(file, this.#config.command, {
-        stdio: ['inherit', 'inherit', 'inherit', descriptors, lines],
-        env: { ...env, KT_SHELL: this.#config.name },
-      }),
-    )
+    const launcher = startLauncher(this.#holder.child, { ...this.#config, env })
     this.#launcher = launcher
-    // From here on they are the launcher's: what the holder says must not be read here, nor its end be kept from it.
-    descriptors?.destroy()
-    lines?.destroy()
     launcher.once('error', (error) => {
       this.#failed ??= new CliError(`the launcher cannot be started: ${error.message}`, REPAIR)
       this.#end()

@@ -120,6 +120,8 @@ const InboundConfig = z.extend(ShadowConfig, {
   bodies: z.optional(z.number()),
   /** Where a program is started: then the ports may be left out, and are those that the container serves. */
   place: z.optional(PlaceWish),
+  /** Where the program runs in a shell of its own, which two sockets of this process lead to. */
+  shell: z.optional(z.pick(ShellConfig, { name: true, command: true })),
 })
 export type InboundConfig = z.infer<typeof InboundConfig>
 
@@ -219,7 +221,7 @@ export type HolderLine =
   | ({ type: 'progress' } & Progress)
   /** It holds; `message` says what, `target` under which name, `place` what a program is to get. */
   | { type: 'ready'; message: string; target?: string; place?: ProgramPlace; files?: PlaceFiles; proxy?: ProxyStatus }
-  /** What the program of a shell is to get; the launcher is started then. */
+  /** What a program in a shell is to get; the launcher is started then. */
   | { type: 'placed'; place: ProgramPlace }
   /** Something a person should know, at any time. */
   | { type: 'notice'; message: string }

@@ -127,6 +127,8 @@ export interface Held {
   /** Whether it goes on without a terminal. */
   background: boolean
   ports: { local: number; remote: number; protocol: 'TCP' | 'UDP' }[]
+  /** The name of the shell in which the program runs that listens on the local ports; null: they are this machine's. */
+  shell: string | null
   shadow: { job: string; pod: string; node: string } | null
   /** Connections of the cluster: taken since the start, open now, refused by the local program. */
   connections: { total: number; open: number; refused: number }

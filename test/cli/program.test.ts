@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { whoCalls } from '../../src/cli/caller.ts'
 import { CliError } from '../../src/cli/output.ts'
-import { Program, programEnvironment } from '../../src/cli/program.ts'
+import { PlainProgram, programEnvironment } from '../../src/cli/program.ts'
 import type { ProgramPlace } from '../../src/control/place.ts'
 
 const place = (variables: Record<string, string>, root: string | null = '/run/x'): ProgramPlace => ({
@@ -27,16 +27,16 @@ test("a container's variables come on top of this machine's, but for those that 
 })
 
 test('a program that is not there is told before anything is done', () => {
-  assert.throws(() => new Program(['no-such-program-of-kt'], whoCalls()), CliError)
-  assert.throws(() => new Program(['./no-such-program'], whoCalls()), CliError)
+  assert.throws(() => new PlainProgram(['no-such-program-of-kt'], whoCalls()), CliError)
+  assert.throws(() => new PlainProgram(['./no-such-program'], whoCalls()), CliError)
 })
 
 test('its exit code is known, also when a signal ended it, and what a person should know is said', async () => {
   const said: string[] = []
   const say = (line: string) => void said.push(line)
-  assert.equal(await new Program(['sh', '-c', 'exit 7'], whoCalls()).start(undefined, say), 7)
+  assert.equal(await new PlainProgram(['sh', '-c', 'exit 7'], whoCalls()).start(undefined, say), 7)
   assert.deepEqual(said, [])
-  const killed = new Program(['sh', '-c', 'test "$LEVEL" = info && kill -9 $$'], whoCalls())
+  const killed = new PlainProgram(['sh', '-c', 'test "$LEVEL" = info && kill -9 $$'], whoCalls())
   assert.equal(await killed.start(place({ LEVEL: 'info', SHELL: '/none' }), say), 137)
   assert.equal(killed.runs, false)
   assert.deepEqual(said, [
@@ -47,7 +47,7 @@ test('its exit code is known, also when a signal ended it, and what a person sho
 })
 
 test('SIGTERM goes on to it', async () => {
-  const program = new Program(['sleep', '60'], whoCalls())
+  const program = new PlainProgram(['sleep', '60'], whoCalls())
   const code = program.start(undefined, () => {})
   assert.equal(program.runs, true)
   program.signal('SIGTERM', 0)

@@ -161,6 +161,7 @@ function heldReport(target: string): Held {
     pid: 4712,
     background: false,
     ports: [{ local: 8080, remote: 80, protocol: 'TCP' }],
+    shell: null,
     shadow: null,
     connections: { total: 12, open: 1, refused: 0 },
     bytes: { in: 48_000, out: 1_200_000 },

@@ -7,8 +7,9 @@ import { chooseTarget } from '../choose-target.ts'
 import { withChosen } from '../follow-up.ts'
 import { hold } from '../holder.ts'
 import { CliError, EXIT } from '../output.ts'
-import { Program } from '../program.ts'
+import { PlainProgram, type Program } from '../program.ts'
 import { type RequestFormat, requestPrinter } from '../requests.ts'
+import { ShellProgram } from '../shell-program.ts'
 import { prefixLines } from '../terminal.ts'
 import { oneOf } from './common.ts'
 import { exposedPorts, portNumber } from './expose.ts'
@@ -28,6 +29,7 @@ export interface InboundFlags extends ShadowFlags {
   container?: string
   env: boolean
   files: boolean
+  shell?: boolean
 }
 
 interface ExchangeFlags extends InboundFlags {
@@ -136,6 +138,7 @@ export function withBackOptions(command: Command): Command {
     .option('-c, --container <name>', 'with a program: of which container (default: the one that serves the Service)')
     .option('--no-env', "with a program: leave its environment as this terminal's")
     .option('--no-files', "with a program: without the container's files")
+    .option('--shell', "with a program: in a network of its own that has the cluster's, and files at their own paths")
 }
 
 /** What is to be exchanged or meshed, as given or as a person chooses, and the program to run meanwhile. */
@@ -161,7 +164,8 @@ export async function start(
   words: string[],
 ): Promise<void> {
   const caller = whoCalls()
-  const program = programOf(words, options, caller)
+  const shell = options.shell ? { name: `${kind}-${process.pid}`, command: words } : undefined
+  const program = programOf(words, options, caller, shell?.name)
   // Of a new Service nobody knows what it is to be like.
   const like = options.like ?? (kind === 'run' ? undefined : target)
   const place = program && like ? placeWish(like, options) : undefined
@@ -198,6 +202,7 @@ export async function start(
     log: log !== undefined,
     bodies: logBodies,
     place,
+    shell,
   }
   if (program) prefixLines(process.stderr, 'kt: ')
   const exitCode = await hold(config, caller, {
@@ -215,7 +220,12 @@ export async function start(
 }
 
 /** Undefined without words. Throws CliError for what does not fit together. */
-function programOf(words: string[], options: InboundFlags, caller: Caller): Program | undefined {
+function programOf(
+  words: string[],
+  options: InboundFlags,
+  caller: Caller,
+  shell: string | undefined,
+): Program | undefined {
   const [first, ...rest] = words
   const usage = (message: string, hint: string) => new CliError(message, hint, EXIT.usage)
   if (first === undefined) {
@@ -227,7 +237,9 @@ function programOf(words: string[], options: InboundFlags, caller: Caller): Prog
           ? '--no-env'
           : !options.files
             ? '--no-files'
-            : undefined
+            : options.shell
+              ? '--shell'
+              : undefined
     if (flag) throw usage(`${flag} is about a program that kt runs`, 'add it after --, like -- npm run dev')
     return undefined
   }
@@ -236,7 +248,8 @@ function programOf(words: string[], options: InboundFlags, caller: Caller): Prog
     throw usage(`too many arguments: ${visible(words.join(' '))}`, 'a program to run comes after --')
   if (options.background)
     throw usage('--background gives the terminal back, which a program needs', 'leave one of them out')
-  return new Program([first, ...rest], caller)
+  const all: [string, ...string[]] = [first, ...rest]
+  return shell === undefined ? new PlainProgram(all, caller) : new ShellProgram(all, caller, shell)
 }
 
 function placeWish(target: string, { container, env, files }: InboundFlags): PlaceWish {

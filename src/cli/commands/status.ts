@@ -146,7 +146,8 @@ const exchangeFields = (exchanges: Held[]): [string, string][] => exchanges.map(
 
 function describe(one: Held): string {
   const out = process.stdout
-  const ports = one.ports.map(({ local, remote }) => `${remote} -> localhost:${local}`).join(', ')
+  const place = (local: number) => (one.shell ? `port ${local} inside of ${one.shell}` : `localhost:${local}`)
+  const ports = one.ports.map(({ local, remote }) => `${remote} -> ${place(local)}`).join(', ')
   const { total, open, refused } = one.connections
   const colour = one.state === 'active' ? green : yellow
   return [

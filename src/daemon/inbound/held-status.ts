@@ -43,6 +43,7 @@ export function heldStatus(facts: HeldFacts): Held {
     pid: process.pid,
     background: config.background,
     ports: config.ports.map(({ local, remote, protocol }) => ({ local, remote, protocol: protocol ?? 'TCP' })),
+    shell: config.shell?.name ?? null,
     shadow: shadow ? { job: shadow.job, pod: shadow.pod, node: shadow.node } : null,
     connections: { total: counters.total, open: [...targets.splices()].length, refused: counters.refused },
     bytes: { in: counters.bytesIn, out: counters.bytesOut },

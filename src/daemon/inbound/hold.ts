@@ -86,7 +86,7 @@ export async function hold(
 ): Promise<void> {
   const log = openHolderLog(config)
   let ending: Promise<string[]> | undefined
-  let control: ControlServer | undefined
+  const controls: (ControlServer | undefined)[] = []
   /** Of who called `kt leave`. */
   let leaver: ((p: Progress) => void) | undefined
   const fail = (error: unknown) => {
@@ -110,11 +110,12 @@ export async function hold(
     fail,
   }
   const proxy = config.kind === 'proxy' ? new ProxyHolding(config, proxyDeps(config, deps)) : undefined
-  const shell = config.kind === 'shell' ? await shellOf(config, deps) : undefined
+  const inShell = await shellOf(config, { ...deps, requests })
+  const shell = inShell?.shell
   const files = config.kind === 'keep-files' ? new FilesHolding(config, deps) : undefined
   const place = 'place' in config && config.place ? new PlaceOfProgram(config.place, deps) : undefined
   const holding: Holding =
-    proxy ?? shell ?? files ?? holdingOf(config as ForwardConfig | InboundConfig, { ...deps, requests })
+    proxy ?? inShell?.holding ?? files ?? holdingOf(config as ForwardConfig | InboundConfig, { ...deps, requests })
 
   /** Puts everything back, once; later callers wait for the same. */
   const leave = (why: string): Promise<string[]> => {
@@ -137,7 +138,7 @@ export async function hold(
       if (notes.length > 0)
         tell({ type: 'failed', code: 'not-put-back', message: notes.join('; '), hint: '`kt logs` may say more' })
       else tell({ type: 'ended', message: `ended (${why}); everything is put back` })
-      control?.close()
+      for (const control of controls) control?.close()
       place?.close()
       // The answer to `kt leave` and the log's last line are on their way.
       setTimeout(() => process.exit(notes.length > 0 ? 1 : code), 20)
@@ -153,25 +154,27 @@ export async function hold(
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, fail)
 
   try {
-    if (proxy) control = await serveProxy(proxy, log)
-    else if (shell)
-      control = await serveControl(newHolderSocket(process.env, 'shell'), { shell: () => shell.report() }, log)
-    else if (holding.status())
-      control = await serveControl(
-        newHolderSocket(process.env),
-        {
-          held: () => holding.status()!,
-          requests: ({ since = 0, bodies }) => requests.since(since, holding.status()!.connections.open, bodies),
-          leave: async (_, progress) => {
-            leaver = progress
-            // Whoever asks twice does not want to wait for open connections.
-            if (ending) holding.hurry()
-            const notes = await leave('kt leave')
-            setImmediate(() => end('kt leave'))
-            return { notes }
+    if (proxy) controls.push(await serveProxy(proxy, log))
+    if (shell)
+      controls.push(await serveControl(newHolderSocket(process.env, 'shell'), { shell: () => shell.report() }, log))
+    if (holding.status())
+      controls.push(
+        await serveControl(
+          newHolderSocket(process.env),
+          {
+            held: () => holding.status()!,
+            requests: ({ since = 0, bodies }) => requests.since(since, holding.status()!.connections.open, bodies),
+            leave: async (_, progress) => {
+              leaver = progress
+              // Whoever asks twice does not want to wait for open connections.
+              if (ending) holding.hurry()
+              const notes = await leave('kt leave')
+              setImmediate(() => end('kt leave'))
+              return { notes }
+            },
           },
-        },
-        log,
+          log,
+        ),
       )
     // Before the Service leads here, since the pods may go then.
     const placed = await place?.open(config as InboundConfig | ShellConfig)
@@ -198,9 +201,21 @@ export async function hold(
 }
 
 /** What only a shell needs is loaded for a shell. */
-async function shellOf(config: ShellConfig, deps: HolderDeps): Promise<Shell> {
-  const { createShell } = await import('../shell/create.ts')
-  return createShell(config, deps)
+async function shellOf(
+  config: HoldConfig,
+  { requests, ...deps }: InboundDeps,
+): Promise<{ holding: Holding; shell: Shell } | undefined> {
+  const inbound = 'shell' in config && config.shell ? (config as InboundConfig) : undefined
+  if (!inbound && config.kind !== 'shell') return undefined
+  const { createInboundInShell, createShell } = await import('../shell/create.ts')
+  if (inbound)
+    return createInboundInShell(
+      inbound,
+      deps,
+      (shared, network) => new Exchange(inbound, { ...shared, requests }, machineParts(inbound, shared, network)),
+    )
+  const shell = createShell(config as ShellConfig, deps)
+  return { holding: shell, shell }
 }
 
 /** Its requests go to the command where `--log` was given. */

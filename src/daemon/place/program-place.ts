@@ -73,7 +73,7 @@ export class PlaceOfProgram {
 }
 
 /** The program listens where it does in its container. Throws ToldError. */
-function portsOf({ ports, container }: Place, { kind, target }: InboundConfig): ExposedPort[] {
+function portsOf({ ports, container }: Place, { kind, target, shell }: InboundConfig): ExposedPort[] {
   const example = kind === 'run' ? '--port PORT' : '--expose LOCAL:PORT'
   if (ports.length === 0)
     throw new ToldError(
@@ -82,11 +82,12 @@ function portsOf({ ports, container }: Place, { kind, target }: InboundConfig): 
       `add ${example}`,
     )
   const low = ports.find((one) => one.target < FIRST_FREE_PORT)
-  if (low && process.getuid!() !== 0)
+  // Inside of a shell no port needs a right.
+  if (low && !shell && process.getuid!() !== 0)
     throw new ToldError(
       'ports',
       `the container ${container} listens on port ${low.target}, which needs root on this machine`,
-      `let your program listen on another and add --expose LOCAL:${low.port}`,
+      `let your program listen on another and add --expose LOCAL:${low.port}, or add --shell, where every port is free`,
     )
   return ports.map(({ port, target: local, protocol }) => ({ local, remote: port, protocol }))
 }
