@@ -2,6 +2,7 @@
 // everything back. The holder has a session of its own, so that no Ctrl-C reaches it but through here.
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { quietPipes } from '../base/children.ts'
 import { REPAIR } from '../base/installation.ts'
 import type { HoldConfig, HolderCommand, HolderConfig, HolderLine, ShellConfig, TaskConfig } from '../control/holder.ts'
@@ -11,6 +12,7 @@ import type { RequestReport } from '../control/views.ts'
 import type { Caller } from './caller.ts'
 import { connectedHere } from './connected.ts'
 import { callersEnvironment } from './environment.ts'
+import { putBackLost } from './lost-holder.ts'
 import { bold, CliError, dim, printProgress } from './output.ts'
 import type { Program } from './program.ts'
 import { programCommand } from './programs.ts'
@@ -19,6 +21,8 @@ import { asTyped } from './self.ts'
 /** A holder that is told to end gives itself less, and told again much less. */
 const END_MS = 60_000
 const HURRY_MS = 10_000
+/** That a holder has gone is known so much later than the end of what ends with it. */
+const LOST_MS = 1_000
 /** `kt clean` may have much to put back. */
 const TASK_MS = 10 * 60_000
 
@@ -52,6 +56,8 @@ export async function hold(
   let failed: CliError | undefined
   let limit: NodeJS.Timeout | undefined
   let exitCode: Promise<number> | undefined
+  let place: ProgramPlace | undefined
+  let over = false
   const interrupt = (why = 'ending') => {
     if (interrupted++ === 0)
       process.stderr.write(
@@ -88,7 +94,8 @@ export async function hold(
   holder.onLine((line) => {
     switch (line.type) {
       case 'placed':
-        prepare(line.place)
+        place = line.place
+        prepare(place)
         break
       case 'progress':
         printProgress(line)
@@ -115,14 +122,18 @@ export async function hold(
         words.ready?.(line)
         if (words.background && interrupted === 0) inBackground.resolve()
         if (!program || interrupted > 0) break
-        exitCode = program.start(line.place, (text) => void process.stderr.write(`${text}\n`))
-        void exitCode.then((code) => {
-          if (!told && !failed) interrupt(`${program.name} has ended${code === 0 ? '' : ` (exit code ${code})`}`)
+        place = line.place
+        exitCode = program.start(place, (text) => void process.stderr.write(`${text}\n`))
+        void exitCode.then(async (code) => {
+          if (code === program.lostCode) await Promise.race([holder.ended, delay(LOST_MS, undefined, { ref: false })])
+          if (over || told || failed) return
+          interrupt(`${program.name} has ended${code === 0 ? '' : ` (exit code ${code})`}`)
         })
     }
   })
   try {
     await Promise.race([holder.ended, inBackground.promise])
+    over = !words.background
     program?.end()
     await exitCode
   } finally {
@@ -133,8 +144,10 @@ export async function hold(
   if (failed) throw failed
   if (!ready && interrupted > 0)
     throw new CliError('interrupted; nothing was left behind', 'the same command starts again')
-  if (interrupted === 0 && !words.background && !told)
+  if (interrupted === 0 && !words.background && !told) {
+    if (ready && 'mode' in config) throw await putBackLost(config, place, (task) => runTask(task, caller))
     throw new CliError('the holder ended unexpectedly', '`kt logs` may say why; `kt clean` removes what it left')
+  }
   return await exitCode
 }
 

@@ -50,6 +50,8 @@ export interface Program {
   readonly name: string
   /** Sockets of the holder's that it needs, beside those of every holder. */
   readonly sockets: number
+  /** The code with which it ends when the holder has gone; it may also end so by itself. */
+  readonly lostCode?: number
   /** It has been started and has not ended. */
   readonly runs: boolean
   /**

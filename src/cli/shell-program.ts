@@ -12,6 +12,8 @@ import { Presses, type Program, placeWords, programEnvironment, requireProgram }
 
 /** A program that was told to end has so long. */
 const END_MS = 10_000
+/** The launcher's, when its lines have ended (native/shell.c). */
+const EX_UNAVAILABLE = 69
 /** Reach the program from the terminal, as they reach this process. It stops when the launcher says so, and ends with it. */
 const TERMINAL_SIGNALS = ['SIGQUIT', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const
 
@@ -39,6 +41,7 @@ export function startLauncher(holder: ChildProcess, { name, command, env }: Laun
 
 export class ShellProgram implements Program {
   readonly sockets = 2
+  readonly lostCode = EX_UNAVAILABLE
   readonly #words: [string, ...string[]]
   readonly #caller: Caller
   readonly #shell: string

@@ -166,6 +166,8 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, p
     return
   }
   const pass = () => {
+    // The caller has gone while its owner was asked for.
+    if (socket.destroyed) return leave()
     socket.once('close', leave)
     passing.join(socket, port.original)
   }

@@ -156,6 +156,67 @@ describe('a program that restarts', { timeout: 20_000 }, () => {
     assert.equal(await call(await expose(portOf(first), { patienceMs: 200 }), GET), 'reset')
   })
 
+  async function freePort(): Promise<number> {
+    const server = await listening(0, () => {})
+    const port = portOf(server)
+    server.close()
+    await once(server, 'close')
+    return port
+  }
+  /** A program of which each run ends with the request that it has read, but for those after `mortal` runs. Tells how often it has run. */
+  async function mortals(port: number, mortal = Number.POSITIVE_INFINITY): Promise<() => number> {
+    let runs = 0
+    const begin = async () => {
+      const server = await listening(port, (socket) => {
+        if (++runs > mortal) return answering([])(socket)
+        socket.once('data', () => {
+          server.close()
+          socket.destroy()
+          server.once('close', () => setTimeout(() => void begin(), 10))
+        })
+      })
+    }
+    await begin()
+    return () => runs
+  }
+
+  test('a request outlives many restarts, since each of them is another program', async () => {
+    const port = await freePort()
+    const runs = await mortals(port, 8)
+    assert.equal(await call(await expose(port), GET), ANSWER)
+    assert.equal(runs(), 9)
+  })
+
+  test('what ends each program that it is told to is not told for ever', async () => {
+    const port = await freePort()
+    const runs = await mortals(port)
+    assert.equal(await call(await expose(port), GET), '')
+    assert.equal(runs(), 12)
+  })
+
+  test('one caller looks for a program that is away, however many wait', async () => {
+    const port = await freePort()
+    let dials = 0
+    const network = { ...MACHINE, hosts: ['127.0.0.1'], socket: () => Promise.reject(refusal()) }
+    const refusal = () => {
+      dials++
+      return Object.assign(new Error('nobody'), { code: 'ECONNREFUSED' })
+    }
+    const target = targetOf(port, { network, patienceMs: 300 })
+    const refused = Array.from({ length: 40 }, () => Promise.withResolvers<void>())
+    for (const { resolve } of refused)
+      target.onStream({
+        port: 80,
+        origin: { address: IpAddress.parse('10.244.0.9'), port: 4711 },
+        accept: () => assert.fail('nobody is there'),
+        refuse: () => resolve(),
+        decline: () => resolve(),
+      })
+    await Promise.all(refused.map(({ promise }) => promise))
+    // Each looks for itself when it comes and when it gives up; in between one does, every 50 ms.
+    assert.ok(dials <= 90, `${dials} dials`)
+  })
+
   test('a program that ends between the handshake and our look at it is waited for', async () => {
     const first = await listening(0, () => assert.fail('nobody takes a connection'))
     const port = portOf(first)

@@ -18,7 +18,7 @@ import type { ExchangeParts } from './parts.ts'
 import { type Effect, type EventName, initial, next, publicState, type State } from './states.ts'
 import { Targets } from './targets.ts'
 import { type KeepEffects, keepLease, tellOfOthers } from './while-held.ts'
-import { awayWords, keptConnectionsWords, silenceWords, takenAway } from './words.ts'
+import { awayWords, keptConnectionsWords, silenceWords, takenAway, wayWords } from './words.ts'
 
 const LEAD_AGAIN_MS = 1_000
 /** When no request has come for so long, a person should know why that may be. */
@@ -259,9 +259,7 @@ export class Exchange implements Holding {
       this.#steps.note('service', keptConnectionsWords(handle))
       void this.#tellOfSilence(handle)
     }
-    const port = (local: number) => this.#parts.network.portName(local)
-    const ports = this.#config.ports.map(({ local, remote }) => `${remote} -> ${port(local)}`).join(', ')
-    return this.#kind.readyWords(handle, this.#name, ports)
+    return this.#kind.readyWords(handle, this.#name, wayWords(this.#config.ports, this.#parts.network))
   }
 
   async #tellOfSilence(handle: InboundHandle): Promise<void> {

@@ -19,8 +19,10 @@ const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddr
 /** A connection that a program takes is open for longer than one that its end has caught. */
 const LIVES_MS = 250
 const MOST_LOOKS = 10
-/** How often a program that lives is told the same. */
+/** How often a program that lives is told the same... */
 const MOST_REPEATS = 3
+/** ...and how many programs are, one after the other: what ends each of them is not to be told for ever. */
+const MOST_PROGRAMS = 12
 
 export interface LocalCounters extends SpliceCounters {
   total: number
@@ -52,6 +54,8 @@ export class LocalTarget implements ListenHandler {
   readonly #datagrams = new Set<() => void>()
   #presence: Presence
   readonly #closed = new AbortController()
+  /** Settles when the one that looks for the program has found it or given up; undefined while nobody looks. */
+  #looking: Promise<void> | undefined
   /** The one that answered last comes first. */
   #host: string
 
@@ -127,18 +131,41 @@ export class LocalTarget implements ListenHandler {
     for (const close of [...this.#datagrams]) close()
   }
 
+  /** Waits for a program that is away. One caller looks for it, and the others wait for what that one finds. */
   async #connectPatiently(): Promise<Dialled> {
     for (;;) {
-      try {
-        const dialled = await this.#connect()
-        this.#presence.answered()
-        return dialled
-      } catch (error) {
-        this.#complain(error as NodeJS.ErrnoException)
-        const again = this.#presence.refused(performance.now()) && !this.#closed.signal.aborted
-        if (!again || !isNobody(error as Error)) throw error
+      await this.#looking
+      const dialled = await this.#tryToConnect()
+      if (dialled) return dialled
+      if (this.#looking) continue
+      const looking = this.#look()
+      const over = () => {
+        this.#looking = undefined
       }
+      this.#looking = looking.then(over, over)
+      return await looking
+    }
+  }
+
+  async #look(): Promise<Dialled> {
+    for (;;) {
       await delay(AGAIN_MS, this.#closed.signal, systemClock)
+      const dialled = await this.#tryToConnect()
+      if (dialled) return dialled
+    }
+  }
+
+  /** Undefined where nobody listens, and it is worth another try. */
+  async #tryToConnect(): Promise<Dialled | undefined> {
+    try {
+      const dialled = await this.#connect()
+      this.#presence.answered()
+      return dialled
+    } catch (error) {
+      this.#complain(error as NodeJS.ErrnoException)
+      const again = this.#presence.refused(performance.now()) && !this.#closed.signal.aborted
+      if (!again || !isNobody(error as Error)) throw error
+      return undefined
     }
   }
 
@@ -162,6 +189,8 @@ export class LocalTarget implements ListenHandler {
     const { address, port } = incoming.origin
     const watcher = this.#options.watch?.({ address: plainAddress(address), port })
     let repeats = 0
+    let programs = 1
+    let saidAt = performance.now()
     const begun = ({ socket, readTo }: Dialled): Socket => {
       const { complaints, proxyProtocol } = this.#options
       complaints.well(this.#complaint)
@@ -173,7 +202,10 @@ export class LocalTarget implements ListenHandler {
       onClose: () => this.#splices.delete(splice),
       watcher,
       again: async (harmless) => {
-        const successor = await this.#successor(harmless && repeats++ < MOST_REPEATS)
+        if (++programs > MOST_PROGRAMS) return undefined
+        const may = () => harmless && (this.#presence.missedSince(saidAt) || repeats++ < MOST_REPEATS)
+        const successor = await this.#successor(may)
+        saidAt = performance.now()
         return successor && begun(successor)
       },
     })
@@ -182,9 +214,10 @@ export class LocalTarget implements ListenHandler {
     splice.attach(incoming.accept(splice), true)
   }
 
-  /** Of a program that has ended a connection. One that lives on is none, unless it `may` be told again. */
-  async #successor(may: boolean): Promise<Dialled | undefined> {
+  /** Of a program that has ended a connection. One that answers at once may be the same one, and is none unless it `may` be told again. */
+  async #successor(may: () => boolean): Promise<Dialled | undefined> {
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      if (this.#looking) return await this.#connectPatiently()
       const dialled = await this.#connect().catch((error: NodeJS.ErrnoException) => {
         if (!isNobody(error)) throw error
       })
@@ -192,7 +225,7 @@ export class LocalTarget implements ListenHandler {
       // The kernel takes connections for a program that is ending.
       const living = await staysOpen(dialled, this.#closed.signal)
       if (living) this.#presence.answered()
-      if (living && may) return living
+      if (living && may()) return living
       dialled.socket.destroy()
       if (living) return undefined
     }

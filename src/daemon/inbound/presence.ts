@@ -7,6 +7,7 @@ export const PATIENCE_MS = 3_000
 export class Presence {
   readonly #patienceMs: number
   #awaySince: number | undefined
+  #missedAt = Number.NEGATIVE_INFINITY
 
   constructor(patienceMs = PATIENCE_MS) {
     this.#patienceMs = patienceMs
@@ -16,9 +17,15 @@ export class Presence {
     this.#awaySince = undefined
   }
 
+  /** Nothing has listened at some moment since `time`: the program is not the same as then. */
+  missedSince(time: number): boolean {
+    return this.#missedAt >= time
+  }
+
   /** Nothing listens. True: worth another try. */
   refused(now: number): boolean {
     this.#awaySince ??= now
+    this.#missedAt = now
     return now - this.#awaySince < this.#patienceMs
   }
 }

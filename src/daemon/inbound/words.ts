@@ -1,12 +1,19 @@
 // What exchange and run say of what they do. Pure.
 import type { InboundEvent, InboundHandle } from '../../cluster/inbound-calls.ts'
+import type { ExposedPort } from '../../control/holder.ts'
 import type { StatusFault } from '../../control/protocol.ts'
+import type { ProgramNetwork } from './program-network.ts'
 
 type Said = Pick<InboundHandle, 'namespace' | 'ports' | 'mesh' | 'owner'>
 
 /** The step that leads requests here. */
 export function leadsWords(handle: Said, name: string): string {
   return `${name} leads to the shadow${portsWords(handle)}`
+}
+
+/** Which ports come here, and where they go. */
+export function wayWords(ports: readonly ExposedPort[], { portName }: Pick<ProgramNetwork, 'portName'>): string {
+  return ports.map(({ local, remote }) => `${remote} -> ${portName(local)}`).join(', ')
 }
 
 /** Which ports do not come here, as the end of a sentence. */
