@@ -28,6 +28,8 @@ export const ShadowOptions = z.object({
   /** Who is connected: `user@machine`, goes to an annotation. */
   owner: z.string(),
   readyTimeoutMs: z.number(),
+  /** How long the agent keeps the connections of a client that it does not hear from, in seconds. */
+  lineWaitS: z.optional(z.number()),
 })
 export type ShadowOptions = z.infer<typeof ShadowOptions>
 

@@ -139,6 +139,8 @@ const lowPorts = { name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }
 function agentContainer(options: ShadowOptions, serving?: Serving): V1Container {
   const port = serving?.sshPort ?? shadowLogin.agent.port
   const common = container(options, port, '/kt')
+  // What ends soon after its client does not wait longer for one that vanished, unless the person wants that.
+  const lineWaitS = options.lineWaitS ?? (serving?.idleSeconds || undefined)
   const named = serving?.named.map((each) => ({ name: each.name, containerPort: each.port, protocol: each.protocol }))
   return {
     ...common,
@@ -152,8 +154,7 @@ function agentContainer(options: ShadowOptions, serving?: Serving): V1Container 
     env: [
       { name: 'KT_AGENT_PORT', value: String(port) },
       { name: 'KT_AGENT_IDLE_S', value: String(serving?.idleSeconds ?? AGENT_IDLE_S) },
-      // What ends soon after its client does not wait longer for one that vanished.
-      ...(serving?.idleSeconds ? [{ name: 'KT_AGENT_LINE_S', value: String(serving.idleSeconds) }] : []),
+      ...(lineWaitS ? [{ name: 'KT_AGENT_LINE_S', value: String(lineWaitS) }] : []),
       ...(serving ? servingVariables(serving) : []),
       ...Object.entries(serving?.env ?? {}).map(([name, value]) => ({ name, value })),
     ],

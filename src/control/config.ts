@@ -12,6 +12,8 @@ export const ShadowConfig = z.object({
   shadow: z.enum(['agent', 'sshd']),
   image: z.optional(z.string()),
   readyTimeoutS: z.number(),
+  /** How long the agent keeps the connections of a client that it does not hear from. */
+  lineWaitS: z.optional(z.number()),
   nodeSelector: texts,
   /** Taints of nodes that the shadow may run on all the same. */
   tolerations: z.array(

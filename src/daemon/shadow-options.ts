@@ -21,5 +21,6 @@ export function shadowOptions(config: ShadowConfig): ShadowOptions {
     resources: config.podResources,
     owner: config.owner,
     readyTimeoutMs: config.readyTimeoutS * 1000,
+    lineWaitS: config.lineWaitS,
   }
 }

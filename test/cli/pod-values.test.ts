@@ -1,6 +1,8 @@
 // What flags make of their values, and what they say of those that Kubernetes would refuse.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Command } from 'commander'
+import { whoCalls } from '../../src/cli/caller.ts'
 import { exposedPorts } from '../../src/cli/commands/expose.ts'
 import {
   amounts,
@@ -11,6 +13,7 @@ import {
   objectNames,
   tolerations,
 } from '../../src/cli/commands/pod-values.ts'
+import { shadowConfig, withShadowOptions } from '../../src/cli/commands/shadow-options.ts'
 
 test('a toleration has the parts that kubectl taint has', () => {
   assert.deepEqual(tolerations('dedicated=gpu:NoSchedule'), [
@@ -73,4 +76,14 @@ test('labels, annotations and names are what Kubernetes takes, and what it does 
     [imageName, '', /name of an image/],
   ] as [(text: string) => unknown, string, RegExp][])
     assert.throws(() => parse(text), says, text)
+})
+
+test('what is asked of the shadow is what the daemon is told', () => {
+  const asked = (...words: string[]) => {
+    const command = withShadowOptions(new Command('up')).parse(words, { from: 'user' })
+    return shadowConfig(command.opts(), whoCalls())
+  }
+  assert.equal(asked().lineWaitS, undefined)
+  assert.equal(asked('--line-wait', '28800').lineWaitS, 28_800)
+  assert.equal(asked('--ready-timeout', '7').readyTimeoutS, 7)
 })

@@ -45,6 +45,7 @@ test('wrong usage is exit code 2 and two lines', () => {
     ['run', 'Not_A_Service', '--port', '8080'],
     ['leave'],
     ['up', '--ready-timeout', '0'],
+    ['up', '--line-wait', '86401'],
     ['up', '--shadow', 'sshd'],
     ['status', '--nope'],
     ['dns', 'query'],

@@ -3,7 +3,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { ShadowOptions } from '../../src/cluster/calls.ts'
 import { jobManifest, secretManifest } from '../../src/cluster/shadow-manifest.ts'
+import { ShadowConfig } from '../../src/control/config.ts'
+import { shadowOptions } from '../../src/daemon/shadow-options.ts'
 import { options } from './namespace.ts'
+
+const asked = {
+  ...{ shadow: 'agent', readyTimeoutS: 60, owner: 'ann@laptop', env: {}, nodeSelector: {}, tolerations: [] },
+  ...{ imagePullSecrets: [], labels: {}, annotations: {}, podResources: {} },
+}
 
 // Golden files show what a cluster's administrator will see. Made anew with KT_UPDATE_GOLDEN=1; read the difference.
 function golden(name: string, value: unknown): void {
@@ -47,6 +54,31 @@ test('what kt made is known by its labels, whatever labels the user gave', () =>
   const { metadata } = jobManifest('a', 'b', { ...options, labels })
   assert.equal(metadata!.labels!['app.kubernetes.io/component'], 'shadow')
   assert.equal(metadata!.labels!['app.kubernetes.io/managed-by'], 'kt')
+})
+
+test("how long the agent waits for a client that vanished is the person's choice, or as long as it waits for any", () => {
+  const serving = (idleSeconds: number) => ({
+    ...{ id: 'z7cxm', ports: [], named: [], sshPort: 2222, readyPort: 2223, probed: false, podLabels: {} },
+    ...{ idleSeconds, annotations: {}, env: {} },
+  })
+  const waits = (lineWaitS?: number, idleSeconds?: number) => {
+    const config = ShadowConfig.parse({ ...asked, lineWaitS })
+    const job = jobManifest(
+      'a',
+      'b',
+      shadowOptions(config),
+      idleSeconds === undefined ? undefined : serving(idleSeconds),
+    )
+    const [{ env }] = job.spec!.template.spec!.containers
+    return env!.find(({ name }) => name === 'KT_AGENT_LINE_S')?.value
+  }
+  // The agent's own default.
+  assert.equal(waits(), undefined)
+  assert.equal(waits(undefined, 0), undefined)
+  assert.equal(waits(undefined, 60), '60')
+  assert.equal(waits(28_800), '28800')
+  assert.equal(waits(28_800, 0), '28800')
+  assert.equal(waits(28_800, 60), '28800')
 })
 
 test('a shadow that serves has time to do so when it is told to end, and stands on another node than the other', () => {

@@ -12,6 +12,7 @@ export interface ShadowFlags extends ClusterOptions {
   image?: string
   shadow: ShadowConfig['shadow']
   readyTimeout: number
+  lineWait?: number
   nodeSelector?: Record<string, string>
   toleration?: ShadowConfig['tolerations']
   serviceAccount?: string
@@ -33,6 +34,11 @@ export function withShadowOptions(command: Command): Command {
       new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
         .default('agent' as const)
         .argParser(oneOf('agent', 'sshd')),
+    )
+    .option(
+      '--line-wait <seconds>',
+      'how long the agent keeps your connections open while it does not hear from this machine (default: 4500)',
+      seconds,
     )
 }
 
@@ -65,6 +71,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
     shadow: options.shadow,
     image: options.image,
     readyTimeoutS: options.readyTimeout,
+    lineWaitS: options.lineWait,
     nodeSelector: options.nodeSelector ?? {},
     tolerations: options.toleration ?? [],
     serviceAccount: options.serviceAccount,

@@ -114,6 +114,7 @@ const FLAGS = {
   nodeSelector: { option: 'nodeSelector', flag: '--node-selector' },
   tolerations: { option: 'toleration', flag: '--toleration' },
   readyTimeoutS: { option: 'readyTimeout', flag: '--ready-timeout' },
+  lineWaitS: { option: 'lineWait', flag: '--line-wait' },
   serviceAccount: { option: 'serviceAccount', flag: '--service-account' },
   imagePullSecrets: { option: 'imagePullSecret', flag: '--image-pull-secret' },
   labels: { option: 'label', flag: '--label' },
