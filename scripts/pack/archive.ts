@@ -9,11 +9,19 @@ export interface Entry {
 /** By path, with `/` between its parts and none at either end. */
 export type Files = Map<string, Entry>
 
+export interface Folder {
+  path: string
+  /** Permission bits. */
+  mode: number
+  /** Number of the user, and of the group. */
+  owner: number
+}
+
 export interface TarOptions {
   /** Seconds since 1970, of every entry. */
   time: number
-  /** Folders that are entries of their own, with mode 0755. */
-  folders?: readonly string[]
+  /** Folders that are entries of their own; by name alone they are root's, with mode 0755. */
+  folders?: readonly (string | Folder)[]
   /** Symbolic links: path to what it says. */
   links?: ReadonlyMap<string, string>
 }
@@ -26,7 +34,9 @@ const PREFIX = 155
 /** A ustar archive. Throws Error for a path that it has no room for. */
 export function tar(files: Files, { time, folders = [], links = new Map() }: TarOptions): Buffer {
   const parts: Buffer[] = []
-  for (const path of [...folders].sort()) parts.push(header(`${path}/`, '5', 0o755, 0, time))
+  const all = folders.map((one) => (typeof one === 'string' ? { path: one, mode: 0o755, owner: 0 } : one))
+  all.sort((a, b) => (a.path < b.path ? -1 : 1))
+  for (const { path, mode, owner } of all) parts.push(header(`${path}/`, '5', mode, 0, time, '', owner))
   const paths = [...files.keys(), ...links.keys()].sort()
   for (const path of paths) {
     const file = files.get(path)
@@ -48,15 +58,23 @@ export function gzip(bytes: Buffer): Buffer {
   return packed
 }
 
-function header(path: string, type: '0' | '2' | '5', mode: number, size: number, time: number, link = ''): Buffer {
+function header(
+  path: string,
+  type: '0' | '2' | '5',
+  mode: number,
+  size: number,
+  time: number,
+  link = '',
+  owner = 0,
+): Buffer {
   const block = Buffer.alloc(BLOCK)
   const [prefix, name] = split(path)
   const octal = (value: number, at: number, length: number) =>
     block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1')
   block.write(name, 0)
   octal(mode, 100, 8)
-  octal(0, 108, 8)
-  octal(0, 116, 8)
+  octal(owner, 108, 8)
+  octal(owner, 116, 8)
   octal(size, 124, 12)
   octal(time, 136, 12)
   block.fill(' ', 148, 156)

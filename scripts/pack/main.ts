@@ -2,6 +2,8 @@
 // bytes, wherever and whenever it is packed. With --if-changed, out/ stays as it is when it was made of the same sources.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { NoDebianError } from './debian.ts'
+import { ociImage } from './image.ts'
 import { inputsOf, isMade, recordMade } from './inputs.ts'
 import { krewPlugin } from './krew.ts'
 import { materialsOf } from './materials.ts'
@@ -21,6 +23,7 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
     return made
   },
   krew: krewPlugin,
+  image: ociImage,
 }
 
 const sums = new Map<string, string>()
@@ -41,7 +44,13 @@ try {
   mkdirSync('out')
   for (const [name, make] of Object.entries(forms)) {
     if (!made.includes(name)) continue
-    for (const [file, bytes] of await make(product)) write(file, bytes)
+    try {
+      for (const [file, bytes] of await make(product)) write(file, bytes)
+    } catch (error) {
+      // Who did not ask for it by name gets the others.
+      if (!(error instanceof NoDebianError) || wanted.includes(name)) throw error
+      console.error(`pack: left out: ${name}: ${error.message}`)
+    }
   }
   write(`kt-${product.version}.cdx.json`, billOfMaterials(product))
   write('NOTICE', product.files.get('NOTICE')!.bytes)

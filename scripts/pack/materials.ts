@@ -2,6 +2,7 @@
 // the bundles, Node, and the tools. Provenance and the bill of materials tell of the same.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { debianPackages, debianPurl } from './debian.ts'
 import { type Product, sha256 } from './product.ts'
 import { ARCHITECTURES, nodeFor, pinnedPackages } from './tools.ts'
 
@@ -57,6 +58,13 @@ export function materialsOf({ commit, components }: Product): Material[] {
       uri: npmPurl(name, version),
       digest: integrityDigest(integrity),
     })),
+    ...ARCHITECTURES.flatMap((arch) =>
+      debianPackages.map((one) => ({
+        name: one.name,
+        uri: debianPurl(one, arch),
+        digest: { sha256: one.sha256[arch] },
+      })),
+    ),
     ...pinnedPackages().flatMap(({ name, version, sha256 }) =>
       sha256.map((digest) => ({ name, uri: `pkg:pypi/${name}@${version}`, digest: { sha256: digest } })),
     ),

@@ -1,4 +1,5 @@
 // What goes along with the files so that they can be judged: a CycloneDX SBOM and checksums.
+import { debianPackages, debianPurl } from './debian.ts'
 import { integrityDigest, npmPurl } from './materials.ts'
 import type { Product } from './product.ts'
 import { ARCHITECTURES, nodeFor, pinnedPackages } from './tools.ts'
@@ -31,9 +32,30 @@ export function billOfMaterials({ version, commit, time, components }: Product):
       component: { type: 'application', 'bom-ref': `kt@${version}`, name: 'kt', version },
       properties: [{ name: 'kt:commit', value: commit }],
     },
-    components: [...packages, ...linked, ...nodes],
+    components: [...packages, ...linked, ...nodes, ...inImage()],
   }
   return Buffer.from(`${JSON.stringify(bom, null, 1)}\n`)
+}
+
+/** What the image has beside kt. */
+function inImage(): unknown[] {
+  return ARCHITECTURES.flatMap((arch) =>
+    debianPackages.map((one) => {
+      const purl = debianPurl(one, arch)
+      const hashes = [{ alg: 'SHA-256', content: one.sha256[arch] }]
+      const { name, version, licence } = one
+      return {
+        type: 'library',
+        'bom-ref': purl,
+        name,
+        version,
+        ...licences(licence),
+        purl,
+        hashes,
+        description: 'in the image',
+      }
+    }),
+  )
 }
 
 const licences = (expression: string) => ({ licenses: [{ expression }] })

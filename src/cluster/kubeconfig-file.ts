@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path'
 import { CORE_SCHEMA, loadAll, mergeTag } from 'js-yaml'
 import { ClusterError, type ClusterSelection } from './calls.ts'
 import { FileError, readNamedFile } from './named-file.ts'
+import { podsKubeconfig } from './service-account.ts'
 
 export type Environment = Record<string, string | undefined>
 
@@ -30,6 +31,8 @@ const SCHEMA = CORE_SCHEMA.withTags(mergeTag)
 
 /** Throws ClusterError kubeconfig-missing or kubeconfig-invalid. */
 export function readKubeconfig(selection: ClusterSelection, env: Environment): RawKubeconfig {
+  const inPod = isNamed(selection, env) ? undefined : podsKubeconfig(env)
+  if (inPod) return inPod
   const files = kubeconfigFiles(selection, env)
   const all: RawKubeconfig = { files, currentContext: '', contexts: [], clusters: [], users: [] }
   let empty = 0
@@ -78,10 +81,16 @@ function kubeconfigFiles(selection: ClusterSelection, env: Environment): string[
     if (found.length > 0) return found
     throw missing(`KUBECONFIG names no file that is there: ${named.join(', ')}`)
   }
-  const file = join(env['HOME'] ?? '', '.kube', 'config')
+  const file = usersFile(env)
   if (existsSync(file)) return [file]
   throw missing(`there is no kubeconfig: KUBECONFIG is not set and no ${file}`)
 }
+
+const usersFile = (env: Environment) => join(env['HOME'] ?? '', '.kube', 'config')
+
+/** Whether there is a kubeconfig, or somebody says where one is. */
+const isNamed = (selection: ClusterSelection, env: Environment) =>
+  Boolean(selection.kubeconfig || env['KUBECONFIG'] || existsSync(usersFile(env)))
 
 function missingHint(env: Environment): string {
   return env['SUDO_USER'] !== undefined
