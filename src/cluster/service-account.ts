@@ -3,13 +3,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
-import type { Environment, RawKubeconfig } from './kubeconfig-file.ts'
 
 const FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount'
 const NAME = 'in-cluster'
 
-/** Undefined where this is no pod, or one without a token. */
-export function podsKubeconfig(env: Environment, folder: string = FOLDER): RawKubeconfig | undefined {
+/** As kubeconfig-file.ts reads a file. Undefined where this is no pod, or one without a token. */
+export function podsKubeconfig(env: Record<string, string | undefined>, folder: string = FOLDER) {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env
   const file = join(folder, 'token')
   if (!host || !port || !existsSync(file)) return undefined
