@@ -109,3 +109,17 @@ export function assertPassed({ status, stdout, stderr, error }: SpawnSyncReturns
   )
   assert.ok(Number(/^# pass (\d+)$/m.exec(stdout)?.[1]) >= least, stdout.slice(-400))
 }
+
+/** A released Node of glibc, kept in .tools/: the folder that holds its bin/. */
+export function nodeOfVersion(version: string): string {
+  const name = `node-linux-${process.arch}`
+  const place = resolve('.tools', `${name}-${version}`)
+  if (existsSync(place)) return place
+  mkdirSync(dirname(place), { recursive: true })
+  const fresh = mkdtempSync(`${place}.`)
+  run('npm', ['pack', '--silent', '--pack-destination', fresh, `${name}@${version}`])
+  run('tar', ['-xzf', join(fresh, `${name}-${version}.tgz`), '--strip-components=1', '-C', fresh])
+  rmSync(join(fresh, `${name}-${version}.tgz`))
+  renameSync(fresh, place)
+  return place
+}

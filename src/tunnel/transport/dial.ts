@@ -1,13 +1,8 @@
 // Connects to a server that speaks HTTP/1.1, over TCP and TLS, and reads the header of its answer. proxy.ts does so through
 // a proxy.
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import {
-  type ConnectionOptions,
-  connect as connectTls,
-  getCACertificates,
-  setDefaultCACertificates,
-  type TLSSocket,
-} from 'node:tls'
+import * as nodeTls from 'node:tls'
+import { type ConnectionOptions, connect as connectTls, getCACertificates, type TLSSocket } from 'node:tls'
 import type { Clock } from '../../base/clock.ts'
 import { TunnelError } from '../errors.ts'
 import type { Inlet } from './transport.ts'
@@ -127,7 +122,8 @@ let systemTrusted = false
 export function trustSystem(): void {
   if (systemTrusted) return
   systemTrusted = true
-  // Node 22 has this function from 22.19 on.
+  // Node 22 has this function from 22.19 on; importing it by name would end kt on 22.18.
+  const { setDefaultCACertificates }: Partial<typeof nodeTls> = nodeTls
   setDefaultCACertificates?.([...getCACertificates('default'), ...getCACertificates('system')])
 }
 
