@@ -6,6 +6,7 @@
 // start(fd, arena, offsets, lengths, callback)         callback(count, errno) once a batch
 // write(fd, arena, offsets, lengths, count) -> taken   mtu(fd) -> bytes    stop(fd)    close(fd)
 // receive(socket) -> fd                                a descriptor that came through a Unix socket (SCM_RIGHTS)
+// peer(socket) -> uid                                  who opened the other end of a Unix socket (SO_PEERCRED)
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <errno.h>
@@ -378,6 +379,20 @@ static napi_value js_receive(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// The user that the process had which connected (unix(7)): the kernel has noted it, and nobody can say otherwise.
+static napi_value js_peer(napi_env env, napi_callback_info info) {
+  napi_value args[1], result;
+  int fd;
+  if (!get_args(env, info, 1, args) || !get_fd(env, args[0], &fd)) return NULL;
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return throw_errno(env, "SO_PEERCRED", errno);
+  // The kernel says -1 for a socket that has no peer, or one whose user cannot be named here.
+  if (peer.uid == (uid_t)-1) return throw_errno(env, "nobody is known at the other end", ENOTCONN);
+  napi_create_uint32(env, peer.uid, &result);
+  return result;
+}
+
 // A frame the kernel calls malformed is skipped; when it cannot take any now, or the link is down, the rest is dropped.
 static napi_value js_write(napi_env env, napi_callback_info info) {
   napi_value args[5], result;
@@ -416,7 +431,8 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback callback;
   } functions[] = {{"open", js_open},   {"attach", js_attach}, {"start", js_start}, {"stop", js_stop},
-                   {"write", js_write}, {"mtu", js_mtu},       {"close", js_close}, {"receive", js_receive}};
+                   {"write", js_write}, {"mtu", js_mtu},       {"close", js_close}, {"receive", js_receive},
+                   {"peer", js_peer}};
   addon *state = calloc(1, sizeof *state);
   if (!state) return throw_errno(env, "init", ENOMEM);
   napi_set_instance_data(env, state, free_addon, NULL);

@@ -1,30 +1,7 @@
 // The command line: parses, calls one function a command, turns errors into two lines and an exit code.
-import { Command, CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
-import { VERSION } from '../control/version.ts'
-import { addCheckCommand } from './commands/check.ts'
-import { addCompletionCommands } from './commands/completion.ts'
-import { addConfigCommands } from './commands/config.ts'
-import { addDashboardCommand } from './commands/dashboard.ts'
-import { addDnsCommands } from './commands/dns.ts'
-import { addDownCommand } from './commands/down.ts'
-import { addEnvCommand } from './commands/env.ts'
-import { addExchangeCommand, addRunCommand } from './commands/exchange.ts'
-import { addFilesCommand } from './commands/files.ts'
-import { addFlowsCommand } from './commands/flows.ts'
-import { addForwardCommand } from './commands/forward.ts'
-import { addHelpCommand } from './commands/help.ts'
-import { addLeaveCommand } from './commands/leave.ts'
-import { addListCommand } from './commands/list.ts'
-import { addLogsCommand } from './commands/logs.ts'
-import { addMeshCommand } from './commands/mesh.ts'
-import { addMetricsCommand } from './commands/metrics.ts'
-import { addProxyCommand } from './commands/proxy.ts'
-import { addCleanCommand, addRecoverCommand } from './commands/recover.ts'
-import { addShellCommand } from './commands/shell.ts'
-import { addStatusCommand } from './commands/status.ts'
-import { addUpCommand } from './commands/up.ts'
-import { addVersionCommand } from './commands/version.ts'
+import { commandLine } from './command-line.ts'
 import { heedConfiguration } from './config/apply.ts'
 import { type Chosen, withChosen } from './follow-up.ts'
 import { hintFor } from './other-tools.ts'
@@ -34,45 +11,12 @@ import { guardStream } from './terminal.ts'
 
 // As a plugin of kubectl it is called otherwise, which its usage says, too.
 const typed = ownName()
-const program = new Command(typed.startsWith('kubectl ') ? typed : 'kt')
-  .description("Your machine in a Kubernetes cluster's network: pods, services and DNS names from this machine.")
-  .version(VERSION, '-V, --version')
-  .option('-n, --namespace <name>', 'namespace that short names are looked up in')
-  .option('--context <name>', 'context of the kubeconfig')
-  .option('--kubeconfig <file>', 'kubeconfig to use')
-  .option('--profile <name>', 'profile of `kt config` whose defaults to use')
+const program = commandLine(typed.startsWith('kubectl ') ? typed : 'kt')
   .exitOverride()
   .configureOutput({
     outputError: (text) => printError(plain(text), hintFor(text)),
   })
   .showHelpAfterError(false)
-  .enablePositionalOptions()
-
-addUpCommand(program)
-addDownCommand(program)
-addStatusCommand(program)
-addExchangeCommand(program)
-addMeshCommand(program)
-addRunCommand(program)
-addForwardCommand(program)
-addEnvCommand(program)
-addFilesCommand(program)
-addListCommand(program)
-addProxyCommand(program)
-addShellCommand(program)
-addLeaveCommand(program)
-addRecoverCommand(program)
-addCleanCommand(program)
-addDnsCommands(program)
-addDashboardCommand(program)
-addFlowsCommand(program)
-addMetricsCommand(program)
-addLogsCommand(program)
-addCheckCommand(program)
-addVersionCommand(program)
-addConfigCommands(program)
-addCompletionCommands(program)
-addHelpCommand(program)
 heedConfiguration(program)
 let chosen: Chosen = {}
 program.hook('preAction', (_, command) => {

@@ -1,13 +1,15 @@
-// Starts the helper (by sudo where needed), shows its lines until kt is connected, and in the foreground until it ends.
+// Starts the helper (by its socket, or by sudo where needed) and shows its lines until kt is connected, in the foreground
+// until it ends.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { quietPipes } from '../base/children.ts'
 import { REPAIR } from '../base/installation.ts'
 import { connectControl } from '../control/client.ts'
 import type { UpConfig } from '../control/config.ts'
-import { LineSplitter } from '../control/lines.ts'
-import { controlSocket } from '../control/paths.ts'
+import { controlSocket, HELPER_SOCKET } from '../control/paths.ts'
 import type { Progress } from '../control/protocol.ts'
 import { type Caller, helperEnvironment } from './caller.ts'
+import { callHelper, jsonLines } from './helper-socket.ts'
 import { CliError, printProgress } from './output.ts'
 import { programCommand } from './programs.ts'
 
@@ -32,44 +34,40 @@ export interface Started {
   ended: Promise<void>
 }
 
+/** The way to a helper that was started. */
+interface Link {
+  /** Its end tells the helper to undo everything. */
+  input: { end(): void; destroy(): void }
+  lines: AsyncGenerator<HelperLine>
+  /** Rejects where it cannot be started. */
+  broken: Promise<never>
+  /** Lets it run on without us. */
+  letGo(): void
+}
+
 /** Resolves when connected. Rejects with CliError; then nothing is left. */
 export async function startHelper(caller: Caller, config: UpConfig, foreground: boolean): Promise<Started> {
-  const { child, input } = spawnHelper(caller, foreground)
-  const { promise: broken, reject } = Promise.withResolvers<never>()
-  broken.catch(() => {})
-  child.once('error', (error: NodeJS.ErrnoException) =>
-    reject(
-      error.code === 'ENOENT' && !caller.root
-        ? new CliError('kt needs root for its network device, and there is no sudo', 'run `kt up` as root')
-        : new CliError(`the helper cannot be started: ${error.message}`, REPAIR),
-    ),
-  )
-  input.on('error', () => {}) // the helper's end is seen on its output
-  input.write(`${JSON.stringify(config)}\n`)
-
+  const called = caller.root ? undefined : await bySocket(config, foreground)
+  const { input, lines, broken, letGo } = called ?? byCommand(caller, config, foreground)
+  const late = Promise.withResolvers<never>()
+  late.promise.catch(() => {})
   let interrupted = false
   let limit: NodeJS.Timeout | undefined
   const interrupt = () => {
     interrupted = true
     input.end() // the end of its input tells the helper to undo everything
     limit ??= setTimeout(
-      () => reject(new CliError('kt does not end', '`kt down` ends it and puts the machine back')),
+      () => late.reject(new CliError('kt does not end', '`kt down` ends it and puts the machine back')),
       INTERRUPTED_MS,
     )
   }
-  const lines = linesOf(child.stdout!)
   const dead = watchOver(caller)
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
-  const letGo = () => {
-    input.destroy()
-    child.stdout!.destroy()
-    child.unref()
-  }
   try {
     const begun = begin(lines, () => interrupted, dead.start)
     begun.catch(() => {})
-    const message = await Promise.race([begun, broken, dead.promise])
+    const message = await Promise.race([begun, broken, late.promise, dead.promise])
     if (!foreground) letGo()
     const ended = foreground ? untilEnd(lines).finally(letGo) : Promise.resolve()
     ended.catch(() => {})
@@ -83,6 +81,51 @@ export async function startHelper(caller: Caller, config: UpConfig, foreground: 
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
   }
+}
+
+/** Undefined where the caller may not use the socket. */
+async function bySocket(config: UpConfig, foreground: boolean): Promise<Link | undefined> {
+  const connection = await callHelper({ op: 'up', foreground }, config)
+  if (!connection) return undefined
+  const { socket, lines } = connection
+  return {
+    input: socket,
+    lines: lines as AsyncGenerator<HelperLine>,
+    broken: new Promise(() => {}),
+    letGo: () => socket.destroy(),
+  }
+}
+
+function byCommand(caller: Caller, config: UpConfig, foreground: boolean): Link {
+  const { child, input } = spawnHelper(caller, foreground)
+  const { promise: broken, reject } = Promise.withResolvers<never>()
+  broken.catch(() => {})
+  child.once('error', (error: NodeJS.ErrnoException) =>
+    reject(
+      error.code === 'ENOENT' && !caller.root
+        ? new CliError('kt needs root for its network device, and there is no sudo', withoutSudo(caller))
+        : new CliError(`the helper cannot be started: ${error.message}`, REPAIR),
+    ),
+  )
+  input.on('error', () => {}) // the helper's end is seen on its output
+  input.write(`${JSON.stringify(config)}\n`)
+  return {
+    input,
+    lines: jsonLines(child.stdout!) as AsyncGenerator<HelperLine>,
+    broken,
+    letGo: () => {
+      input.destroy()
+      child.stdout!.destroy()
+      child.unref()
+    },
+  }
+}
+
+/** What to do where there is no sudo. */
+function withoutSudo(caller: Caller): string {
+  return existsSync(HELPER_SOCKET)
+    ? `run \`kt up\` as root; or have root add you to the group kt, \`usermod -aG kt ${caller.name}\`, and log in again`
+    : 'run `kt up` as root'
 }
 
 function spawnHelper(
@@ -114,16 +157,6 @@ function spawnHelper(
   const input = child.stdin
   ;(child as ChildProcess).stdin = null
   return { child, input }
-}
-
-async function* linesOf(output: NodeJS.ReadableStream): AsyncGenerator<HelperLine> {
-  const splitter = new LineSplitter()
-  try {
-    for await (const chunk of output)
-      for (const text of splitter.push(chunk as Buffer)) yield JSON.parse(text) as HelperLine
-  } catch {
-    // What is no line of the helper's is its end for us.
-  }
 }
 
 /** Shows the steps. Resolves to the words of the last when connected; `onFirst` is called when the helper runs. */

@@ -1,8 +1,9 @@
-// Root's part of `kt down`: the helper's `undo`, through sudo where the caller is not root.
+// Root's part of `kt down`: the helper's `undo`, by its socket, or through sudo where the caller is not root.
 import { spawn } from 'node:child_process'
 import { quietPipes } from '../base/children.ts'
 import { REPAIR } from '../base/installation.ts'
 import { type Caller, helperEnvironment } from './caller.ts'
+import { callHelper, type HelperConnection } from './helper-socket.ts'
 import { CliError } from './output.ts'
 import { programCommand } from './programs.ts'
 
@@ -16,6 +17,8 @@ export interface Undone {
 
 /** Ends what lives of the caller's kt and undoes what dead ones left. Rejects with CliError. */
 export async function undoAsRoot(caller: Caller): Promise<Undone> {
+  const called = caller.root ? undefined : await callHelper({ op: 'undo' })
+  if (called) return reportOf(called)
   // The helper has a limit of its own; only the person whom sudo asks for a password may take longer.
   const command = [process.execPath, ...programCommand('helper', []), 'undo', '--end', String(caller.uid)]
   const { code, stdout, stderr } = await run(caller.root ? command : ['sudo', '--', ...command], caller)
@@ -35,6 +38,21 @@ export async function undoAsRoot(caller: Caller): Promise<Undone> {
     `what kt left could not be undone: ${last || `the helper ended with code ${code}`}`,
     'the steps are in /var/lib/kt; `kt down` tries again',
   )
+}
+
+/** The helper ends within a limit of its own, and its end is that of the lines. */
+async function reportOf({ socket, lines }: HelperConnection): Promise<Undone> {
+  try {
+    const { value } = await lines.next()
+    const line = value as (Undone & { type: string; message?: string }) | undefined
+    if (line?.type === 'undone') return line
+    throw new CliError(
+      `what kt left could not be undone: ${line?.message ?? 'the helper ended'}`,
+      'the steps are in /var/lib/kt; `kt down` tries again',
+    )
+  } finally {
+    socket.destroy()
+  }
 }
 
 function run(command: string[], caller: Caller): Promise<{ code: number | null; stdout: string; stderr: string }> {

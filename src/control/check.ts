@@ -8,8 +8,8 @@ export const CheckRequest = z.object({
   exclude: z.array(z.string()),
   /** Make a shadow, try what only a running one can tell, and remove it. */
   tryShadow: z.boolean(),
-  /** How root can be had: this is root, there is a sudo, neither. */
-  root: z.enum(['root', 'sudo', 'none']),
+  /** How root can be had: this is root, the helper's socket serves the caller, there is a sudo, none of these. */
+  root: z.enum(['root', 'socket', 'sudo', 'none']),
 })
 export type CheckRequest = z.infer<typeof CheckRequest>
 

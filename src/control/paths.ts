@@ -4,6 +4,9 @@ import { stateFolder } from '../base/system.ts'
 
 export const RUN_FOLDER = '/run/kt'
 
+/** Where systemd takes calls for the helper, from members of a group, when kt came as a package: helper-call.ts. */
+export const HELPER_SOCKET = `${RUN_FOLDER}/helper.sock`
+
 /** The folder the helper makes for one user, mode 0700. */
 export function controlFolder(uid: number, run = RUN_FOLDER): string {
   return `${run}/${uid}`

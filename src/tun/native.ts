@@ -51,6 +51,7 @@ interface Addon {
   write(fd: number, arena: Uint8Array, offsets: Uint32Array, lengths: Uint32Array, count: number): number
   close(fd: number): void
   receive(socket: number): number
+  peer(socket: number): number
 }
 
 // A batch: about 15 super-segments of 64 KiB, or 512 small packets. More of either only lengthens the time until other
@@ -83,6 +84,11 @@ export function attachTun(fd: number): NativeTunDevice {
  */
 export function receiveDescriptor(socket: number): number {
   return systemCall(() => addon().receive(socket))
+}
+
+/** The user id of whoever connected a Unix socket, as the kernel has it. Throws TunError where there is none. */
+export function peerOf(socket: number): number {
+  return systemCall(() => addon().peer(socket))
 }
 
 function device(describe: () => Description): NativeTunDevice {

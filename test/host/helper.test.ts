@@ -1,11 +1,8 @@
 // The helper for real: in a network and mount namespace of its own, with its own /etc, /run and /var/lib, and the fake
 // engine. The scenarios are in helper-scenarios.ts.
-import { execFile } from 'node:child_process'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { showCheckout, shownAt } from '../support/readable.ts'
 import { cannotRun } from '../tun/namespace.ts'
+import { runScenario } from './helper-namespace.ts'
 
 const scenarios = {
   'up-down': 'up, and down by SIGTERM: routes, rules, resolv.conf and hosts byte for byte as before',
@@ -31,38 +28,5 @@ const scenarios = {
   'no-tun': 'no /dev/net/tun is its own error, nothing is left',
 }
 
-// The engine runs as another user, who may not enter every folder that a checkout lies in.
-const place = '/run/checkout'
-const namespace = `mount -t tmpfs t /run && mount -t tmpfs t /var/lib && mkdir /var/lib/kt /run/etc ${place} &&
-  ${showCheckout(place)} &&
-  cp -a /etc/. /run/etc/ && mount --rbind /run/etc /etc && rm -f /etc/resolv.conf &&
-  printf 'nameserver 192.0.2.53\\nsearch corp.test\\noptions timeout:1\\n' >/etc/resolv.conf &&
-  echo 'ktdev:x:4711:4711::/tmp:/bin/sh' >>/etc/passwd && echo 'ktdev:x:4711:' >>/etc/group && echo 'ktextra:x:4712:ktdev' >>/etc/group &&
-  mount -t sysfs s /sys && ip link set lo up && ip link add eth0 type veth peer name eth1 && ip link set eth0 addrgenmode none && ip link set eth1 addrgenmode none up && ip address add 192.0.2.2/24 dev eth0 &&
-  ip address add 2001:db8::2/64 dev eth0 nodad && ip link set eth0 up && ip route add default via 192.0.2.1 && "$@"
-  exit $?`
-
-for (const [scenario, proves] of Object.entries(scenarios)) {
-  test(proves, { skip: cannotRun() }, async () => {
-    const script = fileURLToPath(new URL('./helper-scenarios.ts', import.meta.url))
-    const args = [
-      '-n',
-      '-m',
-      // Whatever a scenario that fails leaves ends with its first process, the shell.
-      '-p',
-      '--fork',
-      '--kill-child',
-      '--mount-proc',
-      '--propagation',
-      'private',
-      'sh',
-      '-ec',
-      namespace,
-      'sh',
-      shownAt(place, process.execPath),
-      shownAt(place, script),
-      scenario,
-    ]
-    await promisify(execFile)('unshare', args, { timeout: 80_000 })
-  })
-}
+for (const [scenario, proves] of Object.entries(scenarios))
+  test(proves, { skip: cannotRun() }, () => runScenario('./helper-scenarios.ts', scenario))

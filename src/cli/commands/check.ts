@@ -11,6 +11,7 @@ import { LineSplitter } from '../../control/lines.ts'
 import { type Caller, whoCalls } from '../caller.ts'
 import { connectedHere } from '../connected.ts'
 import { callersEnvironment } from '../environment.ts'
+import { helperServes } from '../helper-socket.ts'
 import { bold, CliError, dim, EXIT, green, printJson, printProgress, red, yellow } from '../output.ts'
 import { programCommand } from '../programs.ts'
 import { asTyped } from '../self.ts'
@@ -52,7 +53,7 @@ async function check(options: CheckOptions): Promise<void> {
     include,
     exclude,
     tryShadow: shadow !== undefined,
-    root: caller.root ? 'root' : hasSudo() ? 'sudo' : 'none',
+    root: caller.root ? 'root' : (await helperServes()) ? 'socket' : hasSudo() ? 'sudo' : 'none',
   }
   const checks: CheckLine[] = []
   let notTried: string[] | undefined

@@ -60,6 +60,7 @@ function judgeTun(tun: MachineFacts['tun']): CheckLine {
 
 function judgeRoot(root: MachineFacts['root']): CheckLine {
   if (root === 'root') return line('root', 'ok', 'this is root')
+  if (root === 'socket') return line('root', 'ok', "not needed: kt's helper serves you through its socket")
   if (root === 'sudo') return line('root', 'ok', 'by sudo, which `kt up` asks for')
   return line('root', 'failed', 'this is not root, and there is no sudo', 'run `kt up` as root, or install sudo')
 }

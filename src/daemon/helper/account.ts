@@ -26,6 +26,12 @@ export async function lookUpAccount(uid: number, gid: number, user: string, effe
   return { uid, gid, name, home: home || '/', shell: shell || '/bin/sh', groups: await groupsOf(name, effects) }
 }
 
+/** The account of a user id. Throws HelperError. */
+export async function accountOf(uid: number, effects: Effects): Promise<Account> {
+  const [name, , , gid] = (await getent(String(uid), effects)).trim().split('\n')[0].split(':')
+  return lookUpAccount(uid, Number(gid), name, effects)
+}
+
 async function getent(user: string, effects: Effects): Promise<string> {
   try {
     return (await effects.run(['getent', 'passwd', user])).stdout
@@ -33,7 +39,9 @@ async function getent(user: string, effects: Effects): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     // Not every C library has getent.
     const lines = effects.files.read('/etc/passwd') ?? ''
-    return lines.split('\n').find((line) => line.startsWith(`${user}:`)) ?? ''
+    // A name has a letter in it, so a number is that of a user.
+    const field = /^\d+$/.test(user) ? 2 : 0
+    return lines.split('\n').find((line) => line.split(':')[field] === user) ?? ''
   }
 }
 

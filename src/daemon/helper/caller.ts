@@ -1,12 +1,15 @@
 // The line to `kt up`: one line of configuration in on descriptor 0, JSON lines out on 1, until the connection stands.
-// Then all three standard descriptors are given up, so the terminal, or a pipe the caller sits in, is free.
+// Then the standard descriptors are given up, so the terminal, or a pipe the caller sits in, is free. Where the caller came
+// through the helper's socket, a line with the call comes before, and standard error is the system's journal, which stays.
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { HelperError } from './errors.ts'
 import { LONGEST_LINE } from './protocol.ts'
 
 export interface CallerLink {
-  /** The first line of the input. Rejects with HelperError if it ends before, or is too long. */
+  /** The line before the configuration, where there is one. Rejects as `config` does. */
+  call(): Promise<string>
+  /** The configuration. Rejects with HelperError if the input ends before, or is too long. */
   config(): Promise<string>
   /** Writes a line; quietly not if the caller is gone or does not read. */
   tell(line: object): void
@@ -19,16 +22,20 @@ const LONGEST_CONFIG = 4 << 20
 // Far more than any connection's steps; what comes faster is somebody's mistake.
 const MOST_LINES = 2000
 
-/** `onEnd`: the caller closed its end, so nobody waits any more. */
-export function openCaller(onEnd: () => void): CallerLink {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  promise.catch(() => {})
+/** `onEnd`: the caller closed its end, so nobody waits any more. `socket`: the caller came through the helper's socket. */
+export function openCaller(onEnd: () => void, { socket: bySocket = false } = {}): CallerLink {
+  const wanted = Array.from({ length: bySocket ? 2 : 1 }, () => Promise.withResolvers<string>())
+  for (const { promise } of wanted) promise.catch(() => {})
+  const config = wanted.at(-1)!.promise
+  const rejectAll = (error: HelperError) => {
+    for (const { reject } of wanted) reject(error)
+  }
   let text = ''
-  let got = false
+  let got = 0
   let attached = true
   let lines = 0
   const tooLong = () =>
-    reject(
+    rejectAll(
       new HelperError(
         'config',
         'the configuration is longer than a line may be',
@@ -36,17 +43,20 @@ export function openCaller(onEnd: () => void): CallerLink {
       ),
     )
   const take = (chunk: string) => {
-    if (got) return
+    if (got === wanted.length) return
     text += chunk
-    const end = text.indexOf('\n')
-    if (end > LONGEST_CONFIG || (end < 0 && text.length > LONGEST_CONFIG)) return tooLong()
-    if (end < 0) return
-    got = true
-    resolve(text.slice(0, end))
+    while (got < wanted.length) {
+      const end = text.indexOf('\n')
+      if (end > LONGEST_CONFIG || (end < 0 && text.length > LONGEST_CONFIG)) return tooLong()
+      if (end < 0) return
+      wanted[got++].resolve(text.slice(0, end))
+      text = text.slice(end + 1)
+    }
     text = ''
   }
   const ended = () => {
-    if (!got) reject(new HelperError('config', 'the configuration is missing', 'start kt with `kt up`'))
+    if (got < wanted.length)
+      rejectAll(new HelperError('config', 'the configuration is missing', 'start kt with `kt up`'))
     if (attached) onEnd()
   }
 
@@ -62,11 +72,12 @@ export function openCaller(onEnd: () => void): CallerLink {
     // A file or a terminal in which somebody tries it by hand: no end to wait for.
     const buffer = Buffer.alloc(LONGEST_CONFIG)
     take(buffer.toString('utf8', 0, readSync(0, buffer)))
-    if (!got) ended()
+    if (got < wanted.length) ended()
   }
 
   return {
-    config: () => promise,
+    call: () => wanted[0].promise,
+    config: () => config,
     tell(line) {
       if (!attached || ++lines > MOST_LINES) return
       const out = JSON.stringify(line)
@@ -87,7 +98,7 @@ export function openCaller(onEnd: () => void): CallerLink {
           openSync('/dev/null', fd === 0 ? 'r' : 'w')
         }
       }
-      replace([1, 2])
+      replace(bySocket ? [1] : [1, 2])
       if (!socket) return replace([0])
       // libuv leaves standard descriptors open when their stream is closed.
       socket.on('close', () => replace([0]))

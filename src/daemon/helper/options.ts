@@ -7,10 +7,12 @@ import { parseArgs } from 'node:util'
 export type HelperOptions =
   /** `end`: the user whose kt is ended first, by force if it must be. */
   | { command: 'undo'; end: number | undefined }
+  /** Descriptors 0 and 1 are a call through the helper's socket: serve.ts. */
+  | { command: 'serve' }
   | { command: 'up'; uid: number; gid: number; user: string; foreground: boolean; log: string | undefined }
 
 export const USAGE =
-  'usage: helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground] | helper undo [--end UID]'
+  'usage: helper up --uid UID --gid GID --user NAME [--log FILE] [--foreground] | helper undo [--end UID] | helper serve'
 
 /** Undefined for anything but the usage. */
 export function parseOptions(argv: string[]): HelperOptions | undefined {
@@ -21,6 +23,7 @@ export function parseOptions(argv: string[]): HelperOptions | undefined {
       if (end !== undefined && !isId(end)) return undefined
       return { command, end: end === undefined ? undefined : Number(end) }
     }
+    if (command === 'serve') return rest.length === 0 ? { command } : undefined
     if (command !== 'up') return undefined
     const { values } = parseArgs({
       args: rest,
