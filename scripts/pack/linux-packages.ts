@@ -19,7 +19,8 @@ const architectures: Record<Packager, Record<Architecture, string>> = {
   rpm: { x64: 'x86_64', arm64: 'aarch64' },
 }
 
-const MAINTAINER = 'The kt authors <kt@localhost>'
+/** There is no address yet: RFC 2606, 2. */
+const MAINTAINER = 'The kt authors <kt@kt.invalid>'
 
 interface Contents {
   files: Files
@@ -45,17 +46,21 @@ export function linuxPackage(
     const config = {
       ...{ name: 'kt', arch: architectures[packager][arch], platform: 'linux', version: product.version, mtime: date },
       ...{ section: 'net', priority: 'optional', maintainer: MAINTAINER, vendor: 'kt', license: 'Apache-2.0' },
-      description: DESCRIPTION,
-      homepage: 'https://localhost/kt',
       disable_globbing: true,
       contents: [
         ...[...files].map(([path, { mode }]) => ({
           src: join(folder, 'root', path),
           dst: `/${path}`,
           file_info: { mode, mtime: date, owner: 'root', group: 'root' },
-          ...(packager === 'rpm' && /^usr\/share\/(doc|licenses)\//.test(path) && { type: /licenses/.test(path) ? 'license' : 'doc' }),
+          ...(packager === 'rpm' &&
+            /^usr\/share\/(doc|licenses)\//.test(path) && { type: /licenses/.test(path) ? 'license' : 'doc' }),
         })),
-        ...[...links].map(([path, target]) => ({ src: target, dst: `/${path}`, type: 'symlink', file_info: { mtime: date } })),
+        ...[...links].map(([path, target]) => ({
+          src: target,
+          dst: `/${path}`,
+          type: 'symlink',
+          file_info: { mtime: date },
+        })),
       ],
       ...particulars[packager](folder),
     }
@@ -70,17 +75,23 @@ export function linuxPackage(
   }
 }
 
-const DESCRIPTION = `your machine in the network of a Kubernetes cluster
- kt brings the network of a Kubernetes cluster to this machine: addresses of
- pods and services work, and so do the cluster's DNS names. Requests for a
- service can be brought to a program that runs here.
- .
- It is a userspace VPN on top of the API server's port-forward, and needs
- neither a sidecar in the cluster nor iptables here.`
+const SUMMARY = 'your machine in the network of a Kubernetes cluster'
+const DESCRIPTION = [
+  [
+    'kt brings the network of a Kubernetes cluster to this machine: addresses of',
+    "pods and services work, and so do the cluster's DNS names. Requests for a",
+    'service can be brought to a program that runs here.',
+  ],
+  [
+    "It is a userspace VPN on top of the API server's port-forward, and needs",
+    'neither a sidecar in the cluster nor iptables here.',
+  ],
+].map((paragraph) => paragraph.join('\n'))
 
 /** What is not the same in both. */
 const particulars: Record<Packager, (folder: string) => object> = {
   deb: (folder) => ({
+    description: [SUMMARY, DESCRIPTION.join('\n.\n')].join('\n'),
     depends: ['libc6 (>= 2.28)', 'libgcc-s1 (>= 3.4)', 'libstdc++6 (>= 9)', 'iproute2', 'passwd'],
     recommends: ['sudo'],
     scripts: {
@@ -91,14 +102,21 @@ const particulars: Record<Packager, (folder: string) => object> = {
     deb: { compression: 'zstd' },
   }),
   rpm: (folder) => ({
-    depends: ['libc.so.6(GLIBC_2.28)(64bit)', 'libstdc++.so.6()(64bit)', '/usr/sbin/ip', '/usr/sbin/groupadd', '/usr/bin/getent'],
+    description: DESCRIPTION.join('\n\n'),
+    depends: [
+      'libc.so.6(GLIBC_2.28)(64bit)',
+      'libstdc++.so.6()(64bit)',
+      '/usr/sbin/ip',
+      '/usr/sbin/groupadd',
+      '/usr/bin/getent',
+    ],
     recommends: ['sudo'],
     scripts: {
       postinstall: script(folder, 'rpm.post'),
       preremove: script(folder, 'rpm.preun'),
       postremove: script(folder, 'rpm.postun'),
     },
-    rpm: { compression: 'zstd', group: 'Applications/Internet', summary: DESCRIPTION.split('\n')[0], buildhost: 'kt' },
+    rpm: { compression: 'zstd', group: 'Applications/Internet', summary: SUMMARY, buildhost: 'kt' },
   }),
 }
 
@@ -108,7 +126,10 @@ const place = join(import.meta.dirname, 'linux')
 function script(folder: string, name: string): string {
   const text = readFileSync(join(place, name), 'utf8')
   const target = join(folder, name)
-  writeFileSync(target, text.replace('@END-ALL@\n', () => readFileSync(join(place, 'end-all.sh'), 'utf8')))
+  writeFileSync(
+    target,
+    text.replace('@END-ALL@\n', () => readFileSync(join(place, 'end-all.sh'), 'utf8')),
+  )
   return target
 }
 
@@ -141,10 +162,12 @@ function contentsOf(product: Product, packager: Packager, program: Buffer): Cont
 
 /** Debian has the terms of the Apache licence in every system, and wants no second copy. */
 function copyright(notice: Buffer): string {
-  return `kt is licensed under the Apache License, Version 2.0. On Debian systems its text is in
+  return `Copyright (C) 2026 the kt authors
+
+kt is licensed under the Apache License, Version 2.0. On Debian systems its text is in
 /usr/share/common-licenses/Apache-2.0.
 
-The program contains Node.js (https://nodejs.org), Copyright Node.js contributors, under the MIT licence, and these packages:
+The rest of this file are the terms of what the program contains.
 
 ${notice}`
 }

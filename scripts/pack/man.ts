@@ -37,11 +37,7 @@ function programPage(program: Command, help: Help, options: ManOptions): string 
     '.SH DESCRIPTION',
     ...prose(program.description()),
     '.SH COMMANDS',
-    ...commands.flatMap((command) => [
-      '.TP',
-      `.BR kt\\-${word(command.name())} (1)`,
-      ...prose(command.description()),
-    ]),
+    ...commands.flatMap((command) => ['.TP', `.BR kt\\-${word(command.name())} (1)`, ...prose(command.description())]),
     ...optionSection(program, help),
     '.SH TOPICS',
     ...Object.entries(topics).flatMap(([name, text]) => ['.TP', `.BR kt\\-${word(name)} (7)`, ...prose(titleOf(text))]),
@@ -82,12 +78,10 @@ function topicPage(name: string, text: string, options: ManOptions): string {
   return page(`kt-${name}`, 7, title, options, [
     '.SH DESCRIPTION',
     // The texts are set for a terminal: lines and columns as they are.
-    ...lines.join('\n').split('\n\n').flatMap((paragraph, at) => [
-      ...(at > 0 ? ['.PP'] : []),
-      '.nf',
-      ...paragraph.split('\n').map(line),
-      '.fi',
-    ]),
+    ...lines
+      .join('\n')
+      .split('\n\n')
+      .flatMap((paragraph, at) => [...(at > 0 ? ['.PP'] : []), '.nf', ...paragraph.split('\n').map(line), '.fi']),
     ...seeAlso(['kt(1)']),
   ])
 }
@@ -102,7 +96,10 @@ function synopsis(commands: readonly Command[]): string {
   const lines = commands.map((command) => {
     const path: string[] = []
     for (let at: Command | null = command; at; at = at.parent) path.unshift(at.name())
-    const operands = command.usage().replace(/\[options\]/, '[OPTION]...').replace('[command]', 'COMMAND')
+    const operands = command
+      .usage()
+      .replace(/\[options\]/, '[OPTION]...')
+      .replace('[command]', 'COMMAND')
     return `.B ${word(path.join(' '))}\n${line(operands)}`
   })
   return `.SH SYNOPSIS\n${lines.join('\n.br\n')}`
@@ -117,7 +114,11 @@ function argumentSection(command: Command, help: Help): string[] {
 function argumentLines(command: Command, help: Help): string[] {
   return help
     .visibleArguments(command)
-    .flatMap((argument) => ['.TP', `.I ${word(help.argumentTerm(argument))}`, ...prose(help.argumentDescription(argument))])
+    .flatMap((argument) => [
+      '.TP',
+      `.I ${word(help.argumentTerm(argument))}`,
+      ...prose(help.argumentDescription(argument)),
+    ])
 }
 
 function optionSection(command: Command, help: Help): string[] {
@@ -127,8 +128,15 @@ function optionSection(command: Command, help: Help): string[] {
 function optionLines(option: Option, help: Help): string[] {
   // `-n, --namespace <name>`: flags are bold, what they take is not.
   const [, flags, value = ''] = /^((?:-[^ ,]+(?:, )?)+) ?(.*)$/.exec(option.flags)!
-  const bold = flags.trim().split(', ').map((flag) => `\\fB${word(flag)}\\fR`)
-  return ['.TP', `${bold.join(', ')}${value ? ` \\fI${word(value)}\\fR` : ''}`, ...prose(help.optionDescription(option))]
+  const bold = flags
+    .trim()
+    .split(', ')
+    .map((flag) => `\\fB${word(flag)}\\fR`)
+  return [
+    '.TP',
+    `${bold.join(', ')}${value ? ` \\fI${word(value)}\\fR` : ''}`,
+    ...prose(help.optionDescription(option)),
+  ]
 }
 
 const exitStatus = [
@@ -187,6 +195,9 @@ function word(text: string): string {
     '"': '\\(dq',
   }
   return [...text]
-    .map((one) => special[one] ?? (one > '~' ? `\\[u${one.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}]` : one))
+    .map(
+      (one) =>
+        special[one] ?? (one > '~' ? `\\[u${one.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}]` : one),
+    )
     .join('')
 }

@@ -6,7 +6,7 @@ fi
 # Each journal is that of a user who is connected, or of a kt that was killed.
 for journal in /var/lib/kt/*.json; do
   [ -e "$journal" ] || continue
-  "$program" --kt-program helper undo --end "$(basename "$journal" .json)" || true
+  "$program" --kt-program helper undo --end "$(basename "$journal" .json)" >/dev/null || true
 done
 for journal in /var/lib/kt/*.json; do
   [ -e "$journal" ] || continue
