@@ -19,6 +19,12 @@ const architectures: Record<Packager, Record<Architecture, string>> = {
   rpm: { x64: 'x86_64', arm64: 'aarch64' },
 }
 
+/** As each distribution names its files. */
+const nameOf: Record<Packager, (version: string, arch: string) => string> = {
+  deb: (version, arch) => `kt_${version}_${arch}.deb`,
+  rpm: (version, arch) => `kt-${version}-1.${arch}.rpm`,
+}
+
 /** There is no address yet: RFC 2606, 2. */
 const MAINTAINER = 'The kt authors <kt@kt.invalid>'
 
@@ -64,7 +70,7 @@ export function linuxPackage(
       ],
       ...particulars[packager](folder),
     }
-    const name = `kt-${product.version}-${architectures[packager][arch]}.${packager}`
+    const name = nameOf[packager](product.version, architectures[packager][arch])
     writeFileSync(join(folder, 'nfpm.json'), JSON.stringify(config))
     nfpm(['package', '--config', join(folder, 'nfpm.json'), '--packager', packager, '--target', join(folder, name)], {
       SOURCE_DATE_EPOCH: String(product.time),

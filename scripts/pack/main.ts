@@ -6,29 +6,21 @@ import { NoDebianError } from './debian.ts'
 import { ociImage } from './image.ts'
 import { inputsOf, isMade, recordMade } from './inputs.ts'
 import { krewPlugin } from './krew.ts'
-import { materialsOf } from './materials.ts'
 import { linuxPackage, PACKAGERS } from './linux-packages.ts'
+import { materialsOf } from './materials.ts'
 import { npmPackage } from './npm.ts'
 import { makeProduct, type Product, sha256 } from './product.ts'
 import { provenance } from './provenance.ts'
 import { singleFile } from './single.ts'
-import { ARCHITECTURES, type Architecture, PackError } from './tools.ts'
+import { ARCHITECTURES, PackError } from './tools.ts'
 import { billOfMaterials, checksums } from './trust.ts'
-
-const singles = new Map<Architecture, Promise<Buffer>>()
-/** Made once, for itself and for the packages. */
-function single(product: Product, arch: Architecture): Promise<Buffer> {
-  const made = singles.get(arch) ?? singleFile(product, arch)
-  singles.set(arch, made)
-  return made
-}
 
 /** Each makes files of out/, by name. */
 const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> | Map<string, Buffer>> = {
   npm: (product) => new Map([[`kt-${product.version}.tgz`, npmPackage(product)]]),
   single: async (product) => {
     const made = new Map<string, Buffer>()
-    for (const arch of ARCHITECTURES) made.set(`kt-linux-${arch}`, await single(product, arch))
+    for (const arch of ARCHITECTURES) made.set(`kt-linux-${arch}`, await singleFile(product, arch))
     return made
   },
   krew: krewPlugin,
@@ -39,7 +31,7 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
       async (product: Product) => {
         const made = new Map<string, Buffer>()
         for (const arch of ARCHITECTURES)
-          made.set(...linuxPackage(product, packager, arch, await single(product, arch)))
+          made.set(...linuxPackage(product, packager, arch, await singleFile(product, arch)))
         return made
       },
     ]),
