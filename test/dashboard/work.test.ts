@@ -164,6 +164,26 @@ describe('working on the page', { skip: noBrowser }, () => {
     await finish(again)
   })
 
+  test('flows: those that are open come first, then those that ended, the last one first', async () => {
+    await using it = await fixture((engine) => {
+      const [one, two, three, four] = manyFlows(4)
+      engine.flows = [
+        { ...one, name: 'old', ageMs: 60_000 },
+        { ...two, name: 'new', ageMs: 1_000 },
+      ]
+      engine.closed = [
+        { ...three, name: 'ended-first', ageMs: 10, state: 'closed', closedMs: 40_000 },
+        { ...four, name: 'ended-last', ageMs: 9_000, state: 'refused', closedMs: 5_000 },
+      ]
+    })
+    const page = await openPage(browser, it, 'flows')
+    await visible(page, 'status', '2 flows open, 2 ended in the last minute')
+    const names = () => page.locator('tbody tr td:nth-child(2)').allTextContents()
+    assert.deepEqual(await names(), ['new', 'old', 'ended-last', 'ended-first'])
+    assert.match((await page.locator('tbody tr').nth(2).textContent())!, /TCP ended: refused \d+ s ago/)
+    await finish(page)
+  })
+
   test('requests are shown without a connection, too', async () => {
     await using it = await fixture((engine) => {
       engine.requests = manyRequests(3)
@@ -188,7 +208,7 @@ describe('working on the page', { skip: noBrowser }, () => {
       true,
       { program: kt.program, flags: [] },
     )
-    await it.engine.hold('web')
+    const web = await it.engine.hold('web')
     const page = await openPage(browser, it, 'services')
     await visible(page, 'status', '40 services')
     const row = (name: string) => page.locator('tbody tr').filter({ has: page.getByText(name, { exact: true }) })
@@ -225,6 +245,17 @@ describe('working on the page', { skip: noBrowser }, () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
     await page.getByText('localhost:8080 leads to port 80').waitFor({ state: 'detached' })
     assert.equal(kt.asked.at(-1), 'ended')
+
+    // What one holds is left from its row, too, and is not begun again.
+    await page.getByRole('link', { name: 'Services' }).click()
+    await row('web').click()
+    await detail.getByText('kt exchange web -n shop').waitFor()
+    const begin = detail.getByRole('button', { name: 'Exchange…', exact: true })
+    assert.equal(await begin.count(), 0)
+    await detail.getByRole('button', { name: 'Leave the exchange…' }).click()
+    await page.getByRole('dialog', { name: 'Leave web?' }).getByRole('button', { name: 'Leave' }).click()
+    await begin.waitFor()
+    assert.equal(web.left, true)
     await finish(page)
   })
 

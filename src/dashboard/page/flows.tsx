@@ -16,6 +16,9 @@ const stateText = (f: FlowRow) =>
     : `${f.protocol.toUpperCase()} ended: ${f.state}`
 const moving = (f: FlowRow) => f.rateIn + f.rateOut
 
+/** The newest flow first, and those that ended behind those that are open: the one that ended last first. */
+const newest = ({ opened, closed }: FlowRow) => (closed === null ? -opened : Number.MAX_SAFE_INTEGER - closed)
+
 const columns: Column<FlowRow>[] = [
   {
     key: 'program',
@@ -31,24 +34,31 @@ const columns: Column<FlowRow>[] = [
   {
     key: 'name',
     title: 'To',
-    width: '19%',
+    width: '18%',
     cell: (f) => (f.name ? <strong>{f.name}</strong> : <span class="muted">–</span>),
     order: (f) => f.name,
   },
-  { key: 'remote', title: 'Address', width: '17%', cell: (f) => <code>{f.remote}</code>, order: (f) => f.remote },
+  { key: 'remote', title: 'Address', width: '15%', cell: (f) => <code>{f.remote}</code>, order: (f) => f.remote },
   {
     key: 'state',
     title: 'State',
-    width: '15%',
-    cell: (f) => <span class={failed(f) ? 'bad' : f.closed === null ? undefined : 'muted'}>{stateText(f)}</span>,
+    width: '19%',
+    cell: (f) =>
+      f.closed === null ? (
+        stateText(f)
+      ) : (
+        <span class="muted">
+          <span class={failed(f) ? 'bad' : undefined}>{stateText(f)}</span> {age(Date.now() - f.closed)} ago
+        </span>
+      ),
     order: stateText,
   },
   {
     key: 'rate',
     title: 'Now',
-    width: '9%',
+    width: '8%',
     numeric: true,
-    cell: (f) => (moving(f) > 0 ? rate(moving(f)) : ''),
+    cell: (f) => (moving(f) > 0 ? rate(moving(f)) : <span class="muted">–</span>),
     order: moving,
   },
   { key: 'in', title: 'Received', width: '9%', numeric: true, cell: (f) => bytes(f.bytesIn), order: (f) => f.bytesIn },
@@ -59,7 +69,7 @@ const columns: Column<FlowRow>[] = [
     width: '8%',
     numeric: true,
     cell: (f) => age((f.closed ?? Date.now()) - f.opened),
-    order: (f) => -f.opened,
+    order: newest,
   },
 ]
 const text = (f: FlowRow) =>

@@ -119,7 +119,8 @@ function stateWords({ state, kind }: HeldReport): string {
   return kind === 'run' ? 'The way is away; requests are refused' : 'Requests go to the original pods for now'
 }
 
-function leaveQuestion({ kind, target, namespace }: HeldReport): Question {
+/** Asks whether to end it. */
+export function leaveQuestion({ kind, target, namespace }: HeldReport): Question {
   return {
     title: `Leave ${target}?`,
     text: `The ${kind} of ${target} in ${namespace} ends: its requests go where they went before, and open connections may end.`,

@@ -2,8 +2,10 @@
 import type { JSX } from 'preact'
 import { Copyable, Detail, Facts } from './detail.tsx'
 import type { Ask } from './dialog.tsx'
+import { leaveQuestion } from './held.tsx'
 import type { ServiceRow } from './service-rows.ts'
 import { startQuestion } from './start.tsx'
+import { useTopic } from './store.ts'
 
 interface ServiceDetailProps {
   service: ServiceRow
@@ -21,6 +23,9 @@ export function ServiceDetail({ service, namespace, ask, onClose }: ServiceDetai
   const local = first !== undefined && first < 1024 ? 8000 + (first % 1000) : first
   const fit = type !== 'ExternalName' && first !== undefined
   const pair = `${local}:${first}`
+  const mine = useTopic('held').filter((one) => one.target === name && one.namespace === service.namespace)
+  // What one holds already cannot be begun again; it can be left.
+  const kinds = mine.length > 0 ? (['forward'] as const) : (['exchange', 'mesh', 'forward'] as const)
   return (
     <Detail
       title={
@@ -48,7 +53,12 @@ export function ServiceDetail({ service, namespace, ask, onClose }: ServiceDetai
         <>
           <h3>Bring it here</h3>
           <p class="buttons start">
-            {(['exchange', 'mesh', 'forward'] as const).map((kind) => (
+            {mine.map((held) => (
+              <button key={`${held.kind} ${held.version}`} type="button" onClick={() => ask(leaveQuestion(held))}>
+                Leave the {held.kind}…
+              </button>
+            ))}
+            {kinds.map((kind) => (
               <button key={kind} type="button" onClick={() => ask(startQuestion(kind, service))}>
                 {{ exchange: 'Exchange…', mesh: 'Mesh…', forward: 'Forward…' }[kind]}
               </button>
