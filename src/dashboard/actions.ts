@@ -21,6 +21,8 @@ export async function perform(
   action: string,
   body: unknown,
 ): Promise<unknown> {
+  // Who holds what has changed: it is looked up now, not seconds later.
+  const look = () => feed.wake()
   switch (action) {
     case 'disconnect':
       return (await feed.engine()).request('down', {})
@@ -29,12 +31,12 @@ export async function perform(
       return (await feed.engine()).request('dns.trace', question)
     }
     case 'leave':
-      return leave({ uid, env }, text(body, 'kind'), text(body, 'target'), text(body, 'namespace'))
+      return leave({ uid, env }, text(body, 'kind'), text(body, 'target'), text(body, 'namespace')).finally(look)
     case 'start': {
       const start = startOf(body)
       const context = feed.context()
       if (context !== undefined) await feed.requireSameCluster(forwards.selection(context), env)
-      return forwards.start(start, context)
+      return forwards.start(start, context).finally(look)
     }
     case 'unforward':
       return forwards.stop(port(body, 'local'))
