@@ -12,14 +12,19 @@ export interface Formatted {
 
 // POSIX.1-2024 3.216: what a shell can assign to.
 const SHELL_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** docker reads a file with a longer line not at all: "bufio.Scanner: token too long". */
+const MOST_DOCKER = 65_536
 const DOTENV_NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/
 
 const lines: Record<Exclude<EnvFormat, 'json'>, (variable: PlaceVariable) => string | undefined> = {
   shell: ({ name, value }) =>
     SHELL_NAME.test(name) && !value.includes('\0') ? `export ${name}='${value.replaceAll("'", `'\\''`)}'` : undefined,
   // docker run --env-file: no quotes; the rest of the line is the value, without a carriage return at its end.
-  docker: ({ name, value }) =>
-    /^[^\s=#\0][^\s=\0]*$/.test(name) && !/[\n\0]|\r$/.test(value) ? `${name}=${value}` : undefined,
+  docker: ({ name, value }) => {
+    if (!/^[^\s=#\0][^\s=\0]*$/.test(name) || /[\n\0]|\r$/.test(value)) return undefined
+    const line = `${name}=${value}`
+    return Buffer.byteLength(line) < MOST_DOCKER ? line : undefined
+  },
   dotenv: ({ name, value }) => {
     const quoted = DOTENV_NAME.test(name) ? dotenvValue(value) : undefined
     return quoted === undefined ? undefined : `${name}=${quoted}`

@@ -77,6 +77,13 @@ test('what shell has is what a shell then has, and nothing else is run', () => {
   )
 })
 
+test('docker reads no file that has a line of 64 KiB, so such a variable is left out', () => {
+  const leftOut = (value: string) => formatEnvironment([{ name: 'A', value }], 'docker').leftOut
+  assert.deepEqual(leftOut('x'.repeat(65_533)), [])
+  assert.deepEqual(leftOut('x'.repeat(65_534)), ['A'])
+  assert.deepEqual(leftOut('€'.repeat(21_845)), ['A'])
+})
+
 test('what docker has is the rest of one line', () => {
   fc.assert(
     fc.property(environment, (variables) => {
