@@ -3,6 +3,7 @@
 
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net'
 import { type Clock, every } from '../base/clock.ts'
+import { resetSocket } from '../base/reset.ts'
 import type { Endpoint } from '../wire/address.ts'
 
 /** An original that has been quiet so long after its last bytes has answered. */
@@ -22,7 +23,7 @@ export class Passing {
   /** Joins an accepted socket to a new connection to `original`; without one, or when it cannot be reached, it is reset. */
   join(socket: Socket, original: Endpoint | undefined): void {
     if (!original) {
-      socket.resetAndDestroy()
+      resetSocket(socket)
       return
     }
     const pair = new Pair(socket, connect(options(original)), this.#clock, () => {
@@ -132,9 +133,9 @@ class Pair {
 
 /** Resets `other` when `socket` ends otherwise than by FIN in both directions. */
 function follow(socket: Socket, other: Socket, closed: () => void): void {
-  socket.on('error', () => other.resetAndDestroy())
+  socket.on('error', () => resetSocket(other))
   socket.on('close', () => {
-    if (!(socket.readableEnded && socket.writableFinished)) other.resetAndDestroy()
+    if (!(socket.readableEnded && socket.writableFinished)) resetSocket(other)
     closed()
   })
 }

@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Server, Socket } from 'node:net'
 import { type Clock, every } from '../base/clock.ts'
+import { resetSocket } from '../base/reset.ts'
 import { type Endpoint, formatEndpoint } from '../wire/address.ts'
 import { Admission } from './admission.ts'
 import type { Claim, Claims } from './claims.ts'
@@ -127,13 +128,13 @@ function admit(socket: Socket, port: AgentPort, ways: Ways): void {
   const origin = plainEndpoint(socket.remoteAddress, socket.remotePort)
   const leave = ways.admission.admit(origin.address)
   if (!leave) {
-    socket.resetAndDestroy()
+    resetSocket(socket)
     return
   }
   ways.floods.opened(ways.admission.size)
   inCourseOf(
     `the connection of ${formatEndpoint(origin)}`,
-    () => socket.resetAndDestroy(),
+    () => resetSocket(socket),
     () => receive(socket, port, leave, ways),
   )
 }
@@ -191,7 +192,7 @@ function bring(socket: Socket, port: AgentPort, leave: () => void, ways: Ways, p
       return relays.join(socket, channel, over, peeked)
     },
     refused() {
-      socket.resetAndDestroy()
+      resetSocket(socket)
       leave()
     },
     absent: pass,

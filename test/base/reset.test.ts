@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { globSync, readFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { resetSocket } from '../../src/base/reset.ts'
@@ -31,4 +32,12 @@ test('a socket whose FIN is on its way is closed, and not forgotten', async () =
   await Promise.all([once(near, 'close'), once(far.end(), 'close')])
   assert.equal((near as unknown as { _handle: unknown })._handle, null)
   close()
+})
+
+test('no socket of the program is reset in another way', () => {
+  const files = globSync('src/**/*.{ts,tsx}').filter((file) => file !== 'src/base/reset.ts')
+  // What declares the method for others is no call of it.
+  const calls = files.filter((file) => /\.resetAndDestroy\(/.test(readFileSync(file, 'utf8')))
+  assert.ok(files.length > 300)
+  assert.deepEqual(calls, [])
 })

@@ -2,6 +2,7 @@
 // not know where a flow goes. A socket's error keeps its kind.
 import { connect, type Socket } from 'node:net'
 import { ConnectedDatagrams } from '../../base/datagram-socket.ts'
+import { resetSocket } from '../../base/reset.ts'
 import type { Pinger } from '../../shadow/ping.ts'
 import { failureOfErrno } from '../../tunnel/agent-protocol/failure.ts'
 import type { DatagramHandler, StreamHandler, TunnelDatagrams, TunnelStream } from '../../tunnel/tunnel.ts'
@@ -153,7 +154,7 @@ class OutsideStream implements TunnelStream {
   reset(): void {
     if (this.#over) return
     this.#leave()
-    this.#socket?.resetAndDestroy()
+    if (this.#socket) resetSocket(this.#socket)
   }
 
   consumed(bytes: number): void {

@@ -1,5 +1,6 @@
 // A port of this machine's loopback that leads to a port of the command in a shell.
 import type { Socket } from 'node:net'
+import { resetSocket } from '../../base/reset.ts'
 import type { ShellPort } from '../../control/holder.ts'
 import { type LocalPort, listenLocal } from '../inbound/listen-local.ts'
 import type { Complaints } from '../inbound/once.ts'
@@ -44,7 +45,7 @@ export class PublishedPort {
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException
       this.#complaints.complain('dial', portWords(this.inside, code))
-      outer.resetAndDestroy()
+      resetSocket(outer)
       return
     }
     this.#complaints.well('dial')
@@ -65,7 +66,7 @@ function join(a: Socket, b: Socket): void {
     from.on('error', () => {})
     from.on('close', (failed) => {
       // Without both FINs it was a reset, and a cut download must not look whole.
-      if (failed || !from.readableEnded) to.resetAndDestroy()
+      if (failed || !from.readableEnded) resetSocket(to)
     })
     from.pipe(to)
   }

@@ -4,6 +4,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../base/clock.ts'
+import { resetSocket } from '../../base/reset.ts'
 
 const READ_AHEAD = 64 * 1024
 /** How long what the far side still sends is read and dropped, so that it sees our last words and not a reset. */
@@ -100,7 +101,7 @@ export class Wire {
 
   /** RST, so that nobody takes what was sent for the whole. */
   reset(): void {
-    if (this.stream instanceof Socket) this.stream.resetAndDestroy()
+    if (this.stream instanceof Socket) resetSocket(this.stream)
     else this.stream.destroy(new CutOff('reset'))
   }
 
