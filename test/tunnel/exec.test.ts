@@ -154,6 +154,17 @@ for (const [what, frames] of [
     await until('no connection is left', () => open.size === 0)
   })
 
+test('a right that is missing is named in words', async () => {
+  const said =
+    'pods "orders-1" is forbidden: User "ann" cannot get resource "pods/exec" in API group "" in the namespace "day"'
+  const body = JSON.stringify({ kind: 'Status', message: said })
+  answer = (socket) =>
+    socket.end(
+      `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+  await assert.rejects(run(), { message: 'you may not get pods/exec in namespace day' })
+})
+
 test('a refusal is told with the right that is missing', async () => {
   answer = (socket) =>
     socket.end(

@@ -43,7 +43,10 @@ export async function runInPod(endpoint: WebSocketTarget, options: ExecOptions):
   const opened = await openWebSocket(endpoint, PROTOCOL, OPEN_MS, undefined, { clock, random }).catch(
     (error: unknown) => {
       if (!(error instanceof RefusedError)) throw error
-      const message = error.message.replace(/^port-forward: /, 'running a command in the pod: ')
+      const right = /cannot (\w+) resource "(pods\/exec)".* in the namespace "([^"]+)"/.exec(error.message)
+      const message = right
+        ? `you may not ${right[1]} ${right[2]} in namespace ${right[3]}`
+        : error.message.replace(/^port-forward: /, 'running a command in the pod: ')
       const hint = error.status === 403 ? 'ask for the right to get and create pods/exec in this namespace' : error.hint
       throw new TunnelError('unreachable', message, hint)
     },
