@@ -249,7 +249,7 @@ describe('working on the page', { skip: noBrowser }, () => {
     // What one holds is left from its row, too, and is not begun again.
     await page.getByRole('link', { name: 'Services' }).click()
     await row('web').click()
-    await detail.getByText('kt exchange web -n shop').waitFor()
+    await detail.getByText('kt leave web -n shop').waitFor()
     const begin = detail.getByRole('button', { name: 'Exchange…', exact: true })
     assert.equal(await begin.count(), 0)
     await detail.getByRole('button', { name: 'Leave the exchange…' }).click()

@@ -65,8 +65,12 @@ export function ServiceDetail({ service, namespace, ask, onClose }: ServiceDetai
             ))}
           </p>
           {[
-            `kt exchange ${name} -n ${service.namespace} --expose ${pair}`,
-            `kt mesh ${name} -n ${service.namespace} --expose ${pair}`,
+            ...(mine.length > 0
+              ? [`kt leave ${name} -n ${service.namespace}`]
+              : [
+                  `kt exchange ${name} -n ${service.namespace} --expose ${pair}`,
+                  `kt mesh ${name} -n ${service.namespace} --expose ${pair}`,
+                ]),
             `kt forward ${name} ${pair} -n ${service.namespace}`,
           ].map((command) => (
             <p key={command}>
