@@ -105,6 +105,14 @@ function computed(container: Partial<V1Container>, more: Partial<EnvironmentFact
 }
 
 describe("a container's environment", () => {
+  test('a variable that comes from a file in the pod is named, and what knows it', () => {
+    const fileKeyRef = { volumeName: 'settings', path: 'vars.env', key: 'GREETING' }
+    const { env, missing } = computed({ env: [{ name: 'GREETING', valueFrom: { fileKeyRef } }] })
+    assert.deepEqual(env, {})
+    const why = 'it comes from the file vars.env in the volume settings, which only the pod has; `kt env --live` knows it'
+    assert.deepEqual(missing, [{ name: 'GREETING', why }])
+  })
+
   test('labels and annotations are listed in the order of their keys, quoted as Go quotes', () => {
     assert.equal(podField('metadata.labels', { pod }), 'a="x"\napp="web"')
     assert.equal(podField('metadata.annotations', { pod }), 'note="a \\"b\\"\\n\\x01é\\u00a0\\U0010ffff"')

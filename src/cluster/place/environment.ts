@@ -104,9 +104,13 @@ export function environmentOf(facts: EnvironmentFacts): Environment {
 
 /** Undefined: not there, and optional. */
 function sourceValue(from: V1EnvVarSource, facts: EnvironmentFacts): string | Unknown | undefined {
-  const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef } = from
+  const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef, fileKeyRef } = from
   if (fieldRef) return podField(fieldRef.fieldPath, facts)
   if (resourceFieldRef) return resourceField(resourceFieldRef, facts.container, facts)
+  if (fileKeyRef) {
+    const where = `the file ${fileKeyRef.path} in the volume ${fileKeyRef.volumeName}`
+    return new Unknown(`it comes from ${where}, which only the pod has; \`kt env --live\` knows it`)
+  }
   const [kind, ref]: [SourceKind, typeof secretKeyRef] = configMapKeyRef
     ? ['ConfigMap', configMapKeyRef]
     : ['Secret', secretKeyRef]
