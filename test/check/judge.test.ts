@@ -318,6 +318,14 @@ test('what is not ok says what to do, in one line', () => {
     }
 })
 
+test('the versions that kt was tried with are those of docs/understand/reliability.md', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../docs/understand/reliability.md'), 'utf8')
+  const [, columns] = /^## Versions of Kubernetes$[\s\S]*?^\| {2}\|(.*)\|$/m.exec(text)!
+  const tried = columns.split('|').map((version) => version.trim().replace(/\.\d+$/, ''))
+  const [, said] = judgeServer(server)
+  assert.equal(said.result, `kt was tried with ${tried.slice(0, -1).join(', ')} and ${tried.at(-1)}`)
+})
+
 test('the rights asked for are those of docs/operate/rights.md', () => {
   const text = readFileSync(join(import.meta.dirname, '../../docs/operate/rights.md'), 'utf8')
   const asked: Right[] = [...rightsNeeded('shop', 34), ...rightsForBack('shop')]

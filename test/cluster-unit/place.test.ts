@@ -109,7 +109,8 @@ describe("a container's environment", () => {
     const fileKeyRef = { volumeName: 'settings', path: 'vars.env', key: 'GREETING' }
     const { env, missing } = computed({ env: [{ name: 'GREETING', valueFrom: { fileKeyRef } }] })
     assert.deepEqual(env, {})
-    const why = 'it comes from the file vars.env in the volume settings, which only the pod has; `kt env --live` knows it'
+    const why =
+      'it comes from the file vars.env in the volume settings, which only the pod has; `kt env --live` knows it'
     assert.deepEqual(missing, [{ name: 'GREETING', why }])
   })
 
