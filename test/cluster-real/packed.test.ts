@@ -6,6 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { nodeOfVersion } from '../support/foreign-node.ts'
 import { pack } from '../support/packed.ts'
 import { missing } from '../support/programs.ts'
 import { kubeconfigs, program, skipOwn } from './cluster.ts'
@@ -78,8 +79,8 @@ describe('kt as it is installed, in a minimal Debian', { skip, concurrency: fals
     rmSync(join(root, 'usr/local/bin/kt'))
   })
 
-  it('the npm package works with Node alone', { timeout: 240_000 }, () => {
-    cpSync(node, join(root, 'opt/node'), { recursive: true })
+  it('the npm package works with the oldest Node that it is for, alone', { timeout: 240_000 }, () => {
+    cpSync(nodeOfVersion('22.18.0'), join(root, 'opt/node'), { recursive: true })
     cpSync(npm, join(root, 'opt/npm'), { recursive: true })
     cpSync(join('out', tarball), join(root, tarball))
     const install = `node /opt/npm/bin/npm-cli.js install --offline --no-audit --no-fund --prefix /opt/node -g /${tarball} >&2 || exit 9`

@@ -122,7 +122,8 @@ test('the single file runs without Node, loads its parts, and leaves nothing beh
   const home = mkdtempSync(join(folder, 'home-'))
   const env = { HOME: home, XDG_CACHE_HOME: join(home, 'cache'), PATH: '/usr/bin:/bin' }
   const program = join(process.cwd(), `out/kt-linux-${process.arch}`)
-  assert.equal(execFileSync(program, ['--version'], { encoding: 'utf8', env, cwd: '/' }), `${version}\n`)
+  for (const asked of ['--version', '-V'])
+    assert.equal(execFileSync(program, [asked], { encoding: 'utf8', env, cwd: '/' }), `${version}\n`)
   const { stdout } = spawnSync(program, ['check', '--json', '--kubeconfig', '/none'], {
     encoding: 'utf8',
     env,
