@@ -9,7 +9,7 @@ import { systemClock } from '../base/clock.ts'
 import { listening } from '../base/listen.ts'
 import { systemRandom } from '../base/random.ts'
 import { visible } from '../base/visible.ts'
-import { type GcmBinding, loadGcm } from '../tunnel/ssh/native-gcm.ts'
+import { type GcmBinding, loadGcm, WITHOUT_COMPILED_GCM } from '../tunnel/ssh/native-gcm.ts'
 import { formatEndpoint } from '../wire/address.ts'
 import { createAgentServer } from './agent-server.ts'
 import type { AgentSession } from './agent-session.ts'
@@ -112,7 +112,7 @@ void startPinger(env.KT_AGENT_PING ?? '/usr/local/bin/kt-ping', 2000, clock).the
   for (const { port, protocol, original } of claims.ports)
     log(`serves ${protocol} port ${port}${original ? `, unclaimed: ${formatEndpoint(original)}` : ''}`)
   log(`agent ${VERSION} on Node ${process.versions.node} listens on port ${bound}${helper ? ', can ping' : ''}`)
-  if (noGcm) log(`ciphers by node:crypto, since ${cipher} cannot be used: ${noGcm}`)
+  if (noGcm) log(`the compiled cipher ${cipher} cannot be loaded (${noGcm}): ${WITHOUT_COMPILED_GCM}`)
 })
 
 function loadFile(path: string): GcmBinding {

@@ -9,7 +9,7 @@ import type { Tunnel } from './tunnel.ts'
 
 export { TunnelError } from './errors.ts'
 export { LineClient } from './line/client.ts'
-export { loadGcm } from './ssh/native-gcm.ts'
+export { loadGcm, WITHOUT_COMPILED_GCM } from './ssh/native-gcm.ts'
 export { type DoorMemory, type DoorNotes, FrontDoors } from './transport/front-doors.ts'
 export { RefusedError } from './transport/http-upgrade.ts'
 export { type Path, pathTransport } from './transport/path.ts'

@@ -1,7 +1,7 @@
 // What `./dev pack` makes: the same bytes twice, nothing of this machine, parts that load with any C library, and a kt that
 // runs from each form.
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   cpSync,
@@ -16,6 +16,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { inputsOf, isMade } from '../../scripts/pack/inputs.ts'
+import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { pack } from '../support/packed.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kt-packed-'))
@@ -106,6 +107,33 @@ test('kt runs from the unpacked tarball, wherever that is', () => {
   })
   const { checks } = JSON.parse(stdout) as { checks: { name: string; state: string }[] }
   for (const name of ['addon', 'ciphers']) assert.equal(checks.find((check) => check.name === name)?.state, 'ok', name)
+})
+
+test('where no compiled cipher loads, kt check and the agent say what speed is lost', async () => {
+  const without = join(folder, 'without')
+  cpSync(tree, without, { recursive: true })
+  for (const arch of ['x64', 'arm64']) rmSync(join(without, `native/build/napi8-${arch}/kt_gcm.node`))
+  const env = { HOME: folder, PATH: `${join(process.execPath, '..')}:/usr/bin:/bin` }
+  const lost = /cannot be loaded \(.*\): kt encrypts with node:crypto, for two to three times the CPU time/
+  const said = spawnSync(join(without, 'bin/kt'), ['check', '--json', '--kubeconfig', '/none'], {
+    encoding: 'utf8',
+    env,
+  })
+  const { checks } = JSON.parse(said.stdout) as { checks: { name: string; state: string; result: string }[] }
+  const line = checks.find(({ name }) => name === 'ciphers')
+  assert.equal(line?.state, 'warning')
+  assert.match(line.result, lost)
+  writeFileSync(join(without, 'host_key'), generateSshKeyPair('host').privateKey)
+  const agent = spawn(process.execPath, [join(without, 'dist/agent.cjs')], {
+    env: { KT_AGENT_DIR: without, KT_AGENT_PORT: '0', KT_AGENT_ANY_KEY: '1' },
+    timeout: 30_000,
+  })
+  let log = ''
+  for await (const chunk of agent.stdout) {
+    log += chunk
+    if (lost.test(log)) agent.kill('SIGKILL')
+  }
+  assert.match(log, lost)
 })
 
 test('kt version --verbose says how kt came here, and sees a file that was changed', () => {
