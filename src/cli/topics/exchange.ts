@@ -15,6 +15,12 @@ kt's pod, and what that cannot deliver here within a second goes to the original
 pods. With --mode scale the workload itself is scaled to 0 meanwhile, for
 programs that must run once only.
 
+With a program that kt starts and ends along with it:
+  kt exchange web -- npm run dev
+      with environment and files of the pods; ports are the container's
+  kt exchange web --shell -- npm run dev
+      also with the network of kt shell: names and addresses of the cluster
+
 Held in the background, seen and ended:
   kt exchange web --expose 8080:80 --background
   kt status                what is held, besides the connection
