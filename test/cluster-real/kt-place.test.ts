@@ -287,45 +287,95 @@ describe("the pod's place", { skip }, () => {
     assert.match(alone.stderr, /--no-files is about the container of --like/)
   })
 
-  test('its program is restarted ten times under 50 requests a second, and none fails', async () => {
-    const file = '/tmp/kt-place-server.js'
-    const server = `require('node:http').createServer((_, response) => response.end('here')).listen(process.env.PORT, () => console.log('listens'))`
-    await laptop.run(['sh', '-c', `echo "$1" > ${file}`, 'sh', server])
-    const held = await startHolding(program, 'place', [
-      'exchange',
-      'orders',
-      '-n',
-      NAMESPACE,
-      '--',
-      process.execPath,
-      '--watch',
-      file,
-    ])
-    const listens = () => held.said().match(/^listens$/gm)?.length ?? 0
-    await until('the program listens', () => listens() === 1, 40_000)
-    await until('it is answered here', () => ask() === 'here', 20_000)
-    const load = startLoad()
-    await load.begun
-    for (let count = 1; count <= 10; count++) {
-      // node --watch leaves out a change that comes too soon after the one before.
-      await delay(300)
-      await until(
-        `it is restarted ${count} times`,
-        async () => {
-          await laptop.run(['touch', file])
-          return await until('it listens again', () => listens() > count, 3_000).catch(() => false)
-        },
-        30_000,
+  /** Answers `here` if the program is in the container's place; with --shell at its own paths, and with the cluster's network. */
+  const server = (inShell: boolean) => `const { readFileSync } = require('node:fs'), http = require('node:http')
+    const file = () => readFileSync(${inShell ? "'/etc/app/app.yaml'" : "process.env.KT_ROOT + '/etc/app/app.yaml'"}, 'utf8') === 'a: 1\\nb: two\\n'
+    const calls = (done) => ${inShell ? `http.get('http://web.shop.svc/', { agent: false }, (answer) => answer.resume().on('end', () => done(answer.statusCode))).on('error', (error) => done(error.code))` : 'done(200)'}
+    http.createServer((_, response) => calls((how) => response.end(how === 200 && process.env.FROM_MAP === 'hello' && file() ? 'here' : 'out of place: ' + how)))
+      .listen(process.env.PORT, () => console.log('listens'))`
+  for (const more of [[], ['--shell']])
+    test(`its program${more.length > 0 ? ' in a shell' : ''} is restarted ten times under 50 requests a second, and none fails`, async (t) => {
+      const file = '/tmp/kt-place-server.js'
+      await laptop.run(['sh', '-c', `printf '%s' "$1" > ${file}`, 'sh', server(more.length > 0)])
+      const command = [process.execPath, '--watch', file]
+      const held = await startHolding(program, 'place', [
+        'exchange',
+        'orders',
+        '-n',
+        NAMESPACE,
+        ...more,
+        '--',
+        ...command,
+      ])
+      t.after(() => held.signal('SIGTERM'))
+      const listens = () => held.said().match(/^listens$/gm)?.length ?? 0
+      await until('the program listens', () => listens() === 1, 40_000)
+      await until('it is answered here', () => ask() === 'here', 20_000)
+      const load = startLoad()
+      await load.begun
+      for (let count = 1; count <= 10; count++) {
+        // node --watch leaves out a change that comes too soon after the one before.
+        await delay(300)
+        await until(
+          `it is restarted ${count} times`,
+          async () => {
+            await laptop.run(['touch', file])
+            return await until('it listens again', () => listens() > count, 3_000).catch(() => false)
+          },
+          30_000,
+        )
+      }
+      const answers = await load.end()
+      const count = Object.values(answers).reduce((a, b) => a + b, 0)
+      console.log(
+        `${count} requests while the program was restarted ${listens() - 1} times: ${JSON.stringify(answers)}`,
       )
+      assert.deepEqual(Object.keys(answers), ['here'])
+      assert.ok(count > 100, `${count} requests`)
+      held.signal('SIGTERM')
+      await held.exit
+      await laptop.run(['rm', '-f', file])
+    })
+
+  test('with --shell, a kill of the holder ends the program, and what it left is put back', async () => {
+    const script = 'setsid sleep 1000 & echo begun $KT_ROOT; sleep 1000'
+    const held = await startHolding(program, 'place', [
+      ...['exchange', 'orders', '-n', NAMESPACE, '--shell', '--', 'sh', '-c', script],
+    ])
+    const [, root] = await held.saysSoon(/^begun (.*)$/m)
+    const { exchanges, shells } = JSON.parse((await laptop.kt(['status', '--json'])).stdout)
+    assert.deepEqual([exchanges[0].shell, exchanges[0].target], [shells[0].name, 'orders'])
+    const inside = () =>
+      execFileSync(
+        'sh',
+        ['-c', `ls -l /proc/[0-9]*/ns/net 2>/dev/null | grep -c '${shells[0].networkNamespace}' || true`],
+        {
+          encoding: 'utf8',
+        },
+      ).trim()
+    assert.notEqual(inside(), '0')
+    process.kill(exchanges[0].pid, 'SIGKILL')
+    await until('nothing runs in the namespace', () => inside() === '0', 2_000)
+    assert.equal(await held.exit, 1, held.said())
+    assert.match(held.said(), /the process that held it ended unexpectedly; everything of it is put back/)
+    assert.equal((await laptop.run(['ls', root])).code, 2, 'nothing is left')
+    assert.equal(ask(), 'pod')
+    assert.equal(kubectl(['-n', NAMESPACE, 'get', 'services,leases', '-o', 'name']), 'service/orders\n')
+  })
+
+  test('without /dev/net/tun, --shell changes nothing in the cluster, and one sentence says why and what to do', async () => {
+    await laptop.run(['chmod', '600', '/dev/net/tun'], { user: 'root' })
+    try {
+      const { code, stdout, stderr } = await laptop.kt([
+        ...['exchange', 'orders', '-n', NAMESPACE, '--shell', '--', 'echo', 'begun'],
+      ])
+      assert.deepEqual([code, stdout], [1, ''], stderr)
+      assert.match(stderr, /^kt: error: --shell: \/dev\/net\/tun may not be opened by this user$/m)
+      assert.match(stderr, /^kt: +leave --shell out: your program then has this machine's network; or `sudo chmod/m)
+      assert.doesNotMatch(stderr, /leads to the shadow/)
+    } finally {
+      await laptop.run(['chmod', '666', '/dev/net/tun'], { user: 'root' })
     }
-    const answers = await load.end()
-    const count = Object.values(answers).reduce((a, b) => a + b, 0)
-    console.log(`${count} requests while the program was restarted ${listens() - 1} times: ${JSON.stringify(answers)}`)
-    assert.deepEqual(Object.keys(answers), ['here'])
-    assert.ok(count > 100, `${count} requests`)
-    held.signal('SIGTERM')
-    await held.exit
-    await laptop.run(['rm', '-f', file])
   })
 })
 

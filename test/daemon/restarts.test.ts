@@ -187,6 +187,36 @@ describe('a program that restarts', { timeout: 20_000 }, () => {
     assert.equal(runs(), 9)
   })
 
+  test('a program that another caller has missed is another one when it is back', async () => {
+    const port = await freePort()
+    const target = targetOf(port)
+    const other = () =>
+      target.onStream({
+        port: 80,
+        origin: { address: IpAddress.parse('10.244.0.9'), port: 4711 },
+        accept: () => ({ write: () => 0, end: () => {}, reset: () => {}, consumed: () => {} }),
+        refuse: () => {},
+        decline: () => {},
+      })
+    let runs = 0
+    const begin = async () => {
+      const server = await listening(port, (socket) =>
+        socket.once('data', () => {
+          if (++runs > 5) return void socket.end(ANSWER)
+          server.close()
+          // The connection ends when the next program listens already.
+          setTimeout(other, 10)
+          setTimeout(() => void begin(), 30)
+          setTimeout(() => socket.destroy(), 200)
+        }),
+      )
+    }
+    await begin()
+    const { port: shadow } = await tunnel.listen(0, 'TCP', target)
+    assert.equal(await call(shadow, GET), ANSWER)
+    assert.equal(runs, 6)
+  })
+
   test('what ends each program that it is told to is not told for ever', async () => {
     const port = await freePort()
     const runs = await mortals(port)
