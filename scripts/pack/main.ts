@@ -1,5 +1,6 @@
 // Makes every form in which kt is installed, into out/: `./dev pack [FORM...]`, all by default. The same commit makes the same
-// bytes, wherever and whenever it is packed. With --if-changed, out/ stays as it is when it was made of the same sources.
+// bytes, wherever and whenever it is packed. With --if-changed, out/ stays as it is when it was made of the same sources; with
+// --strict, a form that this machine cannot make is an error.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NoDebianError } from './debian.ts'
@@ -39,13 +40,14 @@ const forms: Record<string, (product: Product) => Promise<Map<string, Buffer>> |
 }
 
 const sums = new Map<string, string>()
-const wanted = process.argv.slice(2).filter((word) => word !== '--if-changed')
+const words = process.argv.slice(2)
+const wanted = words.filter((word) => !['--if-changed', '--strict'].includes(word))
 const unknown = wanted.find((name) => !(name in forms))
 if (unknown) fail(`there is no form ${unknown}; there are ${Object.keys(forms).join(', ')}`, 2)
 
 const made = wanted.length > 0 ? wanted : Object.keys(forms)
 const inputs = inputsOf()
-if (process.argv.includes('--if-changed') && isMade(inputs, made)) {
+if (words.includes('--if-changed') && isMade(inputs, made)) {
   console.log('out/ is up to date')
   process.exit(0)
 }
@@ -59,8 +61,8 @@ try {
     try {
       for (const [file, bytes] of await make(product)) write(file, bytes)
     } catch (error) {
-      // Who did not ask for it by name gets the others.
-      if (!(error instanceof NoDebianError) || wanted.includes(name)) throw error
+      // Who did not ask for it gets the others.
+      if (!(error instanceof NoDebianError) || wanted.includes(name) || words.includes('--strict')) throw error
       console.error(`pack: left out: ${name}: ${error.message}`)
     }
   }

@@ -51,6 +51,13 @@ export function installedAs(): string {
   return `npm package in ${root}: ${state}`
 }
 
+/** The terms of all that is in a packed kt. Undefined in a checkout, where each package has its own. */
+export function notices(): string | undefined {
+  if (single) return asset('NOTICE').toString()
+  const file = join(root, 'NOTICE')
+  return checkout || !existsSync(file) ? undefined : readFileSync(file, 'utf8')
+}
+
 function digestOf(file: string): string | undefined {
   try {
     return createHash('sha256').update(readFileSync(file)).digest('hex')

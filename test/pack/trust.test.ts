@@ -95,6 +95,15 @@ test("NOTICE has the terms of Node and of all that Node contains, and of what is
   assert.match(text, /^ssh2 1\.17\.0 \(MIT\)$/m)
 })
 
+test('the single file has these terms with it', () => {
+  const program = `out/kt-linux-${process.arch}`
+  const shown = execFileSync(program, ['version', '--licences'], {
+    encoding: 'utf8',
+    env: { HOME: '/', PATH: '/usr/bin' },
+  })
+  assert.equal(shown, readFileSync('out/NOTICE', 'utf8'))
+})
+
 test('the bill of materials has Node with its hash, and what is linked', () => {
   const { components } = JSON.parse(readFileSync(`out/kt-${version}.cdx.json`, 'utf8')) as {
     components: { name: string; type: string; licenses: unknown[]; hashes?: { alg: string; content: string }[] }[]

@@ -70,7 +70,7 @@ const asked = () => readFileSync(join(root, '../asked'), 'utf8').trim().split('\
 test('it raises the version, tests, packs twice, tags here, and says what would be sent', () => {
   const { status, said } = release(['0.2.0'])
   assert.equal(status, 0, said)
-  assert.deepEqual(asked(), ['check', 'test', 'test pack', 'pack npm single krew image', 'pack npm single krew image'])
+  assert.deepEqual(asked(), ['check', 'test', 'test pack', 'pack --strict', 'pack --strict'])
   assert.equal(git(root, 'log', '-1', '--format=%s'), 'Release 0.2.0')
   assert.deepEqual(git(root, 'diff', '--stat', 'HEAD~1', '--name-only').split('\n'), [
     'package-lock.json',

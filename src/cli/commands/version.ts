@@ -1,6 +1,6 @@
 // `kt version`: of this command, and of both ends of the connection while there is one.
 import type { Command } from 'commander'
-import { installedAs } from '../../base/installation.ts'
+import { installedAs, notices } from '../../base/installation.ts'
 import { connectControl } from '../../control/client.ts'
 import { controlSocket } from '../../control/paths.ts'
 import type { Status } from '../../control/protocol.ts'
@@ -12,8 +12,13 @@ import { withClusterOptions } from './common.ts'
 export function addVersionCommand(program: Command): void {
   withClusterOptions(program.command('version').description('versions of this kt, and of both ends while connected'))
     .option('--verbose', 'also how it was installed')
+    .option('--licences', 'the terms of all that is inside')
     .option('--json', 'one JSON object')
-    .action(async (options: { json?: boolean; verbose?: boolean }) => {
+    .action(async (options: { json?: boolean; verbose?: boolean; licences?: boolean }) => {
+      if (options.licences) {
+        process.stdout.write(notices() ?? 'kt: Apache License 2.0, see LICENSE; its packages: see node_modules\n')
+        return
+      }
       const status = await engineStatus()
       const shadow = status?.shadow ?? null
       const { node, openssl } = process.versions
