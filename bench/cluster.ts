@@ -20,7 +20,7 @@ const { values } = parseArgs({
 })
 if (values.help) {
   console.log(
-    `./dev bench cluster [--rounds 3] [--seconds 3] [--only down1,up1,...] [--contenders ssh,forward,kt,kt-sshd] [--wan "delay=20"] [--json]`,
+    `./dev bench cluster [--rounds 3] [--seconds 3] [--only down1,up1,...] [--contenders ssh,forward,kt,kt-sshd,kt-paths] [--wan "delay=20"] [--json]`,
   )
   process.exit(0)
 }
@@ -82,8 +82,10 @@ async function startForward(): Promise<Contender> {
   return { name: 'forward', laptop, host, pids: [pid] }
 }
 
+const LAPTOPS: Record<string, string> = { kt: 'bk', 'kt-sshd': 'bks', 'kt-paths': 'bkp' }
+
 function startKt(name: string, ...options: string[]): Contender {
-  const laptop = name === 'kt' ? 'bk' : 'bks'
+  const laptop = LAPTOPS[name]
   setLine(laptop)
   inLaptop(laptop, kt, 'down')
   inLaptop(laptop, kt, 'up', '-n', namespace, ...options)
@@ -127,6 +129,7 @@ async function main(): Promise<void> {
     else if (name === 'kt') contenders.push(startKt('kt'))
     else if (name === 'kt-sshd')
       contenders.push(startKt('kt-sshd', '--shadow', 'sshd', '--image', 'localhost/sshd-shadow:1'))
+    else if (name === 'kt-paths') contenders.push(startKt('kt-paths', '--paths', '2'))
     else throw new Error(`unknown contender ${name}`)
   }
   const tests = (values.only ?? 'down1,up1,down8,up8,echo,connect,newConnections,udp64').split(',')

@@ -17,6 +17,8 @@ export interface ShadowTunnelOptions {
   /** The time of day in ms. A jump of it shows that this machine slept. */
   wall(): number
   random(bytes: number): Buffer
+  /** Port-forwards at a time, 1 if undefined. */
+  paths?: number
   log(line: string): void
 }
 
@@ -70,9 +72,9 @@ export class ShadowTunnels {
   }
 
   #openLine(shadow: ShadowHandle, signal: AbortSignal): Promise<LineClient> {
-    const { cluster, clock, wall, random, log } = this.#options
+    const { cluster, clock, wall, random, paths, log } = this.#options
     const options = {
-      ...{ clock, wall, random, log },
+      ...{ clock, wall, random, paths, log },
       dial: (attempt: AbortSignal) => this.#dial(shadow, attempt),
       isAlive: async () => (await cluster.shadowState(shadow)).state !== 'gone',
     }

@@ -10,6 +10,8 @@ export const ShadowConfig = z.object({
   context: z.optional(z.string()),
   namespace: z.optional(z.string()),
   shadow: z.enum(['agent', 'sshd']),
+  /** Port-forwards at a time, 1 if undefined. */
+  paths: z.optional(z.int().check(z.minimum(1), z.maximum(2))),
   image: z.optional(z.string()),
   readyTimeoutS: z.number(),
   /** How long the agent keeps the connections of a client that it does not hear from. */

@@ -99,6 +99,10 @@ export interface LineStatus {
   lastGap: { ms: number; cause: string } | null
   /** What carries it now; none while it is interrupted. */
   paths: LinePathStatus[]
+  /** How many there are to be at a time. */
+  wantedPaths: number
+  /** Why there are fewer, if that is known. */
+  missingPath: string | null
 }
 
 export interface LinePathStatus {

@@ -22,6 +22,7 @@ export function createDialer(
   const doors = new FrontDoors({ memory, clock: systemClock, log })
   const tunnels = new ShadowTunnels({
     cluster,
+    paths: config.paths,
     openPath: doors.open,
     clock: systemClock,
     wall: Date.now,

@@ -68,9 +68,10 @@ export function statusOf({ config, connection, network, state, since, notes }: S
 
 function lineStatus(tunnel: Tunnel | undefined): LineStatus | null {
   if (!tunnel?.line) return null
-  const { state, resumptions, moves, lastGap, paths } = tunnel.line.report
+  const { state, resumptions, moves, lastGap, paths, wantedPaths, missingPath } = tunnel.line.report
   return {
     ...{ state, resumptions, moves, lastGap: lastGap ?? null },
     paths: paths.map(({ way, ageMs, endsInMs }) => ({ way: way ?? null, ageMs, endsInMs: endsInMs ?? null })),
+    ...{ wantedPaths, missingPath: missingPath ?? null },
   }
 }

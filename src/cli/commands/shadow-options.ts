@@ -11,6 +11,7 @@ import { amounts, annotations, imageName, labels, objectName, objectNames, toler
 export interface ShadowFlags extends ClusterOptions {
   image?: string
   shadow: ShadowConfig['shadow']
+  paths: '1' | '2'
   readyTimeout: number
   lineWait?: number
   nodeSelector?: Record<string, string>
@@ -40,6 +41,11 @@ export function withShadowOptions(command: Command): Command {
       'how long the agent keeps your connections open while it does not hear from this machine (default: 4500)',
       seconds,
     )
+    .addOption(
+      new Option('--paths <number>', 'port-forwards at a time, 1 or 2; two are faster over a long way or with loss')
+        .default('1' as const)
+        .argParser(oneOf('1', '2')),
+    )
 }
 
 /** What the pod is to be like. */
@@ -55,12 +61,19 @@ export function withPodOptions(command: Command): Command {
     .option('--pod-resources <cpu=…,memory=…>', "the shadow's resources, requested and limited", amounts)
 }
 
-/** Throws CliError where an image is missing. */
+/** Throws CliError where an image is missing, or flags do not go together. */
 export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig {
   if (options.shadow === 'sshd' && !options.image) {
     throw new CliError(
       '--shadow sshd needs --image',
       'name an OpenSSH image, for example one of the classic kt-connect-shadow kind',
+      EXIT.usage,
+    )
+  }
+  if (options.shadow === 'sshd' && options.paths === '2') {
+    throw new CliError(
+      '--paths 2 needs the agent: an sshd shadow has one port-forward',
+      'leave out --paths, or --shadow sshd',
       EXIT.usage,
     )
   }
@@ -70,6 +83,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
     namespace: options.namespace,
     shadow: options.shadow,
     image: options.image,
+    paths: Number(options.paths),
     readyTimeoutS: options.readyTimeout,
     lineWaitS: options.lineWait,
     nodeSelector: options.nodeSelector ?? {},

@@ -110,6 +110,7 @@ const FLAGS = {
   dns: { option: 'dns', flag: '--dns' },
   clusterDomain: { option: 'clusterDomain', flag: '--cluster-domain' },
   shadow: { option: 'shadow', flag: '--shadow' },
+  paths: { option: 'paths', flag: '--paths' },
   image: { option: 'image', flag: '--image' },
   nodeSelector: { option: 'nodeSelector', flag: '--node-selector' },
   tolerations: { option: 'toleration', flag: '--toleration' },
