@@ -8,7 +8,7 @@ export function lineWords(line: LineStatus, age: (ms: number) => string): string
     const end = endsInMs === null ? '' : `, which something before the API server ends in ${age(endsInMs)}`
     return `a port-forward over ${way === 'websocket' ? 'a WebSocket' : 'SPDY'} for ${age(ageMs)}${end}`
   })
-  const lacks = line.state === 'open' && paths.length < (line.wantedPaths ?? 1)
+  const lacks = line.state === 'open' && paths.length > 0 && paths.length < (line.wantedPaths ?? 1)
   const second = line.missingPath ? `there is no second one: ${line.missingPath}` : 'a second one is being opened'
   return [
     line.state === 'open' ? paths.join(' and ') : line.state,

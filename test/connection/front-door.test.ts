@@ -43,7 +43,7 @@ describe('behind a gateway', () => {
   })
 
   /** Connects through a gateway with these habits; `notes` is what earlier processes noted. */
-  async function behind(habits: Habits, notes = new Map<string, DoorNotes>()) {
+  async function behind(habits: Habits, notes = new Map<string, DoorNotes>(), paths = 1) {
     const door = await startFrontDoor({ to: { host: '127.0.0.1', port: portOf(api) } }, habits)
     const url = `ws://127.0.0.1:${door.port}${habits.prefix ?? ''}/api/v1/namespaces/n/pods/p/portforward?ports=2222`
     const memory = {
@@ -60,6 +60,7 @@ describe('behind a gateway', () => {
       clock: systemClock,
       wall: Date.now,
       random: randomBytes,
+      paths,
       log: () => {},
     })
     const tunnel = await tunnels.open({ ...agent, pod: 'p', namespace: 'n' } as unknown as ShadowHandle, SIGNAL)
@@ -122,6 +123,17 @@ describe('behind a gateway', () => {
       assert.equal(report().resumptions, 1)
       await finish()
     })
+
+  test('that ends each connection at a fixed age, two at a time carry every byte once', async () => {
+    const { door, report, talk, finish } = await behind({ lifetimeMs: 1_500 }, undefined, 2)
+    let both = 0
+    await talk(() => {
+      if (report().paths.length === 2) both++
+      return door.ended >= 6
+    })
+    assert.ok(both > 0, 'there were never two')
+    await finish()
+  })
 
   test('that delays, nothing is suspected', async () => {
     const { report, say, finish } = await behind({ delayMs: 200 })

@@ -150,4 +150,5 @@ export async function world(
 }
 
 export const whole = ({ near, far }: World) => near.got === far.sent && far.got === near.sent
-export const fine = ({ near, far }: World) => near.wrong === undefined && far.wrong === undefined
+export const fine = ({ near, far, connections }: World) =>
+  near.wrong === undefined && far.wrong === undefined && connections.every(({ up, down }) => !up.spoilt && !down.spoilt)

@@ -8,6 +8,8 @@ import type { VirtualTime } from '../support/virtual-time.ts'
 /** One direction of a connection. */
 class Pipe {
   stalled = false
+  /** The sender has used memory for others before the kernel had taken what was in it. */
+  spoilt = false
   /** Bytes per ms, and what the sender's kernel takes before they have left. */
   rate = Number.POSITIVE_INFINITY
   buffer = 0
@@ -22,8 +24,16 @@ class Pipe {
   /** Bytes that may still pass before the connection is cut. */
   left = Number.POSITIVE_INFINITY
   readonly #cut: () => void
+  readonly #isOpen: () => boolean
 
-  constructor(time: VirtualTime, delay: () => number, deliver: (bytes: Buffer) => void, cut: () => void) {
+  constructor(
+    time: VirtualTime,
+    delay: () => number,
+    deliver: (bytes: Buffer) => void,
+    cut: () => void,
+    isOpen: () => boolean,
+  ) {
+    this.#isOpen = isOpen
     this.#time = time
     this.#delay = delay
     this.#deliver = deliver
@@ -40,8 +50,10 @@ class Pipe {
     this.#queue.push(message)
     const takenAt = Math.max(now, this.#busyUntil - this.buffer / this.rate)
     // The kernel copies a message when it has room. The sender must not use its memory for others before.
+    const given = takenAt > now ? Buffer.from(bytes) : bytes
     const take = () => {
       message.bytes = Buffer.from(bytes)
+      if (!given.equals(bytes) && this.#isOpen()) this.spoilt = true
       this.seen.push(message.bytes)
     }
     if (takenAt > now) this.#time.after(takenAt - now, take)
@@ -94,8 +106,20 @@ export class Connection {
       if (to.closed) return
       to.onData(bytes)
     }
-    this.up = new Pipe(time, delay, deliver(agent), () => this.cut())
-    this.down = new Pipe(time, delay, deliver(client), () => this.cut())
+    this.up = new Pipe(
+      time,
+      delay,
+      deliver(agent),
+      () => this.cut(),
+      () => !client.closed,
+    )
+    this.down = new Pipe(
+      time,
+      delay,
+      deliver(client),
+      () => this.cut(),
+      () => !agent.closed,
+    )
     this.client = this.#path(client, this.up)
     this.agent = this.#path(agent, this.down)
   }

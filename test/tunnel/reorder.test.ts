@@ -32,6 +32,24 @@ it('gives every byte once and in order, however pieces overlap, and keeps none t
   )
 })
 
+it('uses its memory again, and not before it was passed on', (t) => {
+  const { mock } = t.mock.method(Buffer, 'allocUnsafeSlow')
+  const reorder = new Reorder(10_000_000)
+  for (let round = 0; round < 50; round++) {
+    const base = round * 1_000_000
+    for (let at = 100_000; at < 1_000_000; at += 100_000) reorder.hold(base + at, Buffer.alloc(100_000, round), base)
+    let expected = base + 100_000
+    for (let next = reorder.take(expected); next; next = reorder.take(expected)) {
+      // Whoever gets bytes may bring others meanwhile.
+      reorder.hold(base + 2_050_000, Buffer.alloc(1, 255), expected)
+      assert.ok(next.every((byte) => byte === round))
+      expected += next.length
+    }
+    assert.equal(expected, base + 1_000_000)
+  }
+  assert.ok(mock.callCount() < 20, `${mock.callCount()} allocations`)
+})
+
 it('refuses bytes that are further ahead than the sender may have sent', () => {
   const reorder = new Reorder(1_000)
   reorder.hold(50 + 1_000 + MAX_PAYLOAD - 10, Buffer.alloc(10), 50)

@@ -208,6 +208,20 @@ describe('two paths at once', () => {
     assert.ok(most > MB && most <= MOST_UNACKED + MAX_PAYLOAD, `${most} bytes`)
   })
 
+  it('use no memory again that a slow socket still has', async () => {
+    for (const rate of [150, 300, 1_000]) {
+      const w = await two(1, LONG)
+      for (const pipe of [w.connections[0].down, w.connections[1].down]) pipe.buffer = 0
+      w.connections[0].down.rate = rate
+      for (let i = 0; i < 80; i++) {
+        w.far.send(i % 3 === 0 ? 900_000 : 4_000)
+        await w.time.run(37)
+      }
+      assert.ok(await w.time.runUntil(() => whole(w), 30_000))
+      assert.ok(fine(w), `${rate} bytes per ms`)
+    }
+  })
+
   it('deliver every byte once and in order, whatever the network does to each of them', async () => {
     const runs = Number(process.env['KT_LINE_RUNS'] ?? 400)
     const first = Number(process.env['KT_LINE_SEED'] ?? 1)
