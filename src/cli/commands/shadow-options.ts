@@ -83,7 +83,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
     namespace: options.namespace,
     shadow: options.shadow,
     image: options.image,
-    paths: Number(options.paths),
+    paths: options.paths === '2' ? 2 : 1,
     readyTimeoutS: options.readyTimeout,
     lineWaitS: options.lineWait,
     nodeSelector: options.nodeSelector ?? {},
