@@ -108,8 +108,9 @@ function stateText(target: List['targets'][number], list: List, now: number, out
 const verbs = { exchange: 'exchanged', mesh: 'meshed', run: 'run' }
 
 /** `comes here, 80 -> localhost:8080, for 3 min` */
-function hereText({ kind, ports, version, since, state }: Held, now: number, out: NodeJS.WriteStream): string {
-  const which = ports.map(({ local, remote }) => `${remote} -> localhost:${local}`).join(', ')
+function hereText({ kind, ports, shell, version, since, state }: Held, now: number, out: NodeJS.WriteStream): string {
+  const place = (local: number) => (shell ? `port ${local} inside of ${shell}` : `localhost:${local}`)
+  const which = ports.map(({ local, remote }) => `${remote} -> ${place(local)}`).join(', ')
   const words = kind === 'mesh' ? `requests with ${visible(version ?? '')} come here` : 'comes here'
   const colour = state === 'active' ? green : yellow
   return `${colour(out, words)}, ${which}, ${state} for ${formatAge(now - Date.parse(since))}`

@@ -95,6 +95,11 @@ describe('kt list', () => {
     ])
   })
 
+  test('a port that is inside of a shell is not called one of this machine', () => {
+    const [, , row] = lines([service('web')], [], [held('web', { shell: 'exchange-7' })])
+    assert.equal(row, 'web     80 (http)  1/2    comes here, 80 -> port 8080 inside of exchange-7, active for 3 min')
+  })
+
   test('a lease of something that is not there is listed too; nothing at all, and notes, are said', () => {
     assert.match(lines([], [lease('gone', 'ann@desk')])[2], /^gone {4}- {6}- {6}exchanged by ann@desk for 1 h 30 min$/)
     assert.deepEqual(lines([], [], [], ['no right to list services']).slice(1), [

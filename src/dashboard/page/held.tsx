@@ -52,7 +52,7 @@ function Own({ held, requests, ask }: { held: HeldReport; requests: RequestRow[]
         </span>
         <span class="line">
           {works ? `${words[kind]}${version ? ` with ${version}` : ''} come here` : stateWords(held)}:{' '}
-          {ports.map(portWords).join(', ')}
+          {ports.map((port) => portWords(port, held.shell)).join(', ')}
         </span>
         <span class="muted line">
           {recent.length > 0 ? (
@@ -145,6 +145,7 @@ function stopQuestion({ target, local }: Forwarded): Question {
   }
 }
 
-function portWords({ local, remote, protocol }: HeldReport['ports'][number]): string {
-  return `port ${remote}${protocol === 'UDP' ? '/UDP' : ''} → localhost:${local}`
+function portWords({ local, remote, protocol }: HeldReport['ports'][number], shell: string | null): string {
+  const place = shell ? `port ${local} inside of ${shell}` : `localhost:${local}`
+  return `port ${remote}${protocol === 'UDP' ? '/UDP' : ''} → ${place}`
 }
