@@ -61,6 +61,14 @@ export function linuxPackage(
           ...(packager === 'rpm' &&
             /^usr\/share\/(doc|licenses)\//.test(path) && { type: /licenses/.test(path) ? 'license' : 'doc' }),
         })),
+        // rpm removes the folders that a package names.
+        ...(packager === 'rpm'
+          ? ['doc', 'licenses'].map((name) => ({
+              dst: `/usr/share/${name}/kt`,
+              type: 'dir',
+              file_info: { mode: 0o755, mtime: date },
+            }))
+          : []),
         ...[...links].map(([path, target]) => ({
           src: target,
           dst: `/${path}`,

@@ -127,7 +127,8 @@ describe('packages', () => {
         `kt ${version} ${arch} Apache-2.0`,
       )
       const there = run('rpm', '-qpl', rpm(arch)).split('\n')
-      for (const path of [...shared, '/usr/share/zsh/site-functions/_kt', '/usr/share/licenses/kt/NOTICE'])
+      const folders = ['/usr/share/doc/kt', '/usr/share/licenses/kt'] // without these they would be left
+      for (const path of [...shared, ...folders, '/usr/share/zsh/site-functions/_kt', '/usr/share/licenses/kt/NOTICE'])
         assert.ok(there.includes(path), path)
       assert.match(run('rpm', '-qp', '--requires', rpm(arch)), /^\/usr\/sbin\/ip$/m)
       for (const part of ['postin', 'preun', 'postun']) {
