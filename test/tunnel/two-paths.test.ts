@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { MAX_PAYLOAD } from '../../src/tunnel/line/frames.ts'
+import { isProven, readResume, readResumed, resumeBody, resumedBody } from '../../src/tunnel/line/proof.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/sender.ts'
 import { fine, type Shape, seeded, type World, whole, world } from './line-pair.ts'
 import type { Connection } from './line-world.ts'
@@ -177,6 +178,18 @@ describe('two paths at once', () => {
     await w.time.run(10_000)
     assert.equal(w.connections.length, 1)
     assert.match(w.client.report.missingPath!, /older kt/)
+  })
+
+  it('are proven as such: the proof of a second path cannot be used to take the line over', () => {
+    const key = Buffer.alloc(32, 7)
+    const attempt = { id: Buffer.alloc(16, 1), counter: 3, received: 500 }
+    const join = readResume(resumeBody(key, attempt, 'join'))!
+    assert.deepEqual([isProven(join, key, 'join'), isProven(join, key, 'resume')], [true, false])
+    const answer = resumedBody(key, attempt, 'join')
+    assert.deepEqual(
+      [readResumed(answer, key, attempt, 'join'), readResumed(answer, key, attempt, 'resume')],
+      [500, undefined],
+    )
   })
 
   it('end with every byte delivered when one side ends', async () => {
