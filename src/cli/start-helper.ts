@@ -14,7 +14,9 @@ import { CliError, printProgress } from './output.ts'
 import { programCommand } from './programs.ts'
 
 // The helper does little: without the optimizing compilers it takes 3 MB less.
-const HELPER_NODE_OPTIONS = ['--lite-mode']
+const HELPER_NODE_OPTIONS = process.versions.node.startsWith('22.')
+  ? ['--lite-mode', '--no-expose-wasm'] // without the second, V8 there warns that the first implies it
+  : ['--lite-mode']
 /** So often it is looked whether a connection in the making still lives; dead twice in a row is dead. */
 const LOOK_MS = 10_000
 /** The helper gives its engine less to leave. */

@@ -69,6 +69,8 @@ describe('kt with musl', { skip, concurrency: false }, () => {
     }
     for (const name of ['Node.js', 'addon', 'ciphers'])
       assert.equal(checks.find((check) => check.name === name)?.state, 'ok', JSON.stringify(checks))
+    // Here `ip` is BusyBox's.
+    assert.match(checks.find((check) => check.name === 'iproute2')!.result, /^the command `ip` of iproute2 is missing$/)
   })
 
   it('the programs run there', () => {

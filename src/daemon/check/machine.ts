@@ -31,8 +31,8 @@ export function judgeMachine(facts: MachineFacts, status: Status | undefined): C
       : line(
           'iproute2',
           'failed',
-          'the command `ip` is missing',
-          'install iproute2, for example: apt-get install iproute2',
+          'the command `ip` of iproute2 is missing',
+          'install iproute2, for example: apt-get install iproute2, or on Alpine: apk add iproute2',
         ),
     ...(facts.net ? [judgeNames(facts.net, facts.leftovers, status), ...judgeIpv6(facts.net)] : []),
     judgeVpns(facts),

@@ -39,13 +39,17 @@ export async function ipQueries<T>(effects: Effects, lines: readonly string[]): 
 
 async function ip(effects: Effects, args: string[], input?: string) {
   try {
-    return await effects.run(['ip', ...args], input)
+    const result = await effects.run(['ip', ...args], input)
+    // Alpine has this one; it knows neither JSON nor batches.
+    if (result.stderr.startsWith('BusyBox ')) throw missing("the command `ip` is BusyBox's, which kt cannot use")
+    return result
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new HostError(
-      'command-missing',
-      'the command `ip` is missing',
-      'install iproute2, for example: apt-get install iproute2',
-    )
+    throw missing('the command `ip` is missing')
   }
+}
+
+function missing(message: string): HostError {
+  const hint = 'install iproute2, for example: apt-get install iproute2, or on Alpine: apk add iproute2'
+  return new HostError('command-missing', message, hint)
 }
