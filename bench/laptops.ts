@@ -14,7 +14,8 @@ export const undo: (() => void)[] = []
 const children: ChildProcess[] = []
 let folder: string | undefined
 
-const work = () => (folder ??= mkdtempSync(join(tmpdir(), 'kt-bench-')))
+/** A folder that is removed at the end. */
+export const temporary = () => (folder ??= mkdtempSync(join(tmpdir(), 'kt-bench-')))
 const onLaptop = (name: string, ...command: string[]) => [program, ['laptop', '--as', name, ...command]] as const
 
 export const inLaptop = (name: string, ...command: string[]): string =>
@@ -60,7 +61,7 @@ export async function start(laptop: string, ready: RegExp | (() => boolean), ...
 export async function sshOver(laptop: string, forwards: string[], answers: () => boolean): Promise<number[]> {
   // Of this run: that of the one before may still be ending.
   const pod = `kt-bs-${process.pid}`
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(work(), 'key')])
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(temporary(), 'key')])
   kubectl(
     ['-n', namespace, 'apply', '-f', '-'],
     JSON.stringify({
@@ -71,7 +72,7 @@ export async function sshOver(laptop: string, forwards: string[], answers: () =>
           apiVersion: 'v1',
           kind: 'Secret',
           metadata: { name: pod },
-          stringData: { authorized: readFileSync(join(work(), 'key.pub'), 'utf8') },
+          stringData: { authorized: readFileSync(join(temporary(), 'key.pub'), 'utf8') },
         },
         {
           apiVersion: 'v1',
@@ -110,7 +111,7 @@ export async function sshOver(laptop: string, forwards: string[], answers: () =>
     '-p',
     '2222',
     '-i',
-    join(work(), 'key'),
+    join(temporary(), 'key'),
     ...options.flatMap((o) => ['-o', o]),
     ...forwards,
     'root@127.0.0.1',
