@@ -1,8 +1,9 @@
 // The steps of GitHub Actions, run as the runner does: action.yml is read, and each of its scripts runs in bash with the
 // runner's files. The release is a folder, and kt in it a script that says what it was asked for.
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   appendFileSync,
   existsSync,
@@ -52,13 +53,13 @@ beforeEach(() => {
 
 /** One job on a runner: what its steps write is there for the next. */
 class Workflow {
-  readonly #folder: string
+  readonly folder: string
   #env: Record<string, string> = {}
   #path = `${process.env['PATH']}`
   readonly outputs: Record<string, string> = {}
 
   constructor(folder: string) {
-    this.#folder = folder
+    this.folder = folder
     mkdirSync(join(folder, 'temp'))
   }
 
@@ -67,12 +68,12 @@ class Workflow {
   }
 
   asked(): string[] {
-    const file = join(this.#folder, 'asked')
+    const file = join(this.folder, 'asked')
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []
   }
 
   get program(): string {
-    return join(this.#folder, `temp/kt/9.9.9/${arch}/kt`)
+    return join(this.folder, `temp/kt/9.9.9/${arch}/kt`)
   }
 
   installed(): boolean {
@@ -105,22 +106,20 @@ class Workflow {
   }
 
   #script(run: string, env: Record<string, string>) {
-    const files = ['GITHUB_ENV', 'GITHUB_PATH', 'GITHUB_OUTPUT'].map(
-      (name) => [name, join(this.#folder, name)] as const,
-    )
+    const files = ['GITHUB_ENV', 'GITHUB_PATH', 'GITHUB_OUTPUT'].map((name) => [name, join(this.folder, name)] as const)
     for (const [, file] of files) writeFileSync(file, '')
-    const script = join(this.#folder, 'step.sh')
+    const script = join(this.folder, 'step.sh')
     writeFileSync(script, run)
     const result = spawnSync('bash', ['--noprofile', '--norc', '-eo', 'pipefail', script], {
       encoding: 'utf8',
       timeout: 60_000,
-      cwd: this.#folder,
+      cwd: this.folder,
       env: {
         ...{
           PATH: this.#path,
-          HOME: this.#folder,
-          RUNNER_TEMP: join(this.#folder, 'temp'),
-          ASKED: join(this.#folder, 'asked'),
+          HOME: this.folder,
+          RUNNER_TEMP: join(this.folder, 'temp'),
+          ASKED: join(this.folder, 'asked'),
         },
         ...Object.fromEntries(files),
         ...this.#env,
@@ -128,13 +127,13 @@ class Workflow {
       },
     })
     const pairs = (name: string) =>
-      readFileSync(join(this.#folder, name), 'utf8')
+      readFileSync(join(this.folder, name), 'utf8')
         .split('\n')
         .filter(Boolean)
         .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const)
     this.#env = { ...this.#env, ...Object.fromEntries(pairs('GITHUB_ENV')) }
     Object.assign(this.outputs, Object.fromEntries(pairs('GITHUB_OUTPUT')))
-    for (const line of readFileSync(join(this.#folder, 'GITHUB_PATH'), 'utf8').split('\n').filter(Boolean))
+    for (const line of readFileSync(join(this.folder, 'GITHUB_PATH'), 'utf8').split('\n').filter(Boolean))
       this.#path = `${line}:${this.#path}`
     return result
   }
@@ -204,6 +203,28 @@ test('mode proxy needs no root, goes on after its step, and is ended with everyt
   assert.deepEqual(down, { status: 0, said: 'everything is put back\n' })
   await assert.rejects(fetch(`http://127.0.0.1:${port}/proxy.pac`))
   assert.equal(workflow.env['KT_HTTP_PROXY'], '')
+})
+
+test('a proxy whose end nobody waits for, as in some containers, is seen to have ended', {
+  skip,
+  timeout: 60_000,
+}, async () => {
+  // `sleep` takes the place of the shell that has started it, and waits for no child.
+  const child = spawn('sh', [
+    '-c',
+    `"${process.execPath}" -e 'setInterval(() => {}, 1000)' proxy --port & echo $!; exec sleep 60`,
+  ])
+  try {
+    const [pid] = (await once(child.stdout, 'data')) as [Buffer]
+    const cmdline = `/proc/${Number(pid)}/cmdline`
+    while (!readFileSync(cmdline, 'latin1').includes('\0proxy\0'))
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    writeFileSync(join(workflow.folder, 'temp/kt-proxy.log'), 'put back\n')
+    const more = { KT_CONNECTED: `proxy:${Number(pid)}`, KT_WAIT_SECONDS: '10' }
+    assert.deepEqual(workflow.uses('action/down', {}, more), { status: 0, said: 'put back\n' })
+  } finally {
+    child.kill()
+  }
 })
 
 test('a proxy that cannot begin is told with its own words', { skip, timeout: 90_000 }, async () => {

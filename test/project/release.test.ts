@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, beforeEach, test } from 'node:test'
 import { changesOf, checkVersion, differences, withVersion } from '../../scripts/release/preparation.ts'
+import { missing } from '../support/programs.ts'
 
+const skip = missing('git')
 const folder = mkdtempSync(join(tmpdir(), 'kt-release-'))
 after(() => rmSync(folder, { recursive: true }))
 
@@ -30,6 +32,7 @@ const CHANGES = '# Changes\n\n## 0.2.0 (soon)\n\n- Something new.\n\n## 0.1.0\n\
 
 let root: string
 beforeEach(() => {
+  if (skip) return
   const parent = mkdtempSync(join(folder, 'case-'))
   root = join(parent, 'checkout')
   git(parent, 'init', '--quiet', '--initial-branch=main', root)
@@ -67,7 +70,7 @@ function release(args: string[], more: Record<string, string> = {}) {
 const state = () => [git(root, 'rev-parse', 'HEAD'), git(root, 'status', '--porcelain'), git(root, 'tag')].join('\n')
 const asked = () => readFileSync(join(root, '../asked'), 'utf8').trim().split('\n')
 
-test('it raises the version, tests, packs twice, tags here, and says what would be sent', () => {
+test('it raises the version, tests, packs twice, tags here, and says what would be sent', { skip }, () => {
   const { status, said } = release(['0.2.0'])
   assert.equal(status, 0, said)
   assert.deepEqual(asked(), ['check', 'test', 'test pack', 'pack --strict', 'pack --strict'])
@@ -88,7 +91,7 @@ test('it raises the version, tests, packs twice, tags here, and says what would 
   assert.equal(git(root, 'log', '-1', '--format=%s'), 'Begin')
 })
 
-test('the version that is there already is released without another commit', () => {
+test('the version that is there already is released without another commit', { skip }, () => {
   const { status, said } = release(['0.1.0', '--without-tests'])
   assert.equal(status, 0, said)
   assert.equal(git(root, 'log', '-1', '--format=%s'), 'Begin')
@@ -112,7 +115,7 @@ for (const [name, args, more, words] of [
     assert.equal(state(), before)
   })
 
-test('a checkout with changes is not released, and they stay', () => {
+test('a checkout with changes is not released, and they stay', { skip }, () => {
   writeFileSync(join(root, 'new'), '')
   const { status, said } = release(['0.2.0'])
   assert.equal(status, 1)
@@ -120,7 +123,7 @@ test('a checkout with changes is not released, and they stay', () => {
   assert.equal(git(root, 'status', '--porcelain'), '?? new')
 })
 
-test('wrong usage is exit code 2', () => {
+test('wrong usage is exit code 2', { skip }, () => {
   for (const args of [[], ['0.2.0', '0.3.0'], ['0.2.0', '--send']])
     assert.equal(release(args).status, 2, args.join(' '))
 })
