@@ -106,7 +106,7 @@ for (const [name, args, more, words] of [
   ['an earlier version', ['0.0.9'], {}, /0\.0\.9 comes before 0\.1\.0/],
   ['a version without changes', ['0.3.0'], {}, /CHANGELOG\.md says nothing of 0\.3\.0/],
 ] as const)
-  test(`${name}: nothing is left of the release`, () => {
+  test(`${name}: nothing is left of the release`, { skip }, () => {
     const before = state()
     const { status, said } = release([...args], more)
     assert.equal(status, 1, said)
