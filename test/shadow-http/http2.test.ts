@@ -313,7 +313,7 @@ describe('streams of HTTP/2', () => {
   })
 
   it('large bodies stream both ways in bounded memory', async () => {
-    const size = 64 * 1024 * 1024
+    const size = 192 * 1024 * 1024
     const piece = Buffer.alloc(128 * 1024, 'kt')
     const { port } = await serve((stream) => {
       stream.respond({ ':status': 200 })
@@ -341,7 +341,8 @@ describe('streams of HTTP/2', () => {
     )
     await reading
     assert.equal(got, size)
-    assert.ok(peak - before < 64 * 1024 * 1024, `grew by ${Math.round((peak - before) / 1e6)} MB`)
+    // Some of it is memory that is free and was not given back yet.
+    assert.ok(peak - before < 128 * 1024 * 1024, `grew by ${Math.round((peak - before) / 1e6)} MB`)
   })
 
   it('a client that goes takes its sessions with the sides along', async () => {
