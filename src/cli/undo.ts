@@ -1,11 +1,15 @@
 // Root's part of `kt down`: the helper's `undo`, by its socket, or through sudo where the caller is not root.
 import { spawn } from 'node:child_process'
 import { quietPipes } from '../base/children.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { REPAIR } from '../base/installation.ts'
 import { type Caller, helperEnvironment } from './caller.ts'
 import { callHelper, type HelperConnection } from './helper-socket.ts'
 import { CliError } from './output.ts'
 import { programCommand } from './programs.ts'
+
+/** Longer than the helper allows itself. */
+const MOST_UNDO_MS = 120_000
 
 /** What the helper prints; docs/understand/host.md. */
 export interface Undone {
@@ -40,10 +44,19 @@ export async function undoAsRoot(caller: Caller): Promise<Undone> {
   )
 }
 
-/** The helper ends within a limit of its own, and its end is that of the lines. */
-async function reportOf({ socket, lines }: HelperConnection): Promise<Undone> {
+/** What the helper says at the end of `undo`. It has a limit of its own, which is of no use where it is stopped. */
+export async function reportOf({ socket, lines }: HelperConnection, clock: Clock = systemClock): Promise<Undone> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const cancel = clock.after(MOST_UNDO_MS, () =>
+    reject(
+      new CliError(
+        `kt's helper has not answered for ${MOST_UNDO_MS / 1000} s`,
+        '`sudo kt down` starts another one; the steps are in /var/lib/kt',
+      ),
+    ),
+  )
   try {
-    const { value } = await lines.next()
+    const { value } = await Promise.race([lines.next(), late])
     const line = value as (Undone & { type: string; message?: string }) | undefined
     if (line?.type === 'undone') return line
     throw new CliError(
@@ -51,6 +64,7 @@ async function reportOf({ socket, lines }: HelperConnection): Promise<Undone> {
       'the steps are in /var/lib/kt; `kt down` tries again',
     )
   } finally {
+    cancel()
     socket.destroy()
   }
 }
