@@ -4,7 +4,7 @@ import type { V1Pod } from '@kubernetes/client-node'
 import { ownerOf } from '../../src/cluster/inbound/owner.ts'
 import type { InboundHandle } from '../../src/cluster/inbound-calls.ts'
 import { kindOfHandle } from '../../src/daemon/inbound/kinds.ts'
-import { awayWords, keptConnectionsWords, silenceWords, takenAway } from '../../src/daemon/inbound/words.ts'
+import { awayWords, keptConnectionsWords, silenceWords, takenAway, wayWords } from '../../src/daemon/inbound/words.ts'
 
 const port = (number: number, exposed: boolean) => ({ port: number, protocol: 'TCP' as const, listen: number, exposed })
 const held = (parts: Partial<InboundHandle>): InboundHandle =>
@@ -42,6 +42,14 @@ test('while the way is away, requests go where they can: to the original pods, o
     held({ kind: 'mesh', mesh: manual }),
   ])
     assert.match(awayWords(kindOfHandle(none).hasOriginal), /requests are refused until it is back$/)
+})
+
+test('a port of UDP is told from the one of TCP with the same number', () => {
+  const ports = (['TCP', 'UDP'] as const).map((protocol) => ({ local: 7, remote: 7, protocol }))
+  assert.equal(
+    wayWords(ports, { portName: (number) => `localhost:${number}` }),
+    '7 -> localhost:7, 7/UDP -> localhost:7',
+  )
 })
 
 test('who keeps connections open is told of, with a command that makes them connect again', () => {

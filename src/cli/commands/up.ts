@@ -97,7 +97,7 @@ async function isAsAsked(running: ControlClient, config: UpConfig, command: Comm
     printProgress({
       step: 'note',
       state: 'note',
-      detail: `${unheeded.join(', ')}: not heeded, since kt is connected already, without; disconnect first: \`kt down\``,
+      detail: `${unheeded.join(', ')}: not heeded, since kt is connected already and not so; disconnect first: \`kt down\``,
       ms: 0,
     })
   return true

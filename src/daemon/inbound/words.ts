@@ -13,7 +13,9 @@ export function leadsWords(handle: Said, name: string): string {
 
 /** Which ports come here, and where they go. */
 export function wayWords(ports: readonly ExposedPort[], { portName }: Pick<ProgramNetwork, 'portName'>): string {
-  return ports.map(({ local, remote }) => `${remote} -> ${portName(local)}`).join(', ')
+  return ports
+    .map(({ local, remote, protocol }) => `${protocol === 'UDP' ? `${remote}/UDP` : remote} -> ${portName(local)}`)
+    .join(', ')
 }
 
 /** Which ports do not come here, as the end of a sentence. */
