@@ -2,7 +2,7 @@
 //   node bench/tunnel.ts line|agent|sshd|plain [SECONDS]      over loopback, far ends as processes of their own; `agent` is without a line
 //   node bench/tunnel.ts cluster-agent|cluster-sshd [SECONDS]   over a port-forward (KUBECONFIG, KUBECTL, IMAGE, NODE)
 import { type ChildProcess, fork, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../src/base/clock.ts'
@@ -269,6 +269,9 @@ async function overLoopback(): Promise<{ tunnel: ConnectedTunnel; targets: Targe
   const client = generateSshKeyPair('client')
   writeFileSync(join(folder, 'host_key'), host.privateKey)
   writeFileSync(join(folder, 'authorized'), client.publicLine)
+  // The agent has the compiled cipher from its Secret.
+  const addon = join(import.meta.dirname, `../native/build/napi8-${process.arch}/kt_gcm.node`)
+  if (!noGcm) copyFileSync(addon, join(folder, `kt_gcm-${process.arch}.node`))
   const child: ChildProcess = spawn(
     process.execPath,
     [...(process.env.AGENT_ARGS?.split(' ') ?? []), process.env.AGENT ?? 'dist/agent.cjs'],

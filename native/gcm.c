@@ -1,11 +1,15 @@
-// AES-GCM of SSH packets (RFC 5647), in place or from where the data lies: node:crypto makes a cipher object and fresh memory for each. It needs
-// nothing but what the node it is loaded into brings, its OpenSSL among that, and no C library by name: one file for all images of
-// an architecture, whichever libc they have.
+// AES-GCM of SSH packets (RFC 5647). It reads data from where it lies and writes into memory that is there already; node:crypto
+// makes a cipher object and fresh memory for each packet. This addon needs only what the Node that loads it brings (OpenSSL among
+// it) and names no C library. So one file serves all images of an architecture, whichever libc they have.
 //
 // create(key, encrypt) -> cipher: 16 or 32 bytes make it AES-128 or AES-256
-// crypt(cipher, iv, packet) -> done: iv of 12 bytes; packet is length (4 bytes, clear), body, tag (16); false if the tag is wrong
+// encrypt(cipher, iv, packet) -> done: iv of 12 bytes; packet is length (4 bytes, clear), body, tag (16), in place
 // seal(cipher, iv, packet, at, data, start, end) -> done: encrypts a packet whose bytes from `at` on are data[start .. end), which
 //   lies elsewhere and stays as it is: the memory of the packet is then written once
+// open(cipher, iv, memory, at, data, start, end) -> done: decrypts data[start .. end), a piece of a packet's body, to memory[at ..).
+//   With an iv a packet begins, whose length is in the 4 bytes before `at`; without one the last packet goes on. What is
+//   decrypted must not be used before `isAuthentic` has said true
+// isAuthentic(cipher, memory, at) -> true if memory[at .. at + 16) is the tag of the packet that was opened
 #define NAPI_VERSION 8
 #include <node_api.h>
 #include <openssl/evp.h>
@@ -62,15 +66,13 @@ static bool begin(EVP_CIPHER_CTX *cipher, const uint8_t *iv, const uint8_t *pack
          EVP_CipherUpdate(cipher, NULL, &written, packet, LENGTH_BYTES) == 1;
 }
 
-static bool crypt(EVP_CIPHER_CTX *cipher, const uint8_t *iv, uint8_t *packet, size_t length) {
+static bool encrypt(EVP_CIPHER_CTX *cipher, const uint8_t *iv, uint8_t *packet, size_t length) {
   uint8_t *body = packet + LENGTH_BYTES, *tag = packet + length - TAG_BYTES;
   int body_bytes = (int)(length - LENGTH_BYTES - TAG_BYTES), written;
-  bool encrypt = EVP_CIPHER_CTX_encrypting(cipher);
   if (!begin(cipher, iv, packet)) return false;
-  if (!encrypt && EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) != 1) return false;
   if (EVP_CipherUpdate(cipher, body, &written, body, body_bytes) != 1) return false;
   if (EVP_CipherFinal_ex(cipher, body + written, &written) != 1) return false;
-  return !encrypt || EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, tag) == 1;
+  return EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, tag) == 1;
 }
 
 // The blocks that are nothing but data are encrypted from where they lie. What shares a block with other bytes is copied.
@@ -80,7 +82,7 @@ static bool seal(EVP_CIPHER_CTX *cipher, const uint8_t *iv, uint8_t *packet, siz
   size_t head = (at - LENGTH_BYTES + BLOCK - 1) / BLOCK * BLOCK, first = head - (at - LENGTH_BYTES);
   if (size < first + BLOCK) {
     memcpy(packet + at, data, size);
-    return crypt(cipher, iv, packet, length);
+    return encrypt(cipher, iv, packet, length);
   }
   size_t whole = (size - first) / BLOCK * BLOCK, rest = size - first - whole;
   uint8_t *tail = body + head + whole;
@@ -95,48 +97,108 @@ static bool seal(EVP_CIPHER_CTX *cipher, const uint8_t *iv, uint8_t *packet, siz
   return EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, end) == 1;
 }
 
-// The first three arguments of crypt and seal; false when an exception was thrown.
+// A cipher of `create` that goes in this direction; false when an exception was thrown.
+static bool get_cipher(napi_env env, napi_value value, bool encrypts, EVP_CIPHER_CTX **cipher) {
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_external ||
+      napi_get_value_external(env, value, (void **)cipher) != napi_ok)
+    return throw_type(env, "cipher must come from create"), false;
+  if ((EVP_CIPHER_CTX_encrypting(*cipher) != 0) != encrypts)
+    return throw_type(env, encrypts ? "cipher must be one that encrypts" : "cipher must be one that decrypts"), false;
+  return true;
+}
+
+static bool get_iv(napi_env env, napi_value value, uint8_t **iv) {
+  size_t length;
+  if (!get_bytes(env, value, iv, &length) || length != IV_BYTES) return throw_type(env, "iv must be 12 bytes"), false;
+  return true;
+}
+
+// The first three arguments of encrypt and seal; false when an exception was thrown.
 static bool get_packet(napi_env env, const napi_value *args, size_t count, EVP_CIPHER_CTX **cipher, uint8_t **iv,
                        uint8_t **packet, size_t *length) {
-  napi_valuetype type;
-  size_t iv_length;
-  if (count < 3 || napi_typeof(env, args[0], &type) != napi_ok || type != napi_external ||
-      napi_get_value_external(env, args[0], (void **)cipher) != napi_ok)
-    return throw_type(env, "cipher must come from create"), false;
-  if (!get_bytes(env, args[1], iv, &iv_length) || iv_length != IV_BYTES)
-    return throw_type(env, "iv must be 12 bytes"), false;
+  if (count < 3) return throw_type(env, "an argument is missing"), false;
+  if (!get_cipher(env, args[0], true, cipher) || !get_iv(env, args[1], iv)) return false;
   if (!get_bytes(env, args[2], packet, length) || *length < LENGTH_BYTES + TAG_BYTES || *length > INT32_MAX)
     return throw_type(env, "packet is too short"), false;
   return true;
 }
 
-static napi_value js_crypt(napi_env env, napi_callback_info info) {
+// The last three arguments of seal and open; false when an exception was thrown.
+static bool get_range(napi_env env, const napi_value *args, uint8_t **data, uint32_t *start, uint32_t *end) {
+  size_t length;
+  if (!get_bytes(env, args[0], data, &length) || napi_get_value_uint32(env, args[1], start) != napi_ok ||
+      napi_get_value_uint32(env, args[2], end) != napi_ok || *start > *end || *end > length || *end > INT32_MAX)
+    return throw_type(env, "data must be a range of a buffer"), false;
+  return true;
+}
+
+static napi_value js_encrypt(napi_env env, napi_callback_info info) {
   napi_value args[3], result;
   size_t count = 3, length;
   uint8_t *iv, *packet;
   EVP_CIPHER_CTX *cipher;
   napi_get_cb_info(env, info, &count, args, NULL, NULL);
   if (!get_packet(env, args, count, &cipher, &iv, &packet, &length)) return NULL;
-  napi_get_boolean(env, crypt(cipher, iv, packet, length), &result);
+  napi_get_boolean(env, encrypt(cipher, iv, packet, length), &result);
   return result;
 }
 
 static napi_value js_seal(napi_env env, napi_callback_info info) {
   napi_value args[7], result;
-  size_t count = 7, length, data_length;
+  size_t count = 7, length;
   uint8_t *iv, *packet, *data;
   uint32_t at, start, end;
   EVP_CIPHER_CTX *cipher;
   napi_get_cb_info(env, info, &count, args, NULL, NULL);
   if (!get_packet(env, args, count, &cipher, &iv, &packet, &length)) return NULL;
-  if (!EVP_CIPHER_CTX_encrypting(cipher)) return throw_type(env, "cipher must be one that encrypts");
-  if (count < 7 || napi_get_value_uint32(env, args[3], &at) != napi_ok || !get_bytes(env, args[4], &data, &data_length) ||
-      napi_get_value_uint32(env, args[5], &start) != napi_ok || napi_get_value_uint32(env, args[6], &end) != napi_ok ||
-      start > end || end > data_length)
-    return throw_type(env, "data must be a range of a buffer");
+  if (count < 7 || napi_get_value_uint32(env, args[3], &at) != napi_ok) return throw_type(env, "at must be a number");
+  if (!get_range(env, args + 4, &data, &start, &end)) return NULL;
   if (at < LENGTH_BYTES || at > length - TAG_BYTES || end - start > length - TAG_BYTES - at)
     return throw_type(env, "data must fit into the packet");
   napi_get_boolean(env, seal(cipher, iv, packet, length, at, data + start, end - start), &result);
+  return result;
+}
+
+static napi_value js_open(napi_env env, napi_callback_info info) {
+  napi_value args[7], result;
+  size_t count = 7, length;
+  napi_valuetype type;
+  uint8_t *iv = NULL, *memory, *data;
+  uint32_t at, start, end;
+  EVP_CIPHER_CTX *cipher;
+  int written;
+  napi_get_cb_info(env, info, &count, args, NULL, NULL);
+  if (count < 7 || napi_typeof(env, args[1], &type) != napi_ok) return throw_type(env, "an argument is missing");
+  if (!get_cipher(env, args[0], false, &cipher)) return NULL;
+  if (type != napi_undefined && !get_iv(env, args[1], &iv)) return NULL;
+  if (!get_bytes(env, args[2], &memory, &length) || napi_get_value_uint32(env, args[3], &at) != napi_ok)
+    return throw_type(env, "memory must be a buffer, and at a number");
+  if (!get_range(env, args + 4, &data, &start, &end)) return NULL;
+  if ((iv && at < LENGTH_BYTES) || at > length || end - start > length - at)
+    return throw_type(env, "data must fit into the memory");
+  bool done = (!iv || begin(cipher, iv, memory + at - LENGTH_BYTES)) &&
+              EVP_CipherUpdate(cipher, memory + at, &written, data + start, (int)(end - start)) == 1;
+  napi_get_boolean(env, done, &result);
+  return result;
+}
+
+static napi_value js_is_authentic(napi_env env, napi_callback_info info) {
+  napi_value args[3], result;
+  size_t count = 3, length;
+  uint8_t *memory, nothing[BLOCK];
+  uint32_t at;
+  EVP_CIPHER_CTX *cipher;
+  int written;
+  napi_get_cb_info(env, info, &count, args, NULL, NULL);
+  if (count < 3) return throw_type(env, "an argument is missing");
+  if (!get_cipher(env, args[0], false, &cipher)) return NULL;
+  if (!get_bytes(env, args[1], &memory, &length) || napi_get_value_uint32(env, args[2], &at) != napi_ok || at > length ||
+      length - at < TAG_BYTES)
+    return throw_type(env, "the tag must lie in the memory");
+  bool authentic = EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, memory + at) == 1 &&
+                   EVP_CipherFinal_ex(cipher, nothing, &written) == 1;
+  napi_get_boolean(env, authentic, &result);
   return result;
 }
 
@@ -144,9 +206,13 @@ NAPI_MODULE_INIT() {
   napi_value function;
   napi_create_function(env, "create", NAPI_AUTO_LENGTH, js_create, NULL, &function);
   napi_set_named_property(env, exports, "create", function);
-  napi_create_function(env, "crypt", NAPI_AUTO_LENGTH, js_crypt, NULL, &function);
-  napi_set_named_property(env, exports, "crypt", function);
+  napi_create_function(env, "encrypt", NAPI_AUTO_LENGTH, js_encrypt, NULL, &function);
+  napi_set_named_property(env, exports, "encrypt", function);
   napi_create_function(env, "seal", NAPI_AUTO_LENGTH, js_seal, NULL, &function);
   napi_set_named_property(env, exports, "seal", function);
+  napi_create_function(env, "open", NAPI_AUTO_LENGTH, js_open, NULL, &function);
+  napi_set_named_property(env, exports, "open", function);
+  napi_create_function(env, "isAuthentic", NAPI_AUTO_LENGTH, js_is_authentic, NULL, &function);
+  napi_set_named_property(env, exports, "isAuthentic", function);
   return exports;
 }

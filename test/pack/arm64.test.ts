@@ -49,7 +49,7 @@ describe('kt for arm64', { skip, concurrency: false }, () => {
     const script = `for (const name of ['kt_tun', 'kt_gcm']) console.log(process.arch, Object.keys(require(process.argv[1] + '/' + name + '.node')).sort().join())`
     const parts = join(tree, 'native/build/napi8-arm64')
     const { stdout, stderr } = emulated(node(), '-e', script, parts)
-    assert.match(stdout, /^arm64 .*\bopen\b.*\narm64 create,crypt,seal\n$/, stderr)
+    assert.match(stdout, /^arm64 .*\bopen\b.*\narm64 create,encrypt,isAuthentic,open,seal\n$/, stderr)
     for (const program of ['kt-launch', 'kt-shell', 'kt-ping']) {
       const { status, signal, stderr } = emulated(join(parts, program))
       assert.ok(signal === null && status !== null && status < 126, `${program}: ${status} ${signal} ${stderr}`)

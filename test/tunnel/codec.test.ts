@@ -98,6 +98,19 @@ describe('receive window', () => {
     assert.ok(window.size <= MAX_WINDOW)
   })
 
+  it('never grows beyond 16 MiB, and gives back what it took', () => {
+    const clock = { now: 0 }
+    const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} })
+    const window = new ReceiveWindow(budget)
+    for (let round = 0; round < 40; round++) consume(window, clock, window.size, 1)
+    assert.equal(MAX_WINDOW, 16 * 2 ** 20)
+    assert.ok(window.size <= MAX_WINDOW && 2 * window.size > MAX_WINDOW, `${window.size} bytes`)
+    assert.equal(budget.left, 64 * 2 ** 20 - (window.size - INITIAL_WINDOW))
+    consume(window, clock, 1000, 600_000)
+    assert.equal(window.size, INITIAL_WINDOW)
+    assert.equal(budget.left, 64 * 2 ** 20)
+  })
+
   it('stays small for a slow flow, and shrinks again when one has become slow', () => {
     const clock = { now: 0 }
     const budget = new WindowBudget({ now: () => clock.now, after: () => () => {} })

@@ -1,10 +1,15 @@
-// AES-GCM packets as RFC 5647 makes them, deciphered without ssh2's native binding: cut anywhere, all lengths, none forged.
+// AES-GCM packets as RFC 5647 makes them, deciphered by node:crypto and by the compiled cipher: cut anywhere, all lengths, none
+// forged.
 import assert from 'node:assert/strict'
 import { createCipheriv, createSecretKey, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { loadAddon } from '../../src/base/installation.ts'
 import { GcmUnpacker } from '../../src/tunnel/ssh/gcm-decipher.ts'
-import { countUp, MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
+import { loadGcm } from '../../src/tunnel/ssh/native-gcm.ts'
+import { countUp, MAX_OWN_DATA, type PacketSource } from '../../src/tunnel/ssh/packet-shape.ts'
+import { SLAB_BYTES, type Slab } from '../../src/tunnel/ssh/slab.ts'
+import { improveDecipher } from '../../src/tunnel/ssh/unpack.ts'
 
 const KEY = randomBytes(16)
 const IV = Buffer.from('00112233ffffffffffffffff', 'hex') // the count goes over
@@ -24,7 +29,10 @@ function sealer() {
   }
 }
 
-function unpacker(takes: (channel: number) => boolean = () => true) {
+type Push = (data: Buffer, p: number, end: number) => unknown
+const KINDS = ['node:crypto', 'the compiled cipher'] as const
+
+function unpacker(kind: (typeof KINDS)[number], takes: (channel: number) => boolean = () => true) {
   const got: string[] = []
   const tell = (channel: number, data: Buffer) => {
     assert.equal(channel, CHANNEL)
@@ -33,9 +41,13 @@ function unpacker(takes: (channel: number) => boolean = () => true) {
   }
   const state = {
     inSeqno: 0,
+    _lenBytes: 0,
+    _pktLen: 0,
     _decipherSSLName: 'aes-128-gcm',
+    _decipherKey: KEY,
     _decipherIV: Buffer.from(IV),
-    // Where the first piece ends within the header, ssh2 is given the whole.
+    decrypt: () => assert.fail("ssh2's own"),
+    // node:crypto brings data here where the first piece ends within the header, the compiled cipher all data.
     _onPayload: (payload: Buffer) => {
       if (payload[0] === 94 && payload.readUInt32BE(1) === CHANNEL && payload.readUInt32BE(5) === payload.length - 9)
         tell(CHANNEL, payload.subarray(9))
@@ -43,7 +55,17 @@ function unpacker(takes: (channel: number) => boolean = () => true) {
       return undefined
     },
   }
-  return { got, state, unpacker: new GcmUnpacker(state, createSecretKey(KEY), { slab: undefined, takes, tell }) }
+  const source: PacketSource = { slab: undefined, takes, tell }
+  if (kind === 'node:crypto') {
+    const gcm = new GcmUnpacker(state, createSecretKey(KEY), source)
+    return { got, state, source, push: (data: Buffer, p: number, end: number) => gcm.push(data, p, end) }
+  }
+  assert.equal(
+    loadGcm(() => loadAddon('kt_gcm.node')),
+    undefined,
+  )
+  assert.ok(improveDecipher(state, source))
+  return { got, state, source, push: state.decrypt as Push }
 }
 
 function channelData(data: Buffer, channel = CHANNEL): Buffer {
@@ -70,64 +92,89 @@ const message = fc.record({
   bytes: fc.oneof(fc.nat(40), fc.constantFrom(MAX_OWN_DATA, MAX_OWN_DATA - 1, 32_768)).map((size) => randomBytes(size)),
 })
 
-test('packets of all lengths come out whole and in order, however they are cut', () => {
-  fc.assert(
-    fc.property(
-      fc.array(message, { maxLength: 12 }),
-      fc.array(fc.integer({ min: 1, max: 70_000 })),
-      (messages, cuts) => {
-        const seal = sealer()
-        const line = Buffer.concat(
-          messages.map(({ data, bytes }) => seal(data ? channelData(bytes) : Buffer.concat([Buffer.of(98), bytes]))),
-        )
-        const { got, state, unpacker: it } = unpacker()
-        for (let at = 0, i = 0; at < line.length; i++) {
-          const end = Math.min(line.length, at + (cuts[i % Math.max(1, cuts.length)] ?? line.length))
-          assert.equal(it.push(line, at, end), undefined)
-          at = end
+for (const kind of KINDS) {
+  test(`${kind}: packets of all lengths come out whole and in order, however they are cut`, () => {
+    fc.assert(
+      fc.property(
+        fc.array(message, { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 70_000 })),
+        (messages, cuts) => {
+          const seal = sealer()
+          const line = Buffer.concat(
+            messages.map(({ data, bytes }) => seal(data ? channelData(bytes) : Buffer.concat([Buffer.of(98), bytes]))),
+          )
+          const { got, state, push } = unpacker(kind)
+          for (let at = 0, i = 0; at < line.length; i++) {
+            const end = Math.min(line.length, at + (cuts[i % Math.max(1, cuts.length)] ?? line.length))
+            assert.equal(push(line, at, end), undefined)
+            line.fill(7, at, end) // a read buffer is used again
+            at = end
+          }
+          assert.deepEqual(got, expected(messages))
+          assert.equal(state.inSeqno, messages.length)
+        },
+      ),
+      { numRuns: 100 },
+    )
+  })
+
+  test(`${kind}: data of a channel that is not ours goes to ssh2 as a message, and so does data whose length is a lie`, () => {
+    const seal = sealer()
+    const { got, push } = unpacker(kind, (channel) => channel !== 7)
+    const other = channelData(Buffer.from('hello'), 7)
+    const lie = channelData(Buffer.from('hello'))
+    lie.writeUInt32BE(5_000_000, 5)
+    for (const payload of [other, lie]) {
+      const packet = seal(payload)
+      push(packet, 0, packet.length)
+    }
+    assert.deepEqual(got, [`message ${other.toString('hex')}`, `message ${lie.toString('hex')}`])
+  })
+
+  test(`${kind}: a bit that was changed is an error, and nothing of its packet is told`, () => {
+    fc.assert(
+      fc.property(fc.nat(200), fc.nat(7), (at, bit) => {
+        const packet = sealer()(channelData(Buffer.alloc(160, 1)))
+        packet[at % packet.length] ^= 1 << bit
+        const { got, push } = unpacker(kind)
+        // A length that is larger now waits for what never comes.
+        try {
+          push(packet, 0, packet.length)
+          assert.ok(at % packet.length < 4)
+        } catch (error) {
+          assert.match((error as Error).message, /authentic|packet length/)
         }
-        assert.deepEqual(got, expected(messages))
-        assert.equal(state.inSeqno, messages.length)
-      },
-    ),
-    { numRuns: 100 },
-  )
-})
+        assert.deepEqual(got, [])
+      }),
+    )
+  })
 
-test('data of a channel that is not ours goes to ssh2 as a message, and so does data whose length is a lie', () => {
+  test(`${kind}: a packet that is longer than any may be is refused before it is kept`, () => {
+    const { push } = unpacker(kind)
+    const head = Buffer.alloc(4)
+    head.writeUInt32BE(1 << 20)
+    assert.throws(() => push(head, 0, 4), /Bad packet length: 1048576/)
+  })
+}
+
+test('a slab that is filled to its last byte is followed by another, and slabs are used again', () => {
   const seal = sealer()
-  const { got, unpacker: it } = unpacker((channel) => channel !== 7)
-  const other = channelData(Buffer.from('hello'), 7)
-  const lie = channelData(Buffer.from('hello'))
-  lie.writeUInt32BE(5_000_000, 5)
-  for (const payload of [other, lie]) {
-    const packet = seal(payload)
-    it.push(packet, 0, packet.length)
+  const { state, source, push } = unpacker('the compiled cipher')
+  const slabs = new Set<Slab>()
+  let packets = 0
+  state._onPayload = () => {
+    slabs.add(source.slab!)
+    packets++
+    return undefined
   }
-  assert.deepEqual(got, [`message ${other.toString('hex')}`, `message ${lie.toString('hex')}`])
-})
-
-test('a bit that was changed is an error, and nothing of its packet is told', () => {
-  fc.assert(
-    fc.property(fc.nat(200), fc.nat(7), (at, bit) => {
-      const packet = sealer()(channelData(Buffer.alloc(160, 1)))
-      packet[at % packet.length] ^= 1 << bit
-      const { got, unpacker: it } = unpacker()
-      // A length that is larger now waits for what never comes.
-      try {
-        it.push(packet, 0, packet.length)
-        assert.ok(at % packet.length < 4)
-      } catch (error) {
-        assert.match((error as Error).message, /authenticat|packet length/)
-      }
-      assert.deepEqual(got, [])
-    }),
-  )
-})
-
-test('a packet that is longer than any may be is refused before it is kept', () => {
-  const { unpacker: it } = unpacker()
-  const head = Buffer.alloc(4)
-  head.writeUInt32BE(1 << 20)
-  assert.throws(() => it.push(head, 0, 4), /Bad packet length: 1048576/)
+  const sizes = [...Array<number>(7).fill(2079), 2077].map((blocks) => 16 * blocks - 21)
+  const line = Buffer.concat(sizes.map((size) => seal(Buffer.alloc(size, 98))))
+  assert.equal(line.length, SLAB_BYTES)
+  push(line, 0, line.length)
+  for (let i = 1; i <= 20; i++) {
+    const more = Buffer.concat(sizes.map((size) => seal(Buffer.alloc(size, 98))))
+    push(more, 0, more.length)
+  }
+  assert.equal(packets, 21 * sizes.length)
+  assert.ok(slabs.size <= 2, `${slabs.size} slabs`)
 })

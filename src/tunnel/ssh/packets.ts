@@ -14,12 +14,7 @@ export interface CipherShape {
   outSeqno: number
   _onWrite(packet: Uint8Array): void
   _dead: boolean
-  /** The native binding's object; absent where node:crypto is used. */
-  _instance?: object
-  _macLen?: number
-  _aadLen?: number
-  _encBlockLen?: number
-  /** AES-GCM over node:crypto. */
+  /** These three: AES-GCM only. */
   _encSSLName?: 'aes-128-gcm' | 'aes-256-gcm'
   _encKey?: Buffer
   _encIV?: Buffer
@@ -40,20 +35,13 @@ function pad(packet: Buffer, start: number, length: number): void {
 
 /** From now on packets come from `reserve`. Returns whether the cipher is of a shape known here. */
 export function placePackets(cipher: CipherShape, reserve: (length: number) => Buffer): boolean {
-  const gcm = cipher._encKey !== undefined && cipher._encIV?.length === 12
-  const generic = cipher._instance !== undefined && cipher._macLen !== undefined
-  const gcmBinding = cipher._instance !== undefined && cipher._macLen === undefined && cipher._encBlockLen === undefined
-  // chacha20-poly1305, which kt never asks for, looks like the GCM binding but pads to 8: `allocPacket` shows it.
-  if (gcmBinding && cipher.allocPacket(11).length !== LENGTH_BYTES + BLOCK + TAG_BYTES) return false
-  if (!gcm && !generic && !gcmBinding) return false
-  const block = generic ? cipher._encBlockLen! : BLOCK
-  const clear = generic ? cipher._aadLen! : LENGTH_BYTES // RFC 5647 7.3: the length is not encrypted, nor counted for padding
-  const trailer = generic ? cipher._macLen! : TAG_BYTES
+  if (cipher._encKey === undefined || cipher._encIV?.length !== 12) return false
   cipher.allocPacket = (payloadLength) => {
     const unpadded = 5 + payloadLength
-    let padding = block - ((unpadded - clear) & (block - 1))
-    if (padding < 4) padding += block
-    const packet = reserve(unpadded + padding + trailer)
+    // RFC 5647 7.3: the length is not encrypted, nor counted for padding.
+    let padding = BLOCK - ((unpadded - LENGTH_BYTES) & (BLOCK - 1))
+    if (padding < 4) padding += BLOCK
+    const packet = reserve(unpadded + padding + TAG_BYTES)
     const length = unpadded + padding - 4
     packet[0] = length >>> 24
     packet[1] = length >>> 16
@@ -64,11 +52,11 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
     return packet
   }
   const native = compiledGcm()
-  if (gcm && native) {
-    const aes = native.create(cipher._encKey!, true)
+  if (native) {
+    const aes = native.create(cipher._encKey, true)
     cipher.encrypt = (packet) => {
       if (cipher._dead) return
-      if (!native.crypt(aes, cipher._encIV!, packet)) throw new Error('AES-GCM failed')
+      if (!native.encrypt(aes, cipher._encIV!, packet)) throw new Error('AES-GCM failed')
       sent(cipher, packet)
     }
     cipher.seal = (packet, at, data, start, end) => {
@@ -76,8 +64,8 @@ export function placePackets(cipher: CipherShape, reserve: (length: number) => B
       if (!native.seal(aes, cipher._encIV!, packet, at, data, start, end)) throw new Error('AES-GCM failed')
       sent(cipher, packet)
     }
-  } else if (gcm) {
-    const key = createSecretKey(cipher._encKey!)
+  } else {
+    const key = createSecretKey(cipher._encKey)
     cipher.encrypt = (packet) => encryptGcm(cipher, key, packet)
   }
   return true

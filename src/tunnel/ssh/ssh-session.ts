@@ -33,7 +33,7 @@ export interface Session {
   readonly over: Promise<string>
 }
 
-// Fastest first: with the native binding AES-GCM encrypts in place and needs no MAC. The rest is what old servers have.
+// Fastest first: kt has a compiled cipher for AES-GCM, which needs no MAC. The rest is what old servers have.
 const ALGORITHMS = {
   kex: ['curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256', 'ecdh-sha2-nistp384'],
   cipher: ['aes128-gcm@openssh.com', 'aes128-ctr', 'aes256-gcm@openssh.com', 'aes256-ctr'],

@@ -9,9 +9,9 @@
 // | `_packetRW.write`, `utils.sendPacket` | internals.ts | our channel messages are put together and sent |
 // | `_kexinit`, `_destruct` | internals.ts | a key exchange is under way; the connection is lost |
 // | `_cipher`: `encrypt`, `allocPacket` | packets.ts | replaced: packets are written where the transport sends them from |
-// | `_cipher`: `_onWrite`, `_dead`, `_instance`, `_macLen`, `_aadLen`, `_encBlockLen`, `_encSSLName`, `_encKey`, `_encIV` | packets.ts | read: how the packet is encrypted |
-// | `_decipher`: `decrypt` | unpack.ts, gcm-decipher.ts | replaced: packets are decrypted in place |
-// | `_decipher`: `_onPayload`, `_callbacks`, `_instance`, `_decipherSSLName`, `_decipherKey`, `_decipherIV`, `_macLen`, `_lenBytes`, `_pktLen`, `_tag` | unpack.ts, gcm-decipher.ts | read and kept up to date |
+// | `_cipher`: `_onWrite`, `_dead`, `_encSSLName`, `_encKey`, `_encIV` | packets.ts | read: how the packet is encrypted |
+// | `_decipher`: `decrypt` | unpack.ts, gcm-decipher.ts | replaced: packets are decrypted into memory of ours |
+// | `_decipher`: `_onPayload`, `_callbacks`, `_decipherSSLName`, `_decipherKey`, `_decipherIV`, `_lenBytes`, `_pktLen` | unpack.ts, gcm-decipher.ts | read and kept up to date |
 // | `_remoteVer` | ssh-session.ts | whether the other side is our agent |
 // | `Connection._sock`, `Server.injectSocket` | ssh-server.ts | a connection over a transport that is no socket |
 // | `_readableState.ended` of its socket | socket.ts | ssh2 asks for it before each write |

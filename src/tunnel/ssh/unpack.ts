@@ -1,7 +1,6 @@
-// Makes ssh2's AES-GCM deciphers cheaper. With a compiled cipher (ssh2's or ours), packets are collected in slabs that hold several,
-// and decrypted there in place. So the transport may reuse its read buffer, and no packet needs a buffer of its own. Without a
-// compiled cipher gcm-decipher.ts is used.
-// Deciphers of other shapes stay as they are.
+// Makes ssh2's AES-GCM deciphers cheaper. With the compiled cipher, packets are decrypted from where they were read into slabs that
+// hold several. So the transport may reuse its read buffer, no packet needs a buffer of its own, and nothing is copied first.
+// Without it gcm-decipher.ts is used. Deciphers of other shapes stay as they are.
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { GcmUnpacker } from './gcm-decipher.ts'
 import { compiledGcm, type GcmBinding } from './native-gcm.ts'
@@ -13,12 +12,9 @@ export interface DecipherShape {
   decrypt(data: Buffer, p: number, length: number): number | undefined
   inSeqno: number
   _onPayload(payload: Buffer): number | boolean | undefined
-  /** The native binding's object; absent where node:crypto is used. */
-  _instance?: { decrypt(packet: Uint8Array, length: number, tag: Uint8Array): void }
   /** AES-GCM only: bytes of the length field that have come. */
   _lenBytes?: number
   _pktLen?: number
-  _tag?: Buffer
   _decipherKey?: Buffer | KeyObject
   _decipherIV?: Buffer
   _decipherSSLName?: string
@@ -30,43 +26,20 @@ const FIRST_CHANNEL_MESSAGE = 90
 /** Returns true when the decipher keeps nothing of its input any more. `source` is told of each packet's slab. */
 export function improveDecipher(decipher: DecipherShape, source: PacketSource): boolean {
   const { _decipherKey: key, _decipherIV: iv } = decipher
-  if (Buffer.isBuffer(key) && iv?.length === 12 && decipher._decipherSSLName) {
-    const native = compiledGcm()
-    if (native) unpackInSlabs(decipher, source, openBy(native, key, iv))
-    else unpackByCrypto(decipher, createSecretKey(key), source)
-    return true
-  }
-  const { _instance: instance } = decipher
-  if (!instance || decipher._lenBytes === undefined || decipher._tag === undefined) return false
-  unpackInSlabs(decipher, source, (bytes, start, end) => {
-    const packet = bytes.subarray(start + LENGTH_BYTES, end - TAG_BYTES)
-    instance.decrypt(packet, packet.length, bytes.subarray(end - TAG_BYTES, end))
-  })
+  if (!Buffer.isBuffer(key) || iv?.length !== 12 || !decipher._decipherSSLName) return false
+  const native = compiledGcm()
+  if (native) unpackInSlabs(decipher, source, new PacketOpener(native, key, iv))
+  else unpackByCrypto(decipher, createSecretKey(key), source)
   return true
 }
 
-/** Decrypts the packet `bytes[start .. end)` in place, from its length to its tag. Throws Error if a bit of it is wrong. */
-type Open = (bytes: Buffer, start: number, end: number) => void
-
-function openBy(native: GcmBinding, key: Buffer, iv: Buffer): Open {
-  const aes = native.create(key, false)
-  return (bytes, start, end) => {
-    if (!native.crypt(aes, iv, bytes.subarray(start, end))) throw new Error('a packet is not authentic')
-    countUp(iv)
-  }
-}
-
-function unpackInSlabs(decipher: DecipherShape, source: PacketSource, open: Open): void {
-  const slabs = new PacketSlabs()
+function unpackInSlabs(decipher: DecipherShape, source: PacketSource, opener: PacketOpener): void {
   takeOver(decipher, (data, p, length) => {
     while (p < length) {
-      p = slabs.fill(data, p, length)
-      if (!slabs.complete) return undefined
-      const { slab, start, end } = slabs
-      const { bytes } = slab
-      open(bytes, start, end)
-      const packet = bytes.subarray(start + LENGTH_BYTES, end - TAG_BYTES)
-      slabs.next()
+      p = opener.take(data, p, length)
+      if (!opener.complete) return undefined
+      const { slab } = opener
+      const packet = opener.next()
       decipher.inSeqno = (decipher.inSeqno + 1) >>> 0
       if (packet[1] < FIRST_CHANNEL_MESSAGE) slab.keep()
       source.slab = slab
@@ -93,53 +66,75 @@ function takeOver(decipher: DecipherShape, decrypt: DecipherShape['decrypt']): v
   }
 }
 
-/** Packets one after the other, each in one piece. */
-class PacketSlabs {
+/** Decrypts packets into slabs, one after the other, each in one piece. */
+class PacketOpener {
   slab = takeSlab()
-  start = 0
-  /** Where the packet ends, once its length is known. */
-  end = LENGTH_BYTES
+  readonly #native: GcmBinding
+  readonly #aes: object
+  readonly #iv: Buffer
+  /** Where the packet begins in the slab, how much of it is there, and where it ends, once its length is known. */
+  #start = 0
   #have = 0
+  #end = LENGTH_BYTES
+
+  constructor(native: GcmBinding, key: Buffer, iv: Buffer) {
+    this.#native = native
+    this.#aes = native.create(key, false)
+    this.#iv = iv
+  }
 
   get complete(): boolean {
-    return this.#have > LENGTH_BYTES && this.start + this.#have === this.end
+    return this.#have > LENGTH_BYTES && this.#start + this.#have === this.#end
   }
 
   /** Takes what belongs to the packet; returns how far. Throws Error on a length that cannot be. */
-  fill(data: Buffer, p: number, length: number): number {
-    if (this.start + LENGTH_BYTES > SLAB_BYTES) this.#renew(0)
+  take(data: Buffer, p: number, length: number): number {
+    if (this.#start + LENGTH_BYTES > SLAB_BYTES) this.#renew(0)
     while (p < length && this.#have < LENGTH_BYTES) {
-      this.slab.bytes[this.start + this.#have++] = data[p++]
+      this.slab.bytes[this.#start + this.#have++] = data[p++]
       if (this.#have === LENGTH_BYTES) this.#measure()
     }
     if (this.#have < LENGTH_BYTES) return p
-    const size = Math.min(length - p, this.end - this.start - this.#have)
+    const { bytes } = this.slab
+    const tagAt = this.#end - TAG_BYTES
+    let at = this.#start + this.#have
+    const size = Math.min(length - p, tagAt - at)
     if (size > 0) {
-      this.slab.bytes.set(data.subarray(p, p + size), this.start + this.#have)
-      this.#have += size
+      const iv = this.#have === LENGTH_BYTES ? this.#iv : undefined
+      if (!this.#native.open(this.#aes, iv, bytes, at, data, p, p + size)) throw new Error('AES-GCM failed')
+      at += size
+      p += size
     }
-    return p + size
+    while (p < length && at < this.#end) bytes[at++] = data[p++]
+    this.#have = at - this.#start
+    return p
   }
 
-  next(): void {
-    this.start = this.end
+  /** The packet between its length and its tag. Throws Error if a bit of it is wrong. The next one is taken from now on. */
+  next(): Buffer {
+    const tagAt = this.#end - TAG_BYTES
+    if (!this.#native.isAuthentic(this.#aes, this.slab.bytes, tagAt)) throw new Error('a packet is not authentic')
+    countUp(this.#iv)
+    const packet = this.slab.bytes.subarray(this.#start + LENGTH_BYTES, tagAt)
+    this.#start = this.#end
     this.#have = 0
-    this.end = this.start + LENGTH_BYTES
+    this.#end = this.#start + LENGTH_BYTES
+    return packet
   }
 
   #measure(): void {
-    const size = packetBytes(this.slab.bytes.readUInt32BE(this.start))
+    const size = packetBytes(this.slab.bytes.readUInt32BE(this.#start))
     const whole = LENGTH_BYTES + size + TAG_BYTES
-    if (this.start + whole > SLAB_BYTES) this.#renew(LENGTH_BYTES)
-    this.end = this.start + whole
+    if (this.#start + whole > SLAB_BYTES) this.#renew(LENGTH_BYTES)
+    this.#end = this.#start + whole
   }
 
   /** A new slab, beginning with what there is of the packet. */
   #renew(keep: number): void {
     const old = this.slab
     this.slab = takeSlab()
-    this.slab.bytes.set(old.bytes.subarray(this.start, this.start + keep))
-    this.start = 0
+    this.slab.bytes.set(old.bytes.subarray(this.#start, this.#start + keep))
+    this.#start = 0
     old.release()
   }
 }

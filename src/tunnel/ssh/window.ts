@@ -3,9 +3,9 @@
 import type { Clock } from '../../base/clock.ts'
 import { MAX_OWN_DATA } from './packet-shape.ts'
 
-/** Every channel's window at the start, 257 KB. OpenSSH starts with 2 MiB. */
+/** Every channel's window at the start, 251 KiB. OpenSSH starts with 2 MiB. */
 export const INITIAL_WINDOW = 4 * MAX_OWN_DATA
-/** 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
+/** No window is larger. 83 MB/s at 40 ms round trip is 3.3 MB in flight; four times that for faster lines. */
 export const MAX_WINDOW = 16 * 1024 * 1024
 const DEFAULT_BUDGET = 64 * 1024 * 1024
 /**
@@ -96,7 +96,8 @@ export class ReceiveWindow {
     this.#busyRounds = elapsed < busy ? this.#busyRounds + 1 : 0
     if (elapsed >= busy) this.#settled = true
     // At first the window grows in every round, as in TCP's slow start. Later a single quick round may be chance.
-    if (this.#busyRounds >= (this.#settled ? 2 : 1) && this.size < MAX_WINDOW && this.#budget.take(this.size)) {
+    const mayGrow = this.#busyRounds >= (this.#settled ? 2 : 1) && 2 * this.size <= MAX_WINDOW
+    if (mayGrow && this.#budget.take(this.size)) {
       this.#busyRounds = 0
       this.size *= 2
       return this.size / 2
