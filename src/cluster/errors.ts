@@ -1,5 +1,6 @@
 // From what the API server, TLS and the sockets say to the few errors a user can act on.
 import { ToldError } from '../base/told-error.ts'
+import { unreachableWords } from '../base/unreachable.ts'
 import { ClusterError, type ClusterErrorCode } from './calls.ts'
 import type { Kubeconfig } from './kubeconfig.ts'
 
@@ -100,17 +101,6 @@ function plainWords(message: string): string {
     .replace(/(,| \(|;)? ?regex used for validation is '[^']*'/g, '')
 }
 
-const unreachable: Record<string, string> = {
-  ECONNREFUSED: 'refuses the connection',
-  ECONNRESET: 'closed the connection',
-  EPIPE: 'closed the connection',
-  ETIMEDOUT: 'does not answer',
-  EHOSTUNREACH: 'is not reachable from here (no route to host)',
-  ENETUNREACH: 'is not reachable from here (no network)',
-  ENOTFOUND: 'has a name that is not known',
-  EAI_AGAIN: 'has a name that cannot be looked up now',
-}
-
 /** What a connection that failed means. */
 export function fromTransport(
   error: Error & { code?: string },
@@ -119,12 +109,13 @@ export function fromTransport(
   // What the way through a proxy says of itself.
   if (error instanceof ToldError) return withSudoHint(clusterError('unreachable', error.message, error.hint), env)
   const code = error.code ?? ''
+  const words = unreachableWords(error)
   const said = error.message.split('\n')[0]
   const server = proxy
     ? `the API server ${identity.server} behind the proxy ${withoutPassword(proxy)}`
     : `the API server ${identity.server}`
   const lost = (why: string) => withSudoHint(clusterError('unreachable', `${server} ${why}`), env)
-  if (unreachable[code]) return lost(unreachable[code])
+  if (words) return lost(words)
   if (/wrong.version.number|packet.length.too.long/i.test(`${code} ${said}`))
     return clusterError(
       'tls',

@@ -33,7 +33,7 @@ export interface ConnectionEvents {
   onLost?(why: string): void
   /** The line below the tunnel was interrupted. The tunnel is kept. */
   onInterrupted?(why: string): void
-  /** The line goes on after it was interrupted or suspected. */
+  /** After `onInterrupted`: the line goes on. */
   onResumed?(tunnel: Tunnel): void
   /** A try to reconnect has failed. */
   onFailed?(error: Error): void

@@ -4,7 +4,7 @@ import { type Clock, delay } from '../base/clock.ts'
 import type { ShadowHandle } from '../cluster/calls.ts'
 import type { Tunnel, TunnelLine } from '../tunnel/tunnel.ts'
 
-// Design decision 7: a heartbeat through the data path every 5 s. A probe that takes three of them is lost.
+// A heartbeat goes through the data path every 5 s. A probe that is not answered for three of them is lost.
 const HEARTBEAT_MS = 5_000
 const PROBE_TIMEOUT_MS = 15_000
 const FIRST_RETRY_MS = 200
@@ -26,9 +26,9 @@ export interface LinkEffects {
   onFailed?(error: Error): void
   /** There is a tunnel: the first one, or another after a loss. */
   onConnected(tunnel: Tunnel, shadow: ShadowHandle): void
-  /** The line below the tunnel has no port-forward now. The tunnel is kept; `onResumed` or `onLost` follows. */
+  /** Nothing comes through the line below the tunnel now. The tunnel is kept; `onResumed` or `onLost` follows. */
   onInterrupted?(why: string): void
-  /** The line goes on, or was only suspected. */
+  /** After `onInterrupted`: the line goes on. */
   onResumed?(tunnel: Tunnel): void
 }
 
@@ -102,10 +102,17 @@ export class Link {
 
   #follow(line: TunnelLine, tunnel: Tunnel): void {
     const shadow = this.#shadow!
-    line.onChange = (report) => {
+    let interrupted = false
+    // A report comes with each answered probe, and most of them say what the one before said.
+    line.onChange = ({ state, cause }) => {
       if (this.#tunnel !== tunnel) return
-      if (report.state === 'interrupted') this.#effects.onInterrupted?.(report.cause ?? 'the line was interrupted')
-      else if (report.state === 'open') this.#effects.onResumed?.(tunnel)
+      if (state === 'interrupted' && !interrupted) {
+        interrupted = true
+        this.#effects.onInterrupted?.(cause ?? 'the line was interrupted')
+      } else if (state === 'open' && interrupted) {
+        interrupted = false
+        this.#effects.onResumed?.(tunnel)
+      }
     }
     line.isAlive = async () => (await this.#effects.shadowState(shadow)) !== 'gone'
   }

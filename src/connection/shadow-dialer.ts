@@ -103,7 +103,7 @@ export class ShadowDialer {
     for (const line of this.#lines) line.suspect(cause)
   }
 
-  /** One dial. A tunnel that comes too late is closed, since nobody would. */
+  /** One dial. A tunnel that opens after `signal` is aborted is closed here, because nobody else knows it. */
   async #open(shadow: ShadowHandle, signal: AbortSignal): Promise<Tunnel> {
     const tunnel = await this.#options.open(shadow, signal)
     if (!signal.aborted) return this.#keep(tunnel)

@@ -172,7 +172,7 @@ export interface TunnelLine {
 
 /** What a line says of itself. */
 export interface LineReport {
-  /** `suspected`: another connection is being looked for beside the one there is. `interrupted`: there is none. */
+  /** `suspected`: another connection is looked for beside the one there is. `interrupted`: there is none that brings anything. */
   state: 'open' | 'suspected' | 'interrupted'
   /** Why, and since when (milliseconds of its clock), unless it is open. */
   cause: string | undefined
@@ -181,6 +181,7 @@ export interface LineReport {
   resumptions: number
   /** How often it left a connection in time that was about to be ended. */
   moves: number
+  /** How long nothing got through the last time, from when something began to wait. */
   lastGap: { ms: number; cause: string } | undefined
   /** Round trip of a probe, the least of the last few. */
   roundTripMs: number | undefined

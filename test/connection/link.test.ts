@@ -111,6 +111,25 @@ test('a line that is interrupted keeps its tunnel, whatever its heartbeats come 
   await link.close()
 })
 
+test('what an open line says of itself is no resumption, and an interruption is told once', async () => {
+  const { link, said } = bench()
+  const first = new FakeTunnel({ line: true })
+  link.start(shadow('old'), first.tunnel)
+  // A report comes with each answered probe.
+  for (let i = 0; i < 3; i++) first.tell('open')
+  // Nothing above the line was told of a suspicion, so nothing is told of its end.
+  first.tell('suspected', 'the network changed')
+  first.tell('open')
+  assert.deepEqual(said, ['connected old'])
+  first.tell('interrupted', 'the port-forward ended')
+  first.tell('interrupted', 'the port-forward ended')
+  first.tell('suspected', 'the port-forward ended')
+  first.tell('open')
+  first.tell('open')
+  assert.deepEqual(said, ['connected old', 'interrupted: the port-forward ended', 'resumed'])
+  await link.close()
+})
+
 test('closing is not a loss', async () => {
   const { link, said, time } = bench()
   link.start(shadow('old'), new FakeTunnel().tunnel)

@@ -4,8 +4,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import type { ClusterClient, ShadowHandle } from '../../src/cluster/calls.ts'
+import { generateSshKeyPair } from '../../src/cluster/ssh-key.ts'
 import { ShadowTunnels } from '../../src/connection/shadow-tunnel.ts'
-import { openPortForward } from '../../src/tunnel/index.ts'
+import { openPortForward, type Path } from '../../src/tunnel/index.ts'
+import { plainFraming } from '../../src/tunnel/transport/transport.ts'
 import { VirtualTime } from '../support/virtual-time.ts'
 
 /** Opens a port-forward at a server that answers 401 to the token `old` and 500 to others. */
@@ -88,4 +90,45 @@ test('only once, and only for a 401', async () => {
   assert.deepEqual(refused.calls, ['portForward', 'shadowState', 'portForward'])
   assert.match(refused.message, /answered 401/)
   assert.deepEqual((await open(['new', 'new'])).calls, ['portForward'])
+})
+
+test('an agent that knows no lines is asked once: its pod gets plain sessions from then on', async () => {
+  const first: Record<string, string[]> = {}
+  const oldAgent = (pod: string): Path => {
+    const begins: string[] = []
+    return {
+      framing: plainFraming,
+      send: (message, done) => {
+        if (begins.push(message.toString('latin1')) === 1) (first[pod] ??= []).push(begins[0].slice(0, 8))
+        done()
+      },
+      start: (onData, onClose) => {
+        setImmediate(() => onData(Buffer.from('SSH-2.0-kt_agent\r\n')))
+        // That is all it says here.
+        setImmediate(() => setImmediate(() => onClose(undefined)))
+      },
+      end: () => {},
+      destroy: () => {},
+    }
+  }
+  const tunnels = new ShadowTunnels({
+    cluster: { portForward: async ({ pod }: ShadowHandle) => ({ url: pod }) } as unknown as ClusterClient,
+    openPath: async ({ url }) => oldAgent(url),
+    clock: new VirtualTime(),
+    wall: () => 0,
+    random: (bytes) => Buffer.alloc(bytes),
+    log: () => {},
+  })
+  const open = async (pod: string) => {
+    const { privateKey: clientKey } = generateSshKeyPair('kt')
+    const shadow = { kind: 'agent', pod, username: 'kt', clientKey } as unknown as ShadowHandle
+    await assert.rejects(tunnels.open(shadow, new AbortController().signal))
+  }
+  await open('one')
+  await open('one')
+  await open('two')
+  assert.deepEqual(first, {
+    one: ['KTLINE1\n', 'SSH-2.0-', 'SSH-2.0-'],
+    two: ['KTLINE1\n', 'SSH-2.0-'],
+  })
 })

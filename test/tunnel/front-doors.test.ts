@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DoorNotes, FrontDoors, TunnelError } from '../../src/tunnel/index.ts'
+import { LinePath } from '../../src/tunnel/line/line-path.ts'
+import { Moves } from '../../src/tunnel/line/moves.ts'
 import { doorOf } from '../../src/tunnel/transport/front-doors.ts'
 import { Lifetimes } from '../../src/tunnel/transport/lifetimes.ts'
 import type { Way } from '../../src/tunnel/transport/path.ts'
@@ -15,10 +17,13 @@ function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
   const beside: boolean[] = []
   const network = { up: true }
   const notes: DoorNotes[] = []
+  const said: string[] = []
+  /** Each ends one path, in the order of their opening, as the other side does. */
+  const ends: (() => void)[] = []
   const doors = new FrontDoors({
     memory: { recall: () => noted, note: (_, one) => void notes.push(one) },
     clock: time,
-    log: () => {},
+    log: (line) => void said.push(line),
     open: async (_endpoint, _signal, options) => {
       const way = options!.first!
       tried.push(way)
@@ -31,6 +36,7 @@ function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
         send: () => {},
         start: (data, onClose) => {
           over = onClose
+          ends.push(() => onClose(undefined))
           if (way !== deaf.way) data(Buffer.from('x'))
         },
         end: () => {},
@@ -49,7 +55,7 @@ function world(deaf: { way?: Way }, noted: DoorNotes = {}) {
     await time.run(ms)
     path.destroy(error)
   }
-  return { tried, beside, network, notes, open }
+  return { time, doors, endpoint, tried, beside, network, notes, said, ends, open }
 }
 
 test('a way whose connections bring nothing is left for the other one, which is noted', async () => {
@@ -115,11 +121,38 @@ test('two ends at the same age are a lifetime; a longer life disproves it', () =
   assert.equal(lifetimes.known, undefined)
   end(60_200)
   assert.equal(lifetimes.known, 60_010)
-  assert.deepEqual(lifetimes.fate(50_000), { moveInMs: 60_010 - 1_200.2 - 50_000, endInMs: 10_010 })
+  const { moveInMs, endInMs, disprovedInMs } = lifetimes.fate(50_000)!
+  assert.equal(endInMs, 10_010)
+  // 2 % of 60,010 ms before, and after.
+  assert.deepEqual([moveInMs, disprovedInMs].map(Math.round), [8_810, 11_210])
   lifetimes.lived(60_300)
   assert.equal(lifetimes.known, 60_010, 'that is within what clocks differ')
   lifetimes.lived(62_000)
   assert.equal(lifetimes.known, undefined)
+})
+
+test('a path that a line has left outlives a wrong lifetime, however long, which is then forgotten', async () => {
+  for (const lifetimeMs of [2_000, 60_000, 3_600_000, 86_400_000]) {
+    const { time, doors, endpoint, notes } = world({}, { way: 'spdy', lifetimeMs })
+    const path = new LinePath(await doors.open(endpoint), time.now())
+    path.path.start(
+      () => {},
+      () => {},
+    )
+    const moves: Moves = new Moves({
+      clock: time,
+      attempt: async () => assert.ok(moves.keep(path)),
+      timeoutMs: () => 5_000,
+      log: () => {},
+    })
+    await time.run(lifetimeMs - 100)
+    moves.look(path)
+    await time.run(200)
+    assert.ok(path.open, 'it is left, and shows whether it is ended')
+    await time.run(0.05 * lifetimeMs + 1_000)
+    assert.equal(path.open, false)
+    assert.deepEqual(notes.at(-1), { way: 'spdy', lifetimeMs: undefined }, `${lifetimeMs} ms`)
+  }
 })
 
 test('connections that were open together and end together have a cause in common, not a lifetime', () => {
@@ -128,6 +161,41 @@ test('connections that were open together and end together have a cause in commo
   assert.equal(lifetimes.known, undefined)
   lifetimes.ended(60_000, 120_100)
   assert.equal(lifetimes.known, 60_000)
+})
+
+test('ends at the same age are no lifetime while a connection is open that is older', async () => {
+  const { time, doors, endpoint, notes, said, ends } = world({})
+  const openOne = async () => {
+    const path = await doors.open(endpoint)
+    const nothing = () => {}
+    path.start(nothing, nothing)
+    return path
+  }
+  const older = await openOne()
+  await time.run(20_000)
+  for (let i = 1; i <= 2; i++) {
+    await openOne()
+    await time.run(10_000)
+    ends[i]()
+  }
+  assert.equal(older.fate?.(), undefined)
+  assert.deepEqual(
+    notes.filter(({ lifetimeMs }) => lifetimeMs),
+    [],
+  )
+  assert.deepEqual(
+    said.filter((line) => /live/.test(line)),
+    [],
+  )
+  // Once that one is gone, the same is a lifetime.
+  older.end()
+  ends[0]()
+  for (let i = 3; i <= 4; i++) {
+    await openOne()
+    await time.run(10_000)
+    ends[i]()
+  }
+  assert.equal(notes.at(-1)?.lifetimeMs, 10_000)
 })
 
 test('connections that end at once have other troubles', () => {

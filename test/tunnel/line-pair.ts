@@ -1,6 +1,7 @@
 // Both ends of a line in virtual time, over connections that a test cuts, stalls and slows down, and a stream in each direction
 // that is checked byte by byte.
 import assert from 'node:assert/strict'
+import { delay } from '../../src/base/clock.ts'
 import { LineServer, MOST_PATHS, type OpenedLine } from '../../src/tunnel/line/agent.ts'
 import { LineClient } from '../../src/tunnel/line/client.ts'
 import { LineFrame, lineFrame, offsetBytes, PATH_HEADROOM } from '../../src/tunnel/line/frames.ts'
@@ -51,6 +52,23 @@ export class Talker {
 
 const byteAt = (offset: number) => (offset * 31 + (offset >>> 8)) & 255
 
+interface Dialling {
+  fails: boolean
+  hangs: boolean
+  alive: boolean
+  spoilt: boolean
+  code?: string
+  shape?: Shape
+  /** How long it takes. */
+  dialMs?: number
+  /** A connection is cut at this age, and its client knows that. */
+  lifetimeMs?: number
+  /** None is cut any more. */
+  merciful?: boolean
+  /** What somebody else says, who answers in the agent's place. */
+  impostor?: Buffer
+}
+
 export interface World {
   time: VirtualTime
   client: LineClient
@@ -58,8 +76,14 @@ export interface World {
   far: Talker
   server: LineServer
   connections: Connection[]
+  /** Of each dial: when it began, and when it was given up. */
+  dials: { at: number; givenUpAt?: number }[]
+  /** When the cluster was asked whether the pod is there. */
+  asked: number[]
+  /** How far the time of day is ahead of the clock, ms. */
+  wall: { ahead: number }
   /** What a dial does now. */
-  dialling: { fails: boolean; hangs: boolean; alive: boolean; spoilt: boolean; code?: string; shape?: Shape }
+  dialling: Dialling
   log: string[]
   /** The agent's end of the line. */
   agent: Line
@@ -94,6 +118,16 @@ function misbehaving(path: Path, { spoilt }: { spoilt: boolean }): Path {
   }
 }
 
+/** The client's end of a connection that is cut at a known age. */
+function mortal({ client }: Connection, time: VirtualTime, lifetimeMs: number): Path {
+  const endsAt = time.now() + lifetimeMs
+  const fate = () => {
+    const endInMs = endsAt - time.now()
+    return { moveInMs: endInMs - lifetimeMs / 4, endInMs, disprovedInMs: endInMs + 600 }
+  }
+  return { ...client, fate }
+}
+
 export async function world(
   seed = 1,
   secure = true,
@@ -105,12 +139,19 @@ export async function world(
   const connections: Connection[] = []
   const dialling: World['dialling'] = { fails: false, hangs: false, alive: true, spoilt: false, shape }
   const log: string[] = []
+  const dials: World['dials'] = []
+  const asked: number[] = []
+  const wall = { ahead: 0 }
   let opened: OpenedLine | undefined
   const server = new LineServer({ clock: time, turns: time.turns, waitMs, log: (message) => log.push(message) })
   const dial = async (signal: AbortSignal) => {
+    const dialled: World['dials'][number] = { at: time.now() }
+    dials.push(dialled)
+    signal.addEventListener('abort', () => (dialled.givenUpAt = time.now()))
     if (dialling.fails) throw Object.assign(new Error('no way there'), { cause: { code: dialling.code } })
     if (dialling.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
-    const { shape } = dialling
+    const { shape, dialMs, impostor, lifetimeMs } = dialling
+    if (dialMs) await delay(dialMs, signal, time)
     const connection = new Connection(
       time,
       () => (shape ? shape.delayMs : 5 + random() * 5),
@@ -121,18 +162,32 @@ export async function world(
       pipe.buffer = shape!.buffer
     }
     connections.push(connection)
+    if (impostor) {
+      connection.agent.start(
+        () => connection.agent.send(impostor, () => {}),
+        () => {},
+      )
+      return connection.client
+    }
     server.serve(behindGreeting(misbehaving(connection.agent, dialling)), (one) => (opened = one))
-    return connection.client
+    if (lifetimeMs === undefined) return connection.client
+    time.after(lifetimeMs, () => {
+      if (!dialling.merciful) connection.cut()
+    })
+    return mortal(connection, time, lifetimeMs)
   }
   const client = await LineClient.open(
     {
       clock: time,
       turns: time.turns,
-      wall: () => time.now(),
+      wall: () => time.now() + wall.ahead,
       random: (bytes) => Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256))),
       dial,
       paths,
-      isAlive: async () => dialling.alive,
+      isAlive: async () => {
+        asked.push(time.now())
+        return dialling.alive
+      },
       log: (message) => log.push(message),
     },
     new AbortController().signal,
@@ -146,9 +201,21 @@ export async function world(
     assert.equal(opened!.secure(key), true)
     client.secure(key, agentPaths)
   }
-  return { time, client, near, far, server, connections, dialling, log, key, agent: opened!.line }
+  return { time, client, near, far, server, connections, dials, asked, wall, dialling, log, key, agent: opened!.line }
 }
 
 export const whole = ({ near, far }: World) => near.got === far.sent && far.got === near.sent
 export const fine = ({ near, far, connections }: World) =>
   near.wrong === undefined && far.wrong === undefined && connections.every(({ up, down }) => !up.spoilt && !down.spoilt)
+
+/** 20 ms each way, 40 MB/s, and a kernel that takes 1 MB. */
+export const LONG: Shape = { rate: 40_000, buffer: 1_000_000, delayMs: 20 }
+
+/** A world whose line has two paths. */
+export async function two(seed = 1, shape?: Shape): Promise<World> {
+  const w = await world(seed, true, 1e9, { paths: 2, shape })
+  assert.ok(await w.time.runUntil(() => isStriped(w), 1_000))
+  return w
+}
+
+export const isStriped = ({ client, agent }: World) => client.report.paths.length === 2 && agent.isStriped

@@ -5,6 +5,17 @@ import type { Path } from '../../src/tunnel/transport/path.ts'
 import { plainFraming } from '../../src/tunnel/transport/transport.ts'
 import type { VirtualTime } from '../support/virtual-time.ts'
 
+/** What a connection brings within so many ms comes at once. */
+const PIECE_MS = 20
+
+interface Message {
+  /** Undefined: the sender has closed, and nothing comes behind this. */
+  bytes: Buffer | undefined
+  /** When it arrives, and when the sender's kernel has taken it. */
+  readonly at: number
+  readonly takenAt: number
+}
+
 /** One direction of a connection. */
 class Pipe {
   stalled = false
@@ -18,40 +29,49 @@ class Pipe {
   readonly #time: VirtualTime
   readonly #delay: () => number
   readonly #deliver: (bytes: Buffer) => void
-  #queue: { bytes: Buffer; at: number }[] = []
+  #queue: Message[] = []
   #last = 0
   #busyUntil = 0
   /** Bytes that may still pass before the connection is cut. */
   left = Number.POSITIVE_INFINITY
   readonly #cut: () => void
+  readonly #finished: () => void
   readonly #isOpen: () => boolean
 
+  /** `finished`: everything has arrived that the sender's kernel had taken when the sender closed. */
   constructor(
     time: VirtualTime,
     delay: () => number,
     deliver: (bytes: Buffer) => void,
-    cut: () => void,
-    isOpen: () => boolean,
+    { cut, finished, isOpen }: { cut: () => void; finished: () => void; isOpen: () => boolean },
   ) {
     this.#isOpen = isOpen
     this.#time = time
     this.#delay = delay
     this.#deliver = deliver
     this.#cut = cut
+    this.#finished = finished
   }
 
   /** Returns when the kernel has taken it all. */
   send(bytes: Buffer): number {
+    const most = Math.max(1_000, this.rate * PIECE_MS)
+    if (bytes.length > most) {
+      // A slow connection brings a message in pieces, and not when the last byte is there.
+      this.send(bytes.subarray(0, most))
+      return this.send(bytes.subarray(most))
+    }
     const now = this.#time.now()
     this.#busyUntil = Math.max(this.#busyUntil, now) + bytes.length / this.rate
     const at = Math.max(this.#last, this.#busyUntil + this.#delay())
     this.#last = at
-    const message = { bytes, at }
-    this.#queue.push(message)
     const takenAt = Math.max(now, this.#busyUntil - this.buffer / this.rate)
+    const message: Message = { bytes, at, takenAt }
+    this.#queue.push(message)
     // The kernel copies a message when it has room. The sender must not use its memory for others before.
     const given = takenAt > now ? Buffer.from(bytes) : bytes
     const take = () => {
+      if (!this.#queue.includes(message)) return
       message.bytes = Buffer.from(bytes)
       if (!given.equals(bytes) && this.#isOpen()) this.spoilt = true
       this.seen.push(message.bytes)
@@ -62,10 +82,24 @@ class Pipe {
     return takenAt
   }
 
+  /** The sender has closed: what its kernel has taken still arrives, and then the news. `orderly`: all of it does. */
+  finish(orderly: boolean): void {
+    const now = this.#time.now()
+    if (!orderly) this.#queue = this.#queue.filter(({ bytes, takenAt }) => bytes && takenAt <= now)
+    const last = this.#queue.at(-1)
+    const at = Math.max(now + this.#delay(), last?.at ?? 0)
+    this.#queue.push({ bytes: undefined, at, takenAt: now })
+    this.#time.after(at - now, () => this.flush())
+  }
+
   /** Delivers what is due, unless the direction is stalled. */
   flush(): void {
     while (!this.stalled && this.#queue.length > 0 && this.#queue[0].at <= this.#time.now()) {
       const { bytes } = this.#queue.shift()!
+      if (!bytes) {
+        this.#finished()
+        return
+      }
       const passing = bytes.subarray(0, Math.min(bytes.length, this.left))
       this.left -= passing.length
       if (passing.length > 0) this.#deliver(passing)
@@ -106,20 +140,17 @@ export class Connection {
       if (to.closed) return
       to.onData(bytes)
     }
-    this.up = new Pipe(
-      time,
-      delay,
-      deliver(agent),
-      () => this.cut(),
-      () => !client.closed,
-    )
-    this.down = new Pipe(
-      time,
-      delay,
-      deliver(client),
-      () => this.cut(),
-      () => !agent.closed,
-    )
+    const pipe = (from: End, to: End) =>
+      new Pipe(time, delay, deliver(to), {
+        cut: () => this.cut(),
+        finished: () => {
+          this.#close(to, undefined)
+          time.after(delay(), () => this.#close(from, undefined))
+        },
+        isOpen: () => !from.closed,
+      })
+    this.up = pipe(client, agent)
+    this.down = pipe(agent, client)
     this.client = this.#path(client, this.up)
     this.agent = this.#path(agent, this.down)
   }
@@ -154,15 +185,10 @@ export class Connection {
         end.onData = onData
         end.onClose = onClose
       },
-      end: () => {
-        this.#time.after(200, () => this.cut())
-      },
+      end: () => out.finish(true),
       destroy: (error) => {
         this.#close(end, error)
-        // The other end hears of it when the way there is free.
-        this.#time.after(50, () => {
-          if (!out.stalled) this.cut()
-        })
+        out.finish(false)
       },
     }
   }

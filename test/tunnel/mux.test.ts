@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { type Channel, type ChannelHandler, deaf } from '../../src/tunnel/ssh/channel.ts'
 import { ChannelMux, RESET_REQUEST } from '../../src/tunnel/ssh/mux.ts'
 import { MAX_OWN_DATA } from '../../src/tunnel/ssh/packet-shape.ts'
+import { TRANSPORT_LIMIT } from '../../src/tunnel/ssh/sending-turns.ts'
 import { INITIAL_WINDOW, WindowBudget } from '../../src/tunnel/ssh/window.ts'
 import type { Transport } from '../../src/tunnel/transport/transport.ts'
 
@@ -108,5 +109,32 @@ describe('the budget of the windows', () => {
       end(channel)
       assert.equal(budget.left, left)
     }
+  })
+})
+
+describe('a channel whose owner throws', () => {
+  it('keeps no other channel from sending, then or later, and the error is told', () => {
+    const transport = Object.assign(nowhere(), { buffered: TRANSPORT_LIMIT })
+    const budget = new WindowBudget({ now: () => 0, after: () => () => {} })
+    const mux = new ChannelMux(connection(), transport, budget, MAX_OWN_DATA)
+    let drained = 0
+    const waiting = (onDrain: () => void) => {
+      const channel = mux.openChannel('direct-tcpip', { ...deaf, onDrain })
+      mux.onConfirmed({ recipient: channel.id, sender: 7, window: 1 << 20, packetSize: MAX_OWN_DATA })
+      while (channel.write(Buffer.alloc(8192), 0, 8192) > 0);
+      return channel
+    }
+    waiting(() => {
+      throw new TypeError('a mistake')
+    })
+    waiting(() => drained++)
+    transport.buffered = 0
+    assert.throws(() => transport.onDrain(), /a mistake/)
+    assert.equal(drained, 1)
+    transport.buffered = TRANSPORT_LIMIT
+    waiting(() => drained++)
+    transport.buffered = 0
+    transport.onDrain()
+    assert.equal(drained, 2)
   })
 })

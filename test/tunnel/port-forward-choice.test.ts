@@ -1,5 +1,6 @@
 // Which way a port-forward takes: SPDY where the server takes it, a WebSocket where it says that it does not.
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
@@ -88,6 +89,27 @@ test('a connection that fails says with which error of the system', async () => 
     openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } }),
     (error: Error) => (error.cause as NodeJS.ErrnoException).code === 'ECONNREFUSED',
   )
+})
+
+test('once one way is open, no connection for the other one is begun', async () => {
+  const server = createServer()
+  server.on('upgrade', (_, socket) => {
+    socket.on('error', () => {}).on('end', () => socket.end())
+    socket.resume()
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: SPDY/3.1\r\nConnection: Upgrade\r\n\r\n')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const url = `ws://127.0.0.1:${port}/portforward?ports=2222`
+  let begun = 0
+  const count = () => void begun++
+  subscribe('net.client.socket', count)
+  const path = await openPortForward({ url, headers: {}, tls: { rejectUnauthorized: true } })
+  await new Promise((resolve) => setImmediate(resolve))
+  unsubscribe('net.client.socket', count)
+  path.destroy()
+  await new Promise((resolve) => server.close(resolve))
+  assert.equal(begun, 1)
 })
 
 test('what a WebSocket would not mend is told at once', async () => {

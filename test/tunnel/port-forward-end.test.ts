@@ -1,7 +1,7 @@
 // How a port-forward ends: with the cluster's own words, also when they come after the end of the data.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -59,4 +59,12 @@ test('the data ended without a word: closed by the cluster', { timeout: 20_000 }
   // The end of both streams is not waited upon: no timer is needed, so none fires here.
   t.mock.timers.enable({ apis: ['setTimeout'] })
   assert.match((await ended(both))!.message, words)
+})
+
+test('a reset on the way is told in words', async () => {
+  const error = await ended(async (socket) => {
+    await delay(30)
+    ;(socket as Socket).resetAndDestroy()
+  })
+  assert.equal(error!.message, 'port-forward: the connection to the API server was reset')
 })

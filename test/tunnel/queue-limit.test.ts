@@ -55,6 +55,22 @@ test('a slow time raises the limit only if bulk waited for the limit then', () =
   assert.ok(slow(true) > 2 * slow(false))
 })
 
+test('a tenth less at the limit is no cost on a slow line, and one on a fast line', () => {
+  const atLess = (rate: number) => {
+    const limit = new QueueLimit()
+    for (let now = 0; now < 9_000; now += 100) {
+      limit.bind(now)
+      limit.passed(now < 6_000 ? rate : 0.9 * rate, now, false)
+    }
+    return limit.bytes(rate, 0, USUAL) / (0.8 * rate)
+  }
+  assert.equal(atLess(25_000), 20)
+  assert.equal(atLess(40_000), 20)
+  assert.equal(atLess(50_000), 20)
+  assert.ok(atLess(75_000) > 40)
+  assert.ok(atLess(100_000) > 40)
+})
+
 test('a single fast slice does not make the best rate, and the best rate fades in 30 s', () => {
   const { limit, now } = settled()
   limit.passed(3 * RATE, now + 100, false)

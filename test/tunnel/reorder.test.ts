@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { MAX_PAYLOAD } from '../../src/tunnel/line/frames.ts'
 import { Reorder } from '../../src/tunnel/line/reorder.ts'
 
+const MIB = 2 ** 20
 const byteAt = (offset: number) => (offset * 7 + 3) & 255
 const bytes = (offset: number, length: number) => Buffer.from(Array.from({ length }, (_, i) => byteAt(offset + i)))
 
@@ -48,6 +49,47 @@ it('uses its memory again, and not before it was passed on', (t) => {
     assert.equal(expected, base + 1_000_000)
   }
   assert.ok(mock.callCount() < 20, `${mock.callCount()} allocations`)
+})
+
+it('keeps 4 MiB for the next time, and frees what is more', (t) => {
+  const { mock } = t.mock.method(Buffer, 'allocUnsafeSlow')
+  const reorder = new Reorder(16 * MIB)
+  const piece = Buffer.alloc(256 * 1024)
+  const burst = (base: number) => {
+    const before = mock.callCount()
+    for (let at = piece.length; at < 10 * MIB; at += piece.length) reorder.hold(base + at, piece, base)
+    const allocated = mock.callCount() - before
+    let expected = base + piece.length
+    for (let next = reorder.take(expected); next; next = reorder.take(expected)) expected += next.length
+    assert.equal(expected, base + 10 * MIB)
+    return allocated
+  }
+  assert.equal(burst(0), 39)
+  // The piece of memory that is being filled is none of them.
+  assert.equal(burst(10 * MIB), 39 - 16 - 1)
+})
+
+it('fills a piece of memory from its beginning again once nothing in it waits', () => {
+  const reorder = new Reorder(10_000)
+  const places = new Set<number>()
+  for (let at = 100; at < 1_000; at += 100) {
+    reorder.hold(at, bytes(at, 50), 0)
+    places.add(reorder.take(at)!.byteOffset)
+    assert.equal(reorder.take(at + 50), undefined)
+  }
+  assert.equal(places.size, 1)
+})
+
+it('uses memory again also when its bytes came over the other path meanwhile', (t) => {
+  const { mock } = t.mock.method(Buffer, 'allocUnsafeSlow')
+  const reorder = new Reorder(10 * MIB)
+  const piece = Buffer.alloc(100_000)
+  for (let base = 0; base < 100 * MIB; base += MIB) {
+    for (let at = 100_000; at < MIB - 100_000; at += 100_000) reorder.hold(base + at, piece, base)
+    assert.equal(reorder.take(base + MIB), undefined)
+    assert.equal(reorder.size, 0)
+  }
+  assert.ok(mock.callCount() < 10, `${mock.callCount()} allocations`)
 })
 
 it('refuses bytes that are further ahead than the sender may have sent', () => {

@@ -4,20 +4,9 @@ import { describe, it } from 'node:test'
 import { MAX_PAYLOAD } from '../../src/tunnel/line/frames.ts'
 import { isProven, readResume, readResumed, resumeBody, resumedBody } from '../../src/tunnel/line/proof.ts'
 import { MOST_UNACKED } from '../../src/tunnel/line/sender.ts'
-import { fine, type Shape, seeded, type World, whole, world } from './line-pair.ts'
+import { fine, isStriped, LONG, two, type World, whole, world } from './line-pair.ts'
+import { runSchedule, seeds } from './line-schedule.ts'
 import type { Connection } from './line-world.ts'
-
-/** 20 ms each way, 40 MB/s, and a kernel that takes 1 MB. */
-const LONG: Shape = { rate: 40_000, buffer: 1_000_000, delayMs: 20 }
-
-/** A world whose line has two paths. */
-async function two(seed = 1, shape?: Shape): Promise<World> {
-  const w = await world(seed, true, 1e9, { paths: 2, shape })
-  assert.ok(await w.time.runUntil(() => isStriped(w), 1_000))
-  return w
-}
-
-const isStriped = ({ client, agent }: World) => client.report.paths.length === 2 && agent.isStriped
 
 /** How long it takes until `bytes` have come to `who`, ms. They are written as there is room. */
 async function transfer(w: World, from: 'near' | 'far', bytes: number): Promise<number> {
@@ -235,39 +224,7 @@ describe('two paths at once', () => {
     }
   })
 
-  it('deliver every byte once and in order, whatever the network does to each of them', async () => {
-    const runs = Number(process.env['KT_LINE_RUNS'] ?? 400)
-    const first = Number(process.env['KT_LINE_SEED'] ?? 1)
-    for (let seed = first; seed < first + runs; seed++) {
-      const w = await world(seed, true, 1e9, { paths: 2 })
-      const random = seeded(seed * 104_729)
-      const steps = 5 + Math.floor(random() * 25)
-      for (let i = 0; i < steps; i++) {
-        // One of those that carry the line, or may do so.
-        const connection = w.connections.at(-1 - Math.floor(random() * Math.min(3, w.connections.length)))!
-        const what = random()
-        if (what < 0.25) w.near.send(Math.floor(random() ** 4 * 400_000))
-        else if (what < 0.5) w.far.send(Math.floor(random() ** 4 * 400_000))
-        else if (what < 0.57) connection.cut()
-        else if (what < 0.64) connection[random() < 0.5 ? 'up' : 'down'].left = Math.floor(random() ** 3 * 50_000)
-        else if (what < 0.74) connection[random() < 0.5 ? 'up' : 'down'].stalled = true
-        else if (what < 0.8) connection[random() < 0.5 ? 'up' : 'down'].rate = 10 ** (1 + random() * 4)
-        else if (what < 0.84) w.dialling.fails = !w.dialling.fails
-        else if (what < 0.88) w.dialling.hangs = !w.dialling.hangs
-        for (const pipe of w.connections.flatMap(({ up, down }) => [up, down]))
-          if (pipe.stalled && random() < 0.2) {
-            pipe.stalled = false
-            pipe.flush()
-          }
-        await w.time.run(random() ** 3 * 3_000)
-      }
-      w.dialling.fails = false
-      w.dialling.hangs = false
-      const ended = await w.time.runUntil(() => whole(w) || !fine(w), 60_000)
-      assert.ok(
-        ended && fine(w) && !w.near.closed && !w.far.closed,
-        `seed ${seed}: ${w.near.wrong ?? w.far.wrong ?? `got ${w.far.got} of ${w.near.sent}, ${w.near.got} of ${w.far.sent}`}\n${w.log.slice(-12).join('\n')}`,
-      )
-    }
+  it('deliver every byte once and in order, whatever the network does to each of them, and end with nothing left', async () => {
+    for (const seed of seeds(400)) await runSchedule(seed, 2)
   })
 })

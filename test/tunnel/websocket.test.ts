@@ -281,7 +281,10 @@ describe('port-forward', () => {
   it('says that nobody listens', async () => {
     await assert.rejects(
       openWebSocketForward({ ...endpoint(), url: 'ws://127.0.0.1:1/' }),
-      (error) => error instanceof TunnelError && error.code === 'unreachable' && /ECONNREFUSED/.test(error.message),
+      (error) =>
+        error instanceof TunnelError &&
+        error.code === 'unreachable' &&
+        /^127\.0\.0\.1:\d+ refuses the connection$/.test(error.message),
     )
   })
 })

@@ -3,9 +3,10 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Departure, Turns } from '../transport/gatherer.ts'
 import type { Path } from '../transport/path.ts'
-import { LineFrame, lineFrame, Refusal } from './frames.ts'
+import { LineFrame, lineFrame, ProtocolError, Refusal } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
+import { ProbeAnswers } from './probes.ts'
 import { ID_BYTES, isProven, KEY_BYTES, type Purpose, readResume, resumedBody } from './proof.ts'
 import { lineReader } from './reader.ts'
 
@@ -13,7 +14,9 @@ import { lineReader } from './reader.ts'
 export const MOST_PATHS = 2
 /** Lines at a time; a client has one. */
 const MOST_LINES = 64
-/** How long a path may take to say which line it is of. */
+/** Paths of a line at a time, those among them that do not carry it any more. */
+const MOST_KEPT_PATHS = 4
+/** How long a path may take to say which line it is of, and one that was refused to end. */
 const FIRST_FRAME_MS = 10_000
 
 export interface LineServerOptions {
@@ -41,8 +44,9 @@ interface Entry {
   readonly id: Buffer
   readonly line: Line
   key: Buffer | undefined
-  /** Of the last attempt that was proven. */
+  /** Of the last attempt that was proven, and what the client had received then. */
   counter: number
+  claimed: number
   /** The last one carries the line; those before it are kept until they end, in case it is the one that fails. */
   paths: LinePath[]
   cancelWait: (() => void) | undefined
@@ -75,10 +79,11 @@ export class LineServer {
     return [...this.#entries.values()].filter(({ cancelWait }) => cancelWait).length
   }
 
-  /** Serves a path whose greeting has been read. `onOpen` is called if it opens a line. */
-  serve(path: Path, onOpen: (opened: OpenedLine) => void): void {
+  /** Serves a path whose greeting has been read. `onOpen` is called if it opens a line, `known` when it is of one. */
+  serve(path: Path, onOpen: (opened: OpenedLine) => void, known = () => {}): void {
     const { clock, log } = this.#options
     const linePath = new LinePath(path, clock.now())
+    const answers = new ProbeAnswers(linePath)
     let entry: Entry | undefined
     let refused = false
     const cancelFirst = clock.after(FIRST_FRAME_MS, () => linePath.close())
@@ -92,14 +97,15 @@ export class LineServer {
       () => entry?.line,
       (type, body) => {
         if (entry) {
-          if (type === LineFrame.probe) linePath.send(lineFrame(LineFrame.probed, Buffer.from(body)))
+          if (type === LineFrame.probe) answers.answer(Buffer.from(body))
           return
         }
-        cancelFirst()
         if (type === LineFrame.open) entry = this.#open(linePath, body, onOpen)
         else if (type === LineFrame.resume) entry = this.#resume(linePath, body)
         else if (type === LineFrame.join) entry = this.#join(linePath, body)
         else throw new Refused(Refusal.malformed, `a path begins with a frame of type ${type}`)
+        cancelFirst()
+        known()
       },
     )
     path.start((chunk) => {
@@ -109,7 +115,14 @@ export class LineServer {
         if (entry?.line.isStriped) linePath.heardAt = clock.now()
         reader.push(chunk)
       } catch (error) {
-        log(`a path ends: ${(error as Error).message}`)
+        if (!(error instanceof Refused || error instanceof ProtocolError)) {
+          // A mistake of ours: nobody knows what became of the bytes.
+          linePath.close()
+          entry?.line.destroy(error as Error)
+          over()
+          throw error
+        }
+        log(`a path ends: ${error.message}`)
         if (error instanceof Refused) {
           const frame = lineFrame(LineFrame.refused, Uint8Array.of(error.reason), Buffer.from(error.message))
           refused = true
@@ -131,7 +144,7 @@ export class LineServer {
     if (id.length !== ID_BYTES) throw new Refused(Refusal.malformed, 'OPEN has no line')
     const name = id.toString('hex')
     if (this.#entries.has(name)) throw new Refused(Refusal.unproven, 'there is such a line already')
-    if (this.#entries.size >= MOST_LINES) throw new Refused(Refusal.crowded, `there are ${MOST_LINES} lines already`)
+    if (this.#entries.size >= MOST_LINES) throw new Refused(Refusal.crowded, `it has ${MOST_LINES} clients already`)
     const { clock, departure, turns, log } = this.#options
     const line = new Line({
       ...{ clock, departure, turns },
@@ -143,20 +156,24 @@ export class LineServer {
       line,
       key: undefined,
       counter: -1,
+      claimed: 0,
       paths: [path],
       cancelWait: undefined,
     }
     this.#entries.set(name, entry)
     path.send(lineFrame(LineFrame.opened))
     line.attach(path, 0)
-    onOpen({
-      line,
-      secure: (key) => {
-        if (key.length !== KEY_BYTES || entry.key) return false
-        entry.key = Buffer.from(key)
-        return true
-      },
-    })
+    const secure = (key: Buffer) => {
+      if (key.length !== KEY_BYTES || entry.key) return false
+      entry.key = Buffer.from(key)
+      return true
+    }
+    try {
+      onOpen({ line, secure })
+    } catch (error) {
+      line.destroy(error as Error)
+      throw error
+    }
     return entry
   }
 
@@ -164,7 +181,7 @@ export class LineServer {
     const { entry, received, answer } = this.#proven(body, 'resume')
     path.send(lineFrame(LineFrame.resumed, answer))
     entry.line.attach(path, received)
-    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    this.#keep(entry, path)
     this.#options.log('a line goes on over a new path')
     return entry
   }
@@ -173,9 +190,17 @@ export class LineServer {
     const { entry, received, answer } = this.#proven(body, 'join')
     path.send(lineFrame(LineFrame.joined, answer))
     entry.line.join(path, received)
-    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    this.#keep(entry, path)
     this.#options.log(`a line goes over ${entry.line.isStriped ? 'a second path' : 'a new path'}`)
     return entry
+  }
+
+  /** `path` is of the line from now on. When there are too many, the oldest that does not carry it is closed. */
+  #keep(entry: Entry, path: LinePath): void {
+    entry.paths = [...entry.paths.filter(({ open }) => open), path]
+    if (entry.paths.length <= MOST_KEPT_PATHS) return
+    entry.paths.find((one) => !entry.line.carriedBy(one))?.close()
+    entry.paths = entry.paths.filter(({ open }) => open)
   }
 
   /** The line that a RESUME or JOIN is of, once it is proven to be the client's. Throws Refused. */
@@ -190,7 +215,13 @@ export class LineServer {
       throw new Refused(Refusal.unproven, 'the line is of another client')
     // Before anything changes: the line goes on waiting for a client that counts right.
     if (!entry.line.couldHave(received)) throw new Refused(Refusal.malformed, 'RESUME claims bytes that were not sent')
+    // An acknowledgement over the old path may overtake an attempt, but no attempt knows less than an earlier one.
+    if (received < entry.claimed) {
+      entry.line.destroy(new Error('the client has lost bytes that it had received'))
+      throw new Refused(Refusal.unknown, 'the line has ended: bytes are lost')
+    }
     entry.counter = counter
+    entry.claimed = received
     const wasAbsent = entry.cancelWait !== undefined
     entry.cancelWait?.()
     entry.cancelWait = undefined
@@ -226,6 +257,7 @@ export class LineServer {
     const entry = this.#entries.get(name)
     this.#entries.delete(name)
     entry?.cancelWait?.()
-    for (const path of entry?.paths ?? []) if (path !== entry?.line.current) path.close()
+    // Those that carried it have been closed, or close when what was sent has left.
+    for (const path of entry?.paths ?? []) path.close()
   }
 }

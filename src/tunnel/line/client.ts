@@ -5,24 +5,22 @@ import type { Turns } from '../transport/gatherer.ts'
 import type { Path } from '../transport/path.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { LineReport, TunnelLine } from '../tunnel.ts'
+import { Backoff } from './backoff.ts'
 import { greeted, LineFrame, lineFrame } from './frames.ts'
 import { Line } from './line.ts'
 import { LinePath } from './line-path.ts'
 import { LineState } from './line-state.ts'
 import { Moves } from './moves.ts'
-import { SUSPECT_MS } from './probes.ts'
 import { ID_BYTES, KEY_BYTES, type Purpose } from './proof.ts'
 import { type Reading, readPath } from './reader.ts'
-import { Rests } from './rests.ts'
-import { resumeOver } from './resume.ts'
-import { patienceMs, Search } from './search.ts'
-import { Second } from './second.ts'
+import { Resumer } from './resume.ts'
+import { attemptTimeoutMs, Search } from './search.ts'
+import { SecondPath } from './second-path.ts'
+import { SleepDetector } from './sleep-detector.ts'
 import { Watch } from './watch.ts'
 
 /** A path is looked at so often. */
 const TICK_MS = 250
-/** The wall clock goes on while the machine sleeps; more than this apart means that it has slept. */
-const SLEPT_MS = 3_000
 
 export interface LineClientOptions {
   clock: Clock
@@ -45,50 +43,52 @@ export class LineClient implements TunnelLine {
   readonly #options: LineClientOptions
   readonly #line: Line
   readonly #id: Buffer
-  #key: Buffer | undefined
-  #counter = 0
+  readonly #resumer: Resumer
   #unknownHere = false
   readonly #watch: Watch
-  readonly #rests = new Rests()
-  #drift: number
+  readonly #backoff = new Backoff()
+  readonly #sleepDetector: SleepDetector
   #cancelTick: () => void
   #search: Search | undefined
   readonly #state: LineState
   readonly #moves: Moves
-  readonly #second: Second
+  readonly #secondPath: SecondPath
 
   private constructor(options: LineClientOptions) {
     const { clock, turns, wall, random, paths = 1 } = options
     this.#options = options
     this.isAlive = options.isAlive
     this.#id = random(ID_BYTES)
-    this.#drift = wall() - clock.now()
+    this.#sleepDetector = new SleepDetector(clock, wall)
     this.#state = new LineState(
       clock.now(),
       () => this.#report(paths),
       (report) => this.onChange(report),
     )
-    this.#moves = new Moves({
+    const attempts = (purpose: Purpose) => ({
       ...options,
-      attempt: (signal) => this.#attempt(signal, 'resume'),
-      patienceMs: () => patienceMs(this.#state.roundTripMs),
+      attempt: (signal: AbortSignal) => this.#resumer.attempt(signal, purpose),
+      timeoutMs: () => attemptTimeoutMs(this.#state.roundTripMs),
     })
-    this.#second = new Second({
-      ...options,
-      attempt: (signal) => this.#attempt(signal, 'join'),
-      patienceMs: () => patienceMs(this.#state.roundTripMs),
-      changed: () => this.#state.pathsChanged(),
-    })
+    this.#moves = new Moves(attempts('resume'))
+    this.#secondPath = new SecondPath({ ...attempts('join'), changed: () => this.#state.pathsChanged() })
     this.#line = new Line({
       ...{ clock, turns },
       onProgress: () => this.#alive(),
-      onParted: (why, wasFirst) => {
-        if (wasFirst) this.#watch.promoted()
-        this.#second.lost(why)
-      },
+      onParted: (why, wasFirst) => this.#parted(why, wasFirst),
       onOver: () => this.#over(),
     })
     this.#watch = new Watch(this.#line)
+    this.#resumer = new Resumer({
+      ...options,
+      ...{ id: this.#id, line: this.#line },
+      read: (path, reading) => this.#read(path, reading),
+      resumed: (purpose, path, received, tripMs) => {
+        if (purpose === 'resume') return this.#adopt(path, received, tripMs)
+        this.#line.join(path, received)
+        this.#watch.joined(tripMs)
+      },
+    })
     this.#cancelTick = clock.after(TICK_MS, this.#tick)
   }
 
@@ -126,22 +126,30 @@ export class LineClient implements TunnelLine {
 
   /** The agent has taken the key, and goes with so many paths at a time. */
   secure(key: Buffer, agentPaths: number): void {
-    this.#key = key
+    this.#resumer.key = key
     if ((this.#options.paths ?? 1) < 2) return
-    if (agentPaths < 2) this.#second.impossible('the agent of this shadow is of an older kt')
-    else this.#second.want()
+    if (agentPaths < 2) this.#secondPath.impossible('the agent of this shadow is of an older kt')
+    else this.#secondPath.want()
   }
 
   /** Something has happened that may have broken the path: another route, another address. */
   suspect(cause: string): void {
     if (this.#search) this.#search.hurry()
-    else if (this.#key && !this.#line.over) this.#seek(cause, 0)
+    else if (this.#resumer.key && !this.#line.over) this.#seek(cause, 0)
   }
 
   #begin(path: Path): void {
-    const linePath = new LinePath(path, this.#options.clock.now())
+    const { clock } = this.#options
+    const begun = clock.now()
+    const linePath = new LinePath(path, begun)
     this.#read(linePath, {
       isOpen: () => true,
+      onFrame: (type, body) => {
+        if (type === LineFrame.refused) this.#end(`the agent: ${body.subarray(1)}`)
+        if (type !== LineFrame.opened) return
+        this.#watch.opened(clock.now() - begun)
+        this.#state.roundTripMs = this.#watch.roundTripMs
+      },
       // An agent that does not know lines says at once that it is an SSH server.
       onFirst: (first) => {
         if (String.fromCharCode(first[0]) !== 'S') return
@@ -156,7 +164,7 @@ export class LineClient implements TunnelLine {
   /** Starts reading a path. `onFrame` gets the frames of its opening, `onFirst` the first bytes. */
   #read(path: LinePath, { isOpen, onFrame = () => {}, onFirst, onLost }: Reading): void {
     readPath(path, {
-      clock: this.#options.clock,
+      ...this.#options,
       line: () => (isOpen() ? this.#line : undefined),
       onFrame: (type, body) => {
         if (type === LineFrame.probed) this.#probed(path, body)
@@ -169,23 +177,29 @@ export class LineClient implements TunnelLine {
         const why = error ?? new Error('the connection ended')
         this.#line.detach(path, why.message)
         if (this.#line.over || this.#line.current) return
-        if (this.#key) this.#seek(why.message)
+        if (this.#resumer.key) this.#seek(why.message)
         else this.#line.destroy(why)
       },
     })
   }
 
+  /** One of two paths is gone. */
+  #parted(why: string, wasFirst: boolean): void {
+    if (wasFirst) this.#watch.promoted()
+    this.#state.roundTripMs = this.#watch.roundTripMs
+    // The agent may know nothing of it, and gives up the one that has been silent for longer when there is a new one.
+    this.#watch.askAll(this.#options.clock.now())
+    this.#secondPath.lost(why)
+  }
+
   readonly #tick = (): void => {
-    const { clock, wall } = this.#options
+    const { clock } = this.#options
     this.#cancelTick = clock.after(TICK_MS, this.#tick)
     const now = clock.now()
-    const drift = wall() - now
-    const slept = drift - this.#drift
-    this.#drift = drift
-    if (!this.#key) return
-    // A path that is suspected for so long is as good as none.
-    if (this.#state.name === 'suspected' && now - this.#state.since > SUSPECT_MS) this.#state.interrupted()
-    if (slept > SLEPT_MS) this.suspect(`the machine slept for ${Math.round(slept / 1000)} s`)
+    const slept = this.#sleepDetector.take()
+    if (!this.#resumer.key) return
+    if (this.#search) this.#state.searching(now, this.#watch.heardAt)
+    if (slept) this.suspect(`the machine slept for ${Math.round(slept / 1000)} s`)
     else if (!this.#search) this.#look(now)
   }
 
@@ -198,94 +212,81 @@ export class LineClient implements TunnelLine {
     else if (doubt) this.#seek(doubt.why)
     else {
       this.#moves.look(current)
-      if (!this.#line.isStriped) this.#second.look()
+      if (!this.#line.isStriped) this.#secondPath.look()
       this.#watch.ask(now)
     }
   }
 
   #probed(path: LinePath, body: Buffer): void {
-    if (!this.#watch.answered(path, body, this.#options.clock.now(), this.#search === undefined)) return
+    if (!this.#watch.takeAnswer(path, body, this.#options.clock.now(), this.#search === undefined)) return
     this.#state.roundTripMs = this.#watch.roundTripMs
     this.#alive()
   }
 
   /** What carries the line works: a search for another path is over. */
   #alive(): void {
-    if (!this.#search || !this.#line.current) return
+    if (!this.#search) return
     this.#search.stop()
     this.#search = undefined
-    this.#gapOver()
+    this.#gapOver('old')
   }
 
-  /** Looks for another path, beside the one there is, `pauseMs` from now. */
-  #seek(cause: string, pauseMs = this.#rests.before(this.#options.clock.now())): void {
-    if (this.#search) return
+  /** Looks for another path, beside the one there is, `pauseMs` from now; by default as the back-off says. */
+  #seek(cause: string, pauseMs?: number): void {
     const { clock, log } = this.#options
+    const now = clock.now()
+    if (this.#search) {
+      this.#state.searching(now, this.#watch.heardAt)
+      return
+    }
     const state = this.#line.current ? 'suspected' : 'interrupted'
     log(`the line is ${state}: ${cause}`)
-    this.#state.broken(state, cause, clock.now())
-    this.#second.stop()
+    const { waitingSince } = this.#watch
+    this.#state.broken(state, cause, now, state === 'interrupted' ? (waitingSince ?? now) : waitingSince)
+    this.#secondPath.stop()
     // What is suspected may answer after all.
-    this.#watch.askAll(clock.now())
+    this.#watch.askAll(now)
     this.#search = new Search({
       ...this.#options,
-      pauseMs,
-      attempt: (signal) => this.#attempt(signal, 'resume'),
+      pauseMs: pauseMs ?? this.#backoff.nextMs(now),
+      attempt: (signal) => this.#resumer.attempt(signal, 'resume'),
       isAlive: () => this.isAlive(),
-      patienceMs: patienceMs(this.#state.roundTripMs),
-      gone: (why) => this.#line.destroy(new TunnelError('lost', why, '`kt logs` has more')),
+      roundTripMs: this.#state.roundTripMs,
+      gone: (why) => this.#end(why),
     })
   }
 
-  /** One attempt at a new path. Resolves when it carries the line; rejects when it came to nothing. */
-  async #attempt(signal: AbortSignal, purpose: Purpose): Promise<void> {
-    const path = await this.#options.dial(signal)
-    const linePath = new LinePath(path, this.#options.clock.now())
-    const { received } = this.#line
-    // What the first path brings may overtake the answer.
-    if (purpose === 'join') this.#line.expectEarly()
-    await resumeOver(
-      linePath,
-      { key: this.#key!, attempt: { id: this.#id, counter: ++this.#counter, received }, purpose },
-      {
-        read: (reading) => this.#read(linePath, reading),
-        couldHave: (received) => this.#line.couldHave(received),
-        resumed: (received) => {
-          if (purpose === 'resume') return this.#adopt(linePath, received)
-          this.#line.join(linePath, received)
-          this.#watch.joined()
-        },
-      },
-      signal,
-    )
+  #end(why: string): void {
+    this.#line.destroy(new TunnelError('lost', why, '`kt logs` has more'))
   }
 
-  #adopt(path: LinePath, received: number): void {
+  #adopt(path: LinePath, received: number, tripMs: number): void {
     // What was acknowledged counts as a sign of life, which ends a search as well: one of both is enough.
     this.#search?.stop()
     this.#search = undefined
-    this.#rests.adopted(this.#options.clock.now())
-    this.#second.stop()
-    const before = this.#line.current
+    this.#backoff.adopted(this.#options.clock.now())
+    this.#secondPath.stop()
+    const { current: before, waitingSince } = this.#line
     this.#line.attach(path, received)
     if (before && !this.#moves.keep(before)) before.close()
-    this.#watch.moved()
+    this.#watch.moved(tripMs)
+    this.#state.roundTripMs = tripMs
     if (this.#state.name === 'open') {
       this.#state.moved()
       return
     }
     this.#state.resumed()
-    this.#gapOver()
+    this.#gapOver('new', waitingSince)
   }
 
-  #gapOver(): void {
+  #gapOver(over: 'new' | 'old', waitedFor?: number): void {
     const { clock, log } = this.#options
-    log(`the line goes on after ${Math.round(this.#state.mended(clock.now()))} ms`)
+    log(`the line goes on after ${Math.round(this.#state.mended(clock.now(), over, waitedFor))} ms`)
   }
 
   #report(wantedPaths: number): Pick<LineReport, 'paths' | 'wantedPaths' | 'missingPath'> {
     const paths = this.#line.paths.map((path) => path.report(this.#options.clock.now()))
-    return { paths, wantedPaths, missingPath: paths.length < wantedPaths ? this.#second.trouble : undefined }
+    return { paths, wantedPaths, missingPath: paths.length < wantedPaths ? this.#secondPath.trouble : undefined }
   }
 
   #over(): void {
@@ -293,6 +294,6 @@ export class LineClient implements TunnelLine {
     this.#search?.stop()
     this.#search = undefined
     this.#moves.close()
-    this.#second.stop()
+    this.#secondPath.stop()
   }
 }

@@ -13,8 +13,6 @@ export interface Guests {
   ssh(path: Path): void
   /** A path of a line, behind its greeting. */
   line(path: Path): void
-  /** It has closed before it said what it is. */
-  gone(): void
 }
 
 /** Reads what tells one from the other and hands the path on. What is neither is closed. */
@@ -51,8 +49,7 @@ export function receive(path: Path, clock: Clock, guests: Guests): void {
     (error) => {
       cancel()
       closed = { error }
-      if (onClose) onClose(error)
-      else guests.gone()
+      onClose?.(error)
     },
   )
 }

@@ -4,6 +4,9 @@
 /** What a path of a line begins with, instead of SSH's identification. */
 export const GREETING = Buffer.from('KTLINE1\n')
 
+/** The other end has broken the protocol. */
+export class ProtocolError extends RangeError {}
+
 export const LineFrame = {
   open: 1,
   opened: 2,
@@ -17,7 +20,7 @@ export const LineFrame = {
   end: 10,
   join: 11,
   joined: 12,
-  got: 13,
+  pathAck: 13,
 } as const
 
 /** Why a path is refused: the first byte of REFUSED. */
@@ -39,10 +42,13 @@ export const PATH_HEADROOM = 16
 /** Writes the header of a DATA frame whose payload is `slab[start .. end)` in front of `start`; returns where it begins. */
 export function sealLineData(slab: Buffer, start: number, end: number, offset: number, received: number): number {
   const begin = start - DATA_HEADER
+  const length = 2 * OFFSET + end - start
   slab[begin] = LineFrame.data
-  slab.writeUIntBE(2 * OFFSET + end - start, begin + 1, 3)
-  slab.writeUIntBE(offset, begin + HEADER, OFFSET)
-  slab.writeUIntBE(received, begin + HEADER + OFFSET, OFFSET)
+  slab[begin + 1] = length >>> 16
+  slab[begin + 2] = length >>> 8
+  slab[begin + 3] = length
+  putOffset(slab, begin + HEADER, offset)
+  putOffset(slab, begin + HEADER + OFFSET, received)
   return begin
 }
 
@@ -65,15 +71,31 @@ export function greeted(frame: Buffer): Buffer {
   return Buffer.concat([frame.subarray(0, PATH_HEADROOM), GREETING, frame.subarray(PATH_HEADROOM)])
 }
 
+// Byte by byte, since every message has two of them, and Buffer's own functions check and convert each time.
+function putOffset(bytes: Buffer, p: number, offset: number): void {
+  const high = Math.floor(offset / 2 ** 32)
+  bytes[p] = high >>> 8
+  bytes[p + 1] = high
+  bytes[p + 2] = offset >>> 24
+  bytes[p + 3] = offset >>> 16
+  bytes[p + 4] = offset >>> 8
+  bytes[p + 5] = offset
+}
+
+function takeOffset(bytes: Buffer, p: number): number {
+  const high = (bytes[p] << 8) | bytes[p + 1]
+  return high * 2 ** 32 + (((bytes[p + 2] << 24) | (bytes[p + 3] << 16) | (bytes[p + 4] << 8) | bytes[p + 5]) >>> 0)
+}
+
 export function offsetBytes(offset: number): Buffer {
   const bytes = Buffer.alloc(OFFSET)
-  bytes.writeUIntBE(offset, 0, OFFSET)
+  putOffset(bytes, 0, offset)
   return bytes
 }
 
 /** The offset at `p` of a body; undefined if the body is too short. */
 export function offsetAt(body: Buffer, p: number): number | undefined {
-  return body.length >= p + OFFSET ? body.readUIntBE(p, OFFSET) : undefined
+  return body.length >= p + OFFSET ? takeOffset(body, p) : undefined
 }
 
 export interface LineFrames {
@@ -85,7 +107,11 @@ export interface LineFrames {
   onFrame(type: number, body: Buffer): void
 }
 
-/** Reads frames from a byte stream cut anywhere. Throws RangeError on a frame that is too long or too short. */
+function frameLength(bytes: Buffer, p: number): number {
+  return (bytes[p + 1] << 16) | (bytes[p + 2] << 8) | bytes[p + 3]
+}
+
+/** Reads frames from a byte stream cut anywhere. Throws ProtocolError on a frame that is too long or too short. */
 export class LineDecoder {
   readonly #frames: LineFrames
   readonly #head = Buffer.alloc(DATA_HEADER)
@@ -116,6 +142,10 @@ export class LineDecoder {
         this.#filled += size
         p += size
         if (this.#filled === this.#body.length) this.#finish()
+      } else if (this.#have === 0 && chunk[p] === LineFrame.data && chunk.length - p >= DATA_HEADER) {
+        // The whole header is there, as it nearly always is.
+        this.#beginData(chunk, p)
+        p += DATA_HEADER
       } else {
         this.#head[this.#have++] = chunk[p++]
         if (this.#have === this.#headLength()) this.#begin()
@@ -127,19 +157,25 @@ export class LineDecoder {
     return this.#have >= HEADER && this.#head[0] === LineFrame.data ? DATA_HEADER : HEADER
   }
 
+  /** The header of a DATA frame is at `p`. */
+  #beginData(bytes: Buffer, p: number): void {
+    const length = frameLength(bytes, p)
+    const payload = length - 2 * OFFSET
+    if (payload < 0 || payload > MAX_PAYLOAD) throw new ProtocolError(`a DATA frame of ${length} bytes`)
+    this.#left = payload
+    this.#offset = takeOffset(bytes, p + HEADER)
+    this.#have = 0
+    this.#frames.onReceived(takeOffset(bytes, p + HEADER + OFFSET))
+  }
+
   #begin(): void {
-    const [type] = this.#head
-    const length = this.#head.readUIntBE(1, 3)
+    const type = this.#head[0]
     if (type === LineFrame.data) {
-      const payload = length - 2 * OFFSET
-      if (payload < 0 || payload > MAX_PAYLOAD) throw new RangeError(`a DATA frame of ${length} bytes`)
-      this.#left = payload
-      this.#offset = this.#head.readUIntBE(HEADER, OFFSET)
-      this.#have = 0
-      this.#frames.onReceived(this.#head.readUIntBE(HEADER + OFFSET, OFFSET))
+      this.#beginData(this.#head, 0)
       return
     }
-    if (length > MAX_BODY) throw new RangeError(`a frame of type ${type} with ${length} bytes`)
+    const length = frameLength(this.#head, 0)
+    if (length > MAX_BODY) throw new ProtocolError(`a frame of type ${type} with ${length} bytes`)
     this.#body = Buffer.alloc(length)
     this.#filled = 0
     if (length === 0) this.#finish()

@@ -7,10 +7,10 @@ export class LinePath {
   readonly path: Path
   /** When it has brought something, ms of the clock; its owner sets it. */
   heardAt: number
-  /** Payload bytes of DATA that it was given, and that it has brought; of the latter the other end was told so many. */
+  /** Payload bytes of DATA that it was given, and that it has brought; of the latter so many were acknowledged. */
   sent = 0
-  got = 0
-  told = 0
+  received = 0
+  ackSent = 0
   /** Messages that the kernel has not taken yet. */
   pending = 0
   /** Called when the kernel has taken everything. Acknowledgements count too: whoever sends last must not be forgotten. */
@@ -61,6 +61,13 @@ export class LinePath {
   /** It is gone: nothing that it still calls back counts. */
   lost(): void {
     this.#open = false
+  }
+
+  /** Closes it when what was sent has left; nothing that it brings meanwhile counts. */
+  end(): void {
+    if (!this.#open) return
+    this.#open = false
+    this.path.end()
   }
 
   close(): void {

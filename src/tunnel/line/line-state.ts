@@ -1,13 +1,16 @@
 // What a line says of itself: whether it is open, why not, and what became of its gaps.
 import type { LineReport } from '../tunnel.ts'
+import { SUSPECT_MS } from './probes.ts'
 
-/** What is asked when a report is made, since it changes by itself. */
+/** A report asks for these each time, because they change without it. */
 type Paths = Pick<LineReport, 'paths' | 'wantedPaths' | 'missingPath'>
 
 export class LineState {
   #report: Omit<LineReport, keyof Paths>
   readonly #paths: () => Paths
   readonly #changed: (report: LineReport) => void
+  /** Since when something had waited when the line was broken; undefined if nothing had. */
+  #waitingSince: number | undefined
 
   constructor(now: number, paths: () => Paths, changed: (report: LineReport) => void) {
     this.#paths = paths
@@ -24,15 +27,13 @@ export class LineState {
   }
 
   get report(): LineReport {
-    return { ...this.#report, ...this.#paths() }
+    const paths = this.#paths()
+    // A path that does not answer carries nothing.
+    return { ...this.#report, ...paths, paths: this.name === 'interrupted' ? [] : paths.paths }
   }
 
   get name(): LineReport['state'] {
     return this.#report.state
-  }
-
-  get since(): number {
-    return this.#report.since
   }
 
   get roundTripMs(): number | undefined {
@@ -43,13 +44,16 @@ export class LineState {
     this.#change({ roundTripMs })
   }
 
-  broken(state: 'suspected' | 'interrupted', cause: string, now: number): void {
+  /** Another path is looked for. `waitingSince`: since when something has waited for an answer, if it has. */
+  broken(state: 'suspected' | 'interrupted', cause: string, now: number, waitingSince: number | undefined): void {
+    this.#waitingSince = waitingSince
     this.#change({ state, cause, since: now })
   }
 
-  /** What was suspected is as good as lost. */
-  interrupted(): void {
-    this.#change({ state: 'interrupted' })
+  /** Another path is looked for, and what there is brought something last at `heardAt`; undefined if there is none. */
+  searching(now: number, heardAt = Number.NEGATIVE_INFINITY): void {
+    const state = now - heardAt > SUSPECT_MS ? 'interrupted' : 'suspected'
+    if (state !== this.name) this.#change({ state })
   }
 
   resumed(): void {
@@ -60,14 +64,20 @@ export class LineState {
     this.#change({ moves: this.#report.moves + 1 })
   }
 
-  /** Resolves what was broken; returns how long that was, ms. */
-  mended(now: number): number {
-    const { cause = '', since } = this.#report
-    this.#change({ state: 'open', cause: undefined, since: now, lastGap: { ms: now - since, cause } })
-    return now - since
+  /**
+   * Ends what was broken; returns how long nothing got through, ms. That is no gap when a path that was suspected has answered
+   * soon, nor when nothing had waited for the new one: `waitedFor` says since when something had.
+   */
+  mended(now: number, over: 'new' | 'old', waitedFor?: number): number {
+    const { cause = '', since, lastGap } = this.#report
+    const waitingSince = this.#waitingSince ?? waitedFor
+    const ms = now - (waitingSince ?? since)
+    const isGap = ms > SUSPECT_MS || (over === 'new' && waitingSince !== undefined)
+    this.#change({ state: 'open', cause: undefined, since: now, lastGap: isGap ? { ms, cause } : lastGap })
+    return ms
   }
 
-  /** Something about the paths is different. */
+  /** The paths, or why there are not more of them, have changed. */
   pathsChanged(): void {
     this.#change({})
   }

@@ -10,6 +10,9 @@ import { Receiver } from './receiver.ts'
 import { type Carriers, MOST_UNACKED, Sender } from './sender.ts'
 import { Stripe } from './stripe.ts'
 
+/** How long a path may take for what is left when the line ends in order. */
+const LEAVING_MS = 30_000
+
 export interface LineOptions {
   clock: Clock
   departure?: Departure
@@ -31,6 +34,10 @@ export class Line implements Transport {
   #onClose: ((error: Error | undefined) => void) | undefined
   #over: { error: Error | undefined } | undefined
   #ending = false
+  /** All was given to paths, and END is said on each that carries the line from now on. */
+  #emptied = false
+  /** Paths whose sockets have taken END. */
+  readonly #endTaken = new Set<LinePath>()
 
   constructor(options: LineOptions) {
     const carriers = this.#carriers
@@ -38,7 +45,7 @@ export class Line implements Transport {
     this.#receiver = new Receiver({
       clock: options.clock,
       path: () => carriers.current,
-      over: (error) => this.destroy(error),
+      over: (error) => this.#peerEnded(error),
     })
     this.#sender = new Sender({
       ...options,
@@ -81,7 +88,7 @@ export class Line implements Transport {
     this.#gatherer.onDrain = callback
   }
 
-  /** The END frame tells the other end that nothing more comes; the path then closes. Without a path it ends at once. */
+  /** The END frame tells the other end that nothing more comes; the paths then close. Without a path it ends at once. */
   end(): void {
     this.#ending = true
     if (!this.#carriers.current) this.destroy()
@@ -89,14 +96,40 @@ export class Line implements Transport {
   }
 
   #farewell(): void {
-    const path = this.#carriers.current
-    if (!path) this.destroy()
-    else path.send(lineFrame(LineFrame.end, offsetBytes(this.#sender.sent)), () => this.destroy())
+    this.#emptied = true
+    const { paths } = this
+    if (paths.length === 0) this.destroy()
+    for (const path of paths) this.#sayEnd(path)
+  }
+
+  /** One of two paths may swallow it, so it is said on both. Once their sockets have taken it they have all that was sent. */
+  #sayEnd(path: LinePath): void {
+    if (!this.#emptied) return
+    this.#endTaken.delete(path)
+    this.#sendEnd(path, () => {
+      this.#endTaken.add(path)
+      if (this.paths.every((one) => this.#endTaken.has(one))) this.destroy()
+    })
+  }
+
+  /** The other end's stream is over. END is answered with END, so that nobody waits for a socket, or for an acknowledgement. */
+  #peerEnded(error: Error | undefined): void {
+    if (!error && !this.#emptied) {
+      this.#ending = true
+      for (const path of this.paths) this.#sendEnd(path)
+    }
+    this.destroy(error)
+  }
+
+  #sendEnd(path: LinePath, then?: () => void): void {
+    path.send(lineFrame(LineFrame.end, offsetBytes(this.#sender.sent)), then)
   }
 
   destroy(error?: Error): void {
     if (this.#over) return
-    this.#over = { error }
+    // Once END was said, the other end may have gone because of it, and whatever else ends the line is no loss.
+    const over = { error: this.#emptied ? undefined : error }
+    this.#over = over
     this.#sender.close()
     this.#receiver.close()
     const { paths } = this
@@ -104,11 +137,16 @@ export class Line implements Transport {
     this.#carriers.current = undefined
     for (const path of paths) {
       // An orderly end lets what was sent leave first.
-      if (this.#ending && path.open) path.path.end()
+      if (this.#ending) this.#endSoon(path)
       else path.close()
     }
     this.#options.onOver?.()
-    this.#onClose?.(error)
+    this.#onClose?.(over.error)
+  }
+
+  #endSoon(path: LinePath): void {
+    path.end()
+    this.#options.clock.after(LEAVING_MS, () => path.path.destroy(), 'alone')
   }
 
   // What its owner sees.
@@ -168,7 +206,7 @@ export class Line implements Transport {
 
   /**
    * Bytes go over `path` from now on, beginning with the first that the other end has not got: `peerReceived` is what it
-   * says. Throws RangeError when that cannot be. The path before is the owner's to close.
+   * says. Throws ProtocolError when that cannot be. The path before is the owner's to close.
    */
   attach(path: LinePath, peerReceived: number): void {
     this.acknowledge(peerReceived)
@@ -180,7 +218,8 @@ export class Line implements Transport {
     path.onIdle = this.#sender.proceed
     // Its messages lie in memory that is used again as soon as the new path has carried the bytes.
     if (before && before !== path && before.pending > 0) before.close()
-    this.#sender.sendAgain(path)
+    this.#sender.retransmit(path)
+    this.#sayEnd(path)
   }
 
   /** A second path may bring bytes before those in front of them, from now on. */
@@ -188,7 +227,7 @@ export class Line implements Transport {
     this.#receiver.expectEarly(MOST_UNACKED)
   }
 
-  /** Bytes go over `path`, too. Throws RangeError when the other end cannot have so many bytes. */
+  /** Bytes go over `path`, too. Throws ProtocolError when the other end cannot have so many bytes. */
   join(path: LinePath, peerReceived: number): void {
     this.acknowledge(peerReceived)
     this.expectEarly()
@@ -201,10 +240,11 @@ export class Line implements Transport {
     path.onIdle = this.#sender.proceed
     this.#carriers.stripe = new Stripe(first, path, {
       clock: this.#options.clock,
-      sendAgain: (from, to) => this.#sender.sendAgain(to, from),
+      retransmit: (from, to) => this.#sender.retransmit(to, from),
       giveUp: (one, why) => this.giveUp(one, why),
       onReady: this.#sender.proceed,
     })
+    this.#sayEnd(path)
   }
 
   /** Closes one of two paths. */
@@ -222,7 +262,8 @@ export class Line implements Transport {
     this.#unstripe()
     if (wasFirst) this.#carriers.current = other
     if (!other) return
-    this.#sender.sendAgain(other, path)
+    this.#sender.retransmit(other, path)
+    this.#sayEnd(other)
     this.#options.onParted?.(why, wasFirst)
   }
 
@@ -246,13 +287,13 @@ export class Line implements Transport {
     this.#receiver.receive(offset, piece, path)
   }
 
-  /** `path` has brought GOT. Throws RangeError if it cannot be true. */
-  got(path: LinePath, received: number, arrived: number): void {
+  /** `path` has brought PATH_ACK. Throws ProtocolError if it cannot be true. */
+  pathAcked(path: LinePath, received: number, arrived: number): void {
     this.acknowledge(received)
-    if (this.#carriers.stripe?.has(path)) this.#carriers.stripe.got(path, arrived)
+    if (this.#carriers.stripe?.has(path)) this.#carriers.stripe.acked(path, arrived)
   }
 
-  /** The other end has everything in front of `received`. Throws RangeError when that cannot be. */
+  /** The other end has everything in front of `received`. Throws ProtocolError when that cannot be. */
   acknowledge(received: number): void {
     this.#sender.acknowledge(received)
   }

@@ -11,7 +11,7 @@ export interface MovesOptions {
   /** Makes a new path carry the line. */
   attempt(signal: AbortSignal): Promise<void>
   /** How long an attempt may take. */
-  patienceMs(): number
+  timeoutMs(): number
   log(message: string): void
 }
 
@@ -28,14 +28,14 @@ export class Moves {
 
   /** Begins to leave `path` if it is time. */
   look(path: LinePath): void {
-    const { clock, attempt, patienceMs, log } = this.#options
+    const { clock, attempt, timeoutMs, log } = this.#options
     const fate = path.path.fate?.()
     if (!fate || fate.moveInMs > 0 || this.#attempt || clock.now() < this.#notBefore) return
     const controller = new AbortController()
     this.#attempt = controller
     this.#leaving = path
     log(`the path will be ended in ${Math.round(fate.endInMs)} ms: the line moves to another one`)
-    const cancel = clock.after(patienceMs(), () => controller.abort())
+    const cancel = clock.after(timeoutMs(), () => controller.abort())
     attempt(controller.signal)
       .catch((error: Error) => {
         if (!controller.signal.aborted) log(`a new path: ${error.message}`)
@@ -48,13 +48,13 @@ export class Moves {
       })
   }
 
-  /** True if `path` is what is being left: it stays open until some time after its end was expected. */
+  /** True if `path` is what is being left: it stays open until that disproves what was expected, unless it is ended before. */
   keep(path: LinePath): boolean {
     if (path !== this.#leaving) return false
     const fate = path.path.fate?.()
     if (!fate) return false
     this.#left.add(path)
-    this.#options.clock.after(Math.max(0, 2 * fate.endInMs - fate.moveInMs), () => this.#close(path))
+    this.#options.clock.after(Math.max(0, fate.disprovedInMs), () => this.#close(path), 'alone')
     return true
   }
 

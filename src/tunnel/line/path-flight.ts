@@ -1,4 +1,5 @@
 // What is in flight on one of two paths, and how fast it arrives: docs/understand/line.md, "Two paths at once".
+import { ProtocolError } from './frames.ts'
 import type { LinePath } from './line-path.ts'
 
 /** So much may be in flight on a path of which nothing is known yet. */
@@ -22,7 +23,10 @@ interface Mark {
 
 export class PathFlight {
   readonly path: LinePath
+  /** What has arrived. All that was sent before there were two paths is taken for it, since PATH_ACK may never tell of that. */
   #arrived: number
+  /** The last PATH_ACK. It may be about bytes from before. */
+  #lastAck = 0
   #marks: Mark[] = []
   /** Bytes per millisecond; 0 while nothing is known. */
   #rate = 0
@@ -58,12 +62,15 @@ export class PathFlight {
     this.#marks.push({ sent: this.path.sent, at: now, flight: this.bytes })
   }
 
-  /** GOT. Throws RangeError for bytes that were not sent. */
-  got(arrived: number, now: number): void {
-    if (arrived > this.path.sent) throw new RangeError(`GOT tells of ${arrived} bytes, ${this.path.sent} were sent`)
+  /** PATH_ACK. Throws ProtocolError for bytes that were not sent. */
+  acked(arrived: number, now: number): void {
+    if (arrived > this.path.sent)
+      throw new ProtocolError(`PATH_ACK tells of ${arrived} bytes, ${this.path.sent} were sent`)
+    if (arrived <= this.#lastAck) return
+    this.#lastAck = arrived
+    this.progressAt = now
     if (arrived <= this.#arrived) return
     this.#arrived = arrived
-    this.progressAt = now
     let count = 0
     while (count < this.#marks.length && this.#marks[count].sent <= arrived) count++
     if (count === 0) return
@@ -84,10 +91,11 @@ export class PathFlight {
 
   /** In how many milliseconds there would be news of a frame of `size` bytes. */
   arrivesIn(size: number, now: number): number {
-    if (this.#rate === 0) return this.bytes < FIRST_BYTES ? 0 : Number.POSITIVE_INFINITY
+    // A path that has stopped is not better than what it shows.
+    const waited = this.waited(now)
+    if (this.#rate === 0) return this.bytes < FIRST_BYTES ? waited : Number.POSITIVE_INFINITY
     const free = (this.#unqueued ? 2 : 1) * this.#rate * this.tripMs
     const queued = Math.max(0, this.bytes + size - free)
-    // A path that has stopped is not better than what it shows.
-    return Math.max(this.tripMs + queued / this.#rate, this.waited(now))
+    return Math.max(this.tripMs + queued / this.#rate, waited)
   }
 }

@@ -1,12 +1,13 @@
 // Brings what a path reads to the line it belongs to.
 import type { Clock } from '../../base/clock.ts'
-import { LineDecoder, LineFrame, OFFSET, offsetAt } from './frames.ts'
+import { TunnelError } from '../errors.ts'
+import { LineDecoder, LineFrame, OFFSET, offsetAt, ProtocolError } from './frames.ts'
 import type { Line } from './line.ts'
 import type { LinePath } from './line-path.ts'
 
 /**
  * Reads what `path` brings. Bytes go to `line()`, undefined until the path is opened; frames that are not about bytes go
- * to `onFrame`. `push` throws RangeError for whatever breaks the protocol, which ends the path.
+ * to `onFrame`. `push` throws ProtocolError for whatever breaks the protocol, which ends the path.
  */
 export function lineReader(
   path: LinePath,
@@ -15,7 +16,7 @@ export function lineReader(
 ): LineDecoder {
   const opened = () => {
     const found = line()
-    if (!found) throw new RangeError('bytes before the path was opened')
+    if (!found) throw new ProtocolError('bytes before the path was opened')
     return found
   }
   return new LineDecoder({
@@ -23,12 +24,14 @@ export function lineReader(
     onReceived: (received) => opened().acknowledge(received),
     onFrame: (type, body) => {
       if (type === LineFrame.ack) opened().acknowledge(offsetAt(body, 0) ?? 0)
-      else if (type === LineFrame.got) opened().got(path, offsetAt(body, 0) ?? 0, offsetAt(body, OFFSET) ?? 0)
+      else if (type === LineFrame.pathAck) opened().pathAcked(path, offsetAt(body, 0) ?? 0, offsetAt(body, OFFSET) ?? 0)
       else if (type === LineFrame.end) opened().ended(offsetAt(body, 0))
       else onFrame(type, body)
     },
   })
 }
+
+const OURS = 'this is a mistake in kt: please report it with what `kt logs` says'
 
 /** How a path of the client's is read. */
 export interface Reading {
@@ -44,12 +47,16 @@ export interface Reading {
 
 interface PathReading extends Omit<Reading, 'isOpen'> {
   clock: Clock
+  log(message: string): void
   line: () => Line | undefined
   onFrame(type: number, body: Buffer): void
 }
 
-/** Reads a path of the client's until it ends; closes it when it breaks the protocol. */
-export function readPath(path: LinePath, { clock, line, onFrame, onFirst, onLost }: PathReading): void {
+/**
+ * Reads a path of the client's until it ends; closes it when it breaks the protocol. An error of our own ends the line, since
+ * nobody knows what became of the bytes.
+ */
+export function readPath(path: LinePath, { clock, log, line, onFrame, onFirst, onLost }: PathReading): void {
   const reader = lineReader(path, line, onFrame)
   let first = true
   const lost = (error: Error | undefined) => {
@@ -63,9 +70,14 @@ export function readPath(path: LinePath, { clock, line, onFrame, onFirst, onLost
     path.heardAt = clock.now()
     try {
       reader.push(chunk)
-    } catch (error) {
+    } catch (thrown) {
+      const error = thrown as Error
       path.close()
-      lost(error as Error)
+      if (!(error instanceof ProtocolError)) {
+        log(`internal error: ${error.stack}`)
+        line()?.destroy(new TunnelError('lost', error.message, OURS))
+      }
+      lost(error)
     }
   }, lost)
 }

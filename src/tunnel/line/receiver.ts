@@ -1,8 +1,8 @@
 // The receiving half of one end of a line: puts bytes in order by their numbers, passes each on once, and acknowledges them.
 import type { Clock } from '../../base/clock.ts'
-import { LineFrame, lineFrame, offsetBytes } from './frames.ts'
+import { LineFrame, lineFrame, offsetBytes, ProtocolError } from './frames.ts'
 import type { LinePath } from './line-path.ts'
-import { Receipts } from './receipts.ts'
+import { PathAcks } from './path-acks.ts'
 import { Reorder } from './reorder.ts'
 
 /** Each time this much has come it is acknowledged, and what is less after a while, alone or with data. */
@@ -25,7 +25,7 @@ export class Receiver {
   #cancelAck: (() => void) | undefined
   /** Once there was a second path. */
   #reorder: Reorder | undefined
-  #receipts: Receipts | undefined
+  #pathAcks: PathAcks | undefined
   #onData: ((chunk: Buffer) => void) | undefined
   #unheard: Buffer[] = []
   #endAt: number | undefined
@@ -55,23 +55,23 @@ export class Receiver {
     return this.#reorder?.size ?? 0
   }
 
-  /** A frame that leaves now says what was received. */
-  told(): void {
+  /** A frame that leaves now carries the acknowledgement, so none is sent alone. */
+  ackPiggybacked(): void {
     this.#ackSent = this.#received
   }
 
   /** From now on bytes may come before those in front of them: `most` may be on their way. */
   expectEarly(most: number): void {
     this.#reorder ??= new Reorder(most)
-    this.#receipts ??= new Receipts(this.#effects.clock, () => this.#received)
+    this.#pathAcks ??= new PathAcks(this.#effects.clock, () => this.#received)
   }
 
   /** Bytes, valid during the call, that `path` has brought; those that were here before are passed over. */
   receive(offset: number, piece: Buffer, path: LinePath): void {
     if (this.#closed) return
-    path.got += piece.length
+    path.received += piece.length
     if (offset > this.#received) {
-      if (!this.#reorder) throw new RangeError(`bytes at ${offset} when ${this.#received} are expected`)
+      if (!this.#reorder) throw new ProtocolError(`bytes at ${offset} when ${this.#received} are expected`)
       this.#reorder.hold(offset, piece, this.#received)
     } else {
       const known = this.#received - offset
@@ -79,7 +79,7 @@ export class Receiver {
     }
     if (!this.#reorder) return
     this.#release(this.#reorder)
-    this.#receipts?.arrived(path)
+    this.#pathAcks?.arrived(path)
   }
 
   /** The other end has sent END. What went over the second path may still come. */
@@ -93,7 +93,7 @@ export class Receiver {
     this.#closed = true
     this.#cancelAck?.()
     this.#reorder?.clear()
-    this.#receipts?.close()
+    this.#pathAcks?.close()
   }
 
   #deliver(fresh: Buffer): void {
@@ -114,7 +114,7 @@ export class Receiver {
     this.#cancelAck?.()
     this.#cancelAck = undefined
     const path = this.#effects.path()
-    // Data that left meanwhile has told it.
+    // Data that left meanwhile has carried it.
     if (this.#received === this.#ackSent || !path) return
     this.#ackSent = this.#received
     path.send(lineFrame(LineFrame.ack, offsetBytes(this.#received)))

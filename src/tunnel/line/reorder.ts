@@ -1,6 +1,6 @@
 // Bytes that have come before those in front of them, over the faster one of two paths. They wait here as copies, in memory that is
 // used again: fresh memory for each cost more than decrypting it.
-import { MAX_PAYLOAD } from './frames.ts'
+import { MAX_PAYLOAD, ProtocolError } from './frames.ts'
 
 const CHUNK_BYTES = 256 * 1024
 /** Chunks that are held for reuse; a path is ahead of the other one by a few megabytes. */
@@ -38,10 +38,10 @@ export class Reorder {
     return this.#pieces.reduce((sum, { bytes }) => sum + bytes.length, 0)
   }
 
-  /** Keeps what is new of `piece`, while byte `expected` is the next to come. Throws RangeError if that is too far ahead. */
+  /** Keeps what is new of `piece`, while byte `expected` is the next to come. Throws ProtocolError if that is too far ahead. */
   hold(offset: number, piece: Buffer, expected: number): void {
     const end = offset + piece.length
-    if (end > expected + this.#most) throw new RangeError(`bytes at ${offset} when ${expected} are expected`)
+    if (end > expected + this.#most) throw new ProtocolError(`bytes at ${offset} when ${expected} are expected`)
     const pieces = this.#pieces
     // Most pieces belong behind all others.
     let at = pieces.length
@@ -81,7 +81,6 @@ export class Reorder {
   #copy(offset: number, bytes: Buffer): Piece {
     let chunk = this.#filling
     if (!chunk || chunk.end + bytes.length > chunk.bytes.length) {
-      if (chunk?.pieces === 0) this.#keep(chunk)
       chunk = this.#spare.pop()
       // A frame is larger than a chunk only where another kt has other messages.
       if (!chunk || chunk.bytes.length < bytes.length)

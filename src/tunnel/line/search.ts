@@ -6,6 +6,12 @@ import type { Clock } from '../../base/clock.ts'
 const AGAIN_MS = 250
 const AGAIN_LATER_MS = 500
 const FIRST_ATTEMPTS = 4
+/**
+ * An attempt waits for the answer to the one before it, up to a limit. The agent follows the last attempt that reaches it, so an
+ * attempt that is made before that answer would take the line from the path that was just found.
+ */
+const AGAIN_TRIPS = 1.5
+const MOST_ANSWER_MS = 2_000
 /** Without a route to the cluster attempts are useless: the pause doubles up to this. */
 const MOST_AGAIN_MS = 4_000
 /** Attempts at a time, and how long each may take at least. */
@@ -22,7 +28,7 @@ const ATTEMPT_MS = 5_000
 const ATTEMPT_TRIPS = 10
 
 /** How long an attempt may take, ms. */
-export function patienceMs(roundTripMs = 0): number {
+export function attemptTimeoutMs(roundTripMs = 0): number {
   return Math.max(ATTEMPT_MS, ATTEMPT_TRIPS * roundTripMs)
 }
 
@@ -34,8 +40,8 @@ interface SearchOptions {
   attempt(signal: AbortSignal): Promise<void>
   /** The first attempt begins so long from now, ms. */
   pauseMs: number
-  /** How long an attempt may take. */
-  patienceMs: number
+  /** The round trip, if it is known. */
+  roundTripMs: number | undefined
   isAlive(): Promise<boolean>
   /** There is nothing to find. */
   gone(why: string): void
@@ -49,12 +55,15 @@ export class Search {
   #cancelNext: (() => void) | undefined
   #cancelLook: (() => void) | undefined
   #count = 0
-  #pause = AGAIN_MS
+  readonly #leastPause: number
+  #pause: number
   #stopped = false
   #looked = false
 
   constructor(options: SearchOptions) {
     this.#options = options
+    const answerMs = Math.min(MOST_ANSWER_MS, AGAIN_TRIPS * (options.roundTripMs ?? 0))
+    this.#leastPause = this.#pause = Math.max(AGAIN_MS, answerMs)
     if (options.pauseMs > 0) this.#cancelNext = options.clock.after(options.pauseMs, this.#next)
     else this.#next()
     this.#cancelLook = options.clock.after(FIRST_LOOK_MS, this.#look)
@@ -71,7 +80,7 @@ export class Search {
   /** The network has changed: an attempt now. */
   hurry(): void {
     if (this.#stopped) return
-    this.#pause = AGAIN_MS
+    this.#pause = this.#leastPause
     // Attempts from before wait for answers that may never come, and must not be what keeps a new one from beginning.
     const [oldest] = this.#attempts
     if (oldest && this.#attempts.size >= MOST_ATTEMPTS) {
@@ -90,13 +99,13 @@ export class Search {
   }
 
   #begin(): void {
-    const { clock, attempt, patienceMs, log, gone } = this.#options
+    const { clock, attempt, roundTripMs, log, gone } = this.#options
     const controller = new AbortController()
     this.#attempts.add(controller)
-    const cancel = clock.after(patienceMs, () => controller.abort())
+    const cancel = clock.after(attemptTimeoutMs(roundTripMs), () => controller.abort())
     attempt(controller.signal)
       .catch((error: Error & { code?: string; cause?: { code?: string } }) => {
-        if (this.#stopped || controller.signal.aborted) return
+        if (controller.signal.aborted) return
         log(`a new path: ${error.message}`)
         if (!this.#looked) this.#look()
         if (error instanceof RefusedByAgent) gone(`the agent: ${error.message}`)

@@ -2,10 +2,10 @@
 // to the better one of two.
 import type { Clock } from '../../base/clock.ts'
 import { type Departure, Gatherer, processTurns, type Slab, type Turns } from '../transport/gatherer.ts'
-import { DATA_HEADER, PATH_HEADROOM, sealLineData } from './frames.ts'
+import { DATA_HEADER, PATH_HEADROOM, ProtocolError, sealLineData } from './frames.ts'
 import type { LinePath } from './line-path.ts'
 import type { Receiver } from './receiver.ts'
-import { Replay, sendCopy } from './replay.ts'
+import { RetransmissionQueue, sendCopy } from './retransmission-queue.ts'
 import type { Stripe } from './stripe.ts'
 
 /** What may be sent and not acknowledged: at 100 ms round trip this is 160 MB/s. */
@@ -43,7 +43,7 @@ export class Sender {
   readonly #carriers: Carriers
   readonly #receiver: Receiver
   readonly #onProgress: () => void
-  readonly #replay: Replay
+  readonly #retransmission: RetransmissionQueue
   /** Offsets: the next byte to send, the first that is not acknowledged. */
   #sent = 0
   #acked = 0
@@ -66,7 +66,7 @@ export class Sender {
       mostSpare: SPARE_SLABS,
       turns,
     })
-    this.#replay = new Replay((slab) => this.gatherer.giveBack(slab))
+    this.#retransmission = new RetransmissionQueue((slab) => this.gatherer.giveBack(slab))
   }
 
   get sent(): number {
@@ -84,25 +84,25 @@ export class Sender {
 
   close(): void {
     this.gatherer.close()
-    this.#replay.clear()
+    this.#retransmission.clear()
   }
 
-  /** The other end has everything in front of `received`. Throws RangeError when that cannot be. */
+  /** The other end has everything in front of `received`. Throws ProtocolError when that cannot be. */
   acknowledge(received: number): void {
-    if (received > this.#sent) throw new RangeError(`${received} bytes are acknowledged, ${this.#sent} were sent`)
+    if (received > this.#sent) throw new ProtocolError(`${received} bytes are acknowledged, ${this.#sent} were sent`)
     if (received <= this.#acked) return
     this.#acked = received
     this.#sentSince = this.#clock.now()
-    this.#replay.acknowledged(received)
+    this.#retransmission.acknowledged(received)
     this.#onProgress()
     this.proceed()
   }
 
   /** Sends again over `path` what is not acknowledged, or of that what went over `from` last. */
-  sendAgain(path: LinePath, from?: LinePath): void {
+  retransmit(path: LinePath, from?: LinePath): void {
     this.#sentSince = this.#clock.now()
-    this.#replay.sendAgain(path, this.#receiver.received, from)
-    this.#receiver.told()
+    this.#retransmission.retransmit(path, this.#receiver.received, from)
+    this.#receiver.ackPiggybacked()
     this.proceed()
   }
 
@@ -124,7 +124,7 @@ export class Sender {
     if (this.#sent === this.#acked) this.#sentSince = this.#clock.now()
     const offset = this.#sent
     this.#sent += size
-    this.#receiver.told() // the header says it
+    this.#receiver.ackPiggybacked()
     this.#next = done
     const { current, stripe } = this.#carriers
     const path = stripe ? stripe.choose(size) : current
@@ -135,13 +135,15 @@ export class Sender {
     const untried = stripe?.untried(path!, size)
     // What a copy brings may be acknowledged while `path` still has the slab, which is then not used again.
     const reused = keepSlab && !untried ? slab : undefined
-    this.#replay.keep(offset, this.#sent, bytes, keptStart, reused, path)
-    if (path) path.sendData(slab.bytes, frameStart, slab.end, size)
+    this.#retransmission.keep(offset, this.#sent, bytes, keptStart, reused, path)
+    // A slab that is not kept is used again as soon as the next message comes. Of two sockets neither is waited for because of it.
+    if (stripe && !keepSlab) sendCopy(path!, bytes, offset, this.#receiver.received)
+    else path?.sendData(slab.bytes, frameStart, slab.end, size)
     if (stripe && path) {
-      stripe.sent(path, size, !keepSlab)
+      stripe.sent(path, size)
       if (untried) {
         sendCopy(untried, bytes.subarray(keptStart, keptStart + size), offset, this.#receiver.received)
-        stripe.copied(untried, size)
+        stripe.sent(untried, size)
       }
       if (stripe.ready) this.#turns.callback(this.proceed)
     }

@@ -20,7 +20,7 @@ const MESSAGE_BYTES = 128 * 1024
 export interface StripeEffects {
   clock: Clock
   /** Sends again over `to` what went over `from`. */
-  sendAgain(from: LinePath, to: LinePath): void
+  retransmit(from: LinePath, to: LinePath): void
   /** The path is of no use. It is the owner's to close it and to leave the stripe. */
   giveUp(path: LinePath, why: string): void
   /** What was not ready may be. */
@@ -30,8 +30,6 @@ export interface StripeEffects {
 export class Stripe {
   readonly #flights: readonly [PathFlight, PathFlight]
   readonly #effects: StripeEffects
-  /** A path whose socket has bytes in memory that is used again after the next message. */
-  #waitsFor: LinePath | undefined
   #cancelLook: (() => void) | undefined
   /** How much had been sent on a path when what was late there was sent again. */
   readonly #repeated = new Map<PathFlight, number>()
@@ -65,14 +63,11 @@ export class Stripe {
 
   /** May the next message be sent? If not, `onReady` comes. */
   get ready(): boolean {
-    if (this.#waitsFor?.open && this.#waitsFor.pending > 0) return false
-    this.#waitsFor = undefined
     return this.#best(MESSAGE_BYTES).path.pending === 0
   }
 
-  /** A message of `size` bytes was sent over `path`. `borrowed`: its memory is used again when the next message comes. */
-  sent(path: LinePath, size: number, borrowed: boolean): void {
-    if (borrowed) this.#waitsFor = path
+  /** A message of `size` bytes was sent over `path`. */
+  sent(path: LinePath, size: number): void {
     this.#mark(this.#flightOf(path)!, size)
   }
 
@@ -84,14 +79,9 @@ export class Stripe {
     return idle && this.#effects.clock.now() - flight.triedAt > UNTRIED_MS ? flight.path : undefined
   }
 
-  /** A copy was sent over `path`, of what the other one carries. */
-  copied(path: LinePath, size: number): void {
-    this.#mark(this.#flightOf(path)!, size)
-  }
-
-  /** GOT has come over `path`. Throws RangeError if it cannot be true. */
-  got(path: LinePath, arrived: number): void {
-    this.#flightOf(path)?.got(arrived, this.#effects.clock.now())
+  /** PATH_ACK has come over `path`. Throws ProtocolError if it cannot be true. */
+  acked(path: LinePath, arrived: number): void {
+    this.#flightOf(path)?.acked(arrived, this.#effects.clock.now())
     this.#effects.onReady()
   }
 
@@ -140,7 +130,7 @@ export class Stripe {
     if (late <= Math.max(LATE_MS, LATE_TIMES * other.tripMs)) return
     this.#repeated.set(flight, flight.path.sent)
     const before = other.path.sent
-    this.#effects.sendAgain(flight.path, other.path)
+    this.#effects.retransmit(flight.path, other.path)
     if (other.path.sent > before) this.#mark(other, other.path.sent - before)
   }
 }

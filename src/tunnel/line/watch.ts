@@ -27,14 +27,21 @@ export class Watch {
     return this.#first.roundTripMs
   }
 
-  /** Another path carries the line: no answer will come. */
-  moved(): void {
-    this.#first.forget()
+  /** The opening of the line took `tripMs`. */
+  opened(tripMs: number): void {
+    this.#first.measured(tripMs)
   }
 
-  /** There is a second path. */
-  joined(): void {
+  /** Another path carries the line, and its opening took `tripMs`. */
+  moved(tripMs: number): void {
+    this.#first = new Probes()
+    this.#first.measured(tripMs)
+  }
+
+  /** There is a second path, whose opening took `tripMs`. */
+  joined(tripMs: number): void {
     this.#second = new Probes()
+    this.#second.measured(tripMs)
   }
 
   /** The second path is the only one now. */
@@ -54,9 +61,9 @@ export class Watch {
     for (const path of unasked) this.#of(path).send(path, now)
   }
 
-  /** Is this an answer that is waited for? `counts`: no path was stalled, so it says something of the round trip. */
-  answered(path: LinePath, body: Buffer, now: number, counts: boolean): boolean {
-    return this.#line.carriedBy(path) && this.#of(path).answered(body, now, counts)
+  /** Is this an answer that is waited for? `measures`: no path was stalled, so it says something of the round trip. */
+  takeAnswer(path: LinePath, body: Buffer, now: number, measures: boolean): boolean {
+    return this.#line.carriedBy(path) && this.#of(path).takeAnswer(body, now, measures)
   }
 
   /** What is to be doubted, if anything is. */
@@ -67,22 +74,33 @@ export class Watch {
       const dead = this.#dead(second, path, now) ?? this.#dead(path, second, now)
       if (dead) return dead
     }
-    const why = this.#first.doubt(now, this.#silentSince)
+    const why = this.#first.doubt(now, this.#silentSince, path.heardAt)
     return why === undefined ? undefined : { why, path: undefined }
   }
 
   /** `path` does not answer although `other` brings something. */
   #dead(path: LinePath, other: LinePath, now: number): Doubt | undefined {
     const probes = this.#of(path)
-    const why = probes.doubt(now, undefined)
+    const why = probes.doubt(now, undefined, path.heardAt)
     return why !== undefined && other.heardAt > probes.sentAt! ? { why, path } : undefined
+  }
+
+  /** Since when bytes have waited for an acknowledgement, or a probe for its answer; undefined if nothing waits. */
+  get waitingSince(): number | undefined {
+    const waiting = [this.#line.waitingSince, this.#first.sentAt].filter((since) => since !== undefined)
+    return waiting.length > 0 ? Math.min(...waiting) : undefined
+  }
+
+  /** When one of the paths has brought something last; undefined if there is none. */
+  get heardAt(): number | undefined {
+    const { paths } = this.#line
+    return paths.length > 0 ? Math.max(...paths.map(({ heardAt }) => heardAt)) : undefined
   }
 
   /** Since when nothing has come although bytes wait for an acknowledgement. One of two paths may be slow, and the other not. */
   get #silentSince(): number | undefined {
     const { waitingSince, paths } = this.#line
-    if (waitingSince === undefined || paths.length < 2) return waitingSince
-    return Math.max(waitingSince, ...paths.map(({ heardAt }) => heardAt))
+    return waitingSince === undefined || paths.length < 2 ? waitingSince : Math.max(waitingSince, this.heardAt!)
   }
 
   #of(path: LinePath): Probes {

@@ -11,8 +11,16 @@ const MOST_SLACK_MS = 1_000
 const BEGINS_MS = 5_000
 /** The limit is at least this. */
 const LEAST_BYTES = 256 * 1024
-/** The limit costs throughput when less than this share of the best rate passes. */
+/**
+ * The limit costs throughput when less than this share of the best rate passes: up to SLOW bytes per millisecond the first,
+ * from FAST on the second. On a fast path processors limit the rate, which therefore varies all the time. With the first
+ * share there, three of four loads moved 13 to 19 % less than without a limit. A fast line whose rate is steady keeps its
+ * limit.
+ */
 const FAIR_SHARE = 0.85
+const FAIR_SHARE_FAST = 0.97
+const SLOW = 25_000
+const FAST = 75_000
 /** The slack changes by these factors ten times a second: up while the limit costs throughput, else down. */
 const SLACK_UP = 1.4
 const SLACK_DOWN = 0.85
@@ -72,8 +80,13 @@ export class QueueLimit {
     this.#rate += NEWEST * (rate - this.#rate)
     this.#peak = Math.max(this.#rate, this.#peak * Math.exp((this.#last - now) / (typing ? FADE_TYPING_MS : FADE_MS)))
     this.#last = now
-    const factor = this.#bound && this.costs(FAIR_SHARE, this.#rate) ? SLACK_UP : SLACK_DOWN
+    const factor = this.#bound && this.costs(fairShare(this.#peak), this.#rate) ? SLACK_UP : SLACK_DOWN
     this.#slackMs = Math.max(SLACK_MS, Math.min(MOST_SLACK_MS, this.#slackMs * factor))
     this.#bound = false
   }
+}
+
+function fairShare(best: number): number {
+  const fast = Math.max(0, Math.min(1, (best - SLOW) / (FAST - SLOW)))
+  return FAIR_SHARE + fast * (FAIR_SHARE_FAST - FAIR_SHARE)
 }

@@ -46,17 +46,23 @@ export class SendingTurns {
     this.#waiting.push(channel)
   }
 
-  /** Lets channels write while there is room. */
+  /** Lets channels write while there is room. The first error of an owner is thrown when all have had their turn. */
   drain(): void {
     if (this.#draining || this.#port.exchangingKeys) return
     this.#draining = true
+    let failure: { error: unknown } | undefined
     while (this.#waiting.length > 0 && this.#transport.buffered < TRANSPORT_LIMIT && !this.#flight.full) {
       const channel = this.#waiting.shift()!
       channel.parked = false
       channel.quantum = QUANTUM
-      channel.handler.onDrain()
+      try {
+        channel.handler.onDrain()
+      } catch (error) {
+        failure ??= { error }
+      }
     }
     this.#draining = false
+    if (failure) throw failure.error
   }
 
   forget(channel: Channel): void {

@@ -9,6 +9,7 @@ import type { Clock } from '../../base/clock.ts'
 import { AGENT_IDENT } from '../agent-protocol/frames.ts'
 import { LineServer, type OpenedLine } from '../line/agent.ts'
 import { receive } from '../line/door.ts'
+import { Strangers } from '../line/strangers.ts'
 import { pathTransport } from '../transport/path.ts'
 import { socketPath } from '../transport/tcp.ts'
 import { Inlet, type Transport } from '../transport/transport.ts'
@@ -50,8 +51,8 @@ export interface SshServer {
   close(): void
 }
 
-/** Connections at a time; port-forward brings one a client. */
-const MAX_CONNECTIONS = 64
+/** Sessions without a line at a time. Those with one are counted by the lines. */
+const MOST_PLAIN = 64
 /** Time for the key exchange and the proof of the key. A connection that takes longer is closed. */
 const LOGIN_MS = 60_000
 /** The longest interval that Node has: 24 days. */
@@ -62,8 +63,7 @@ export function createSshServer(options: SshServerOptions): SshServer {
   const authorized = options.authorized === undefined ? undefined : readKey(options.authorized)
   const transports = new Map<SshSocket, Transport>()
   const secures = new WeakMap<SshSocket, SecureLine>()
-  /** Connections that have not said yet what they are. */
-  let strangers = 0
+  const strangers = new Strangers()
   const { clock } = options
   const lines = new LineServer({
     clock,
@@ -117,30 +117,20 @@ export function createSshServer(options: SshServerOptions): SshServer {
 
   return {
     serve(socket) {
-      if (transports.size + strangers >= MAX_CONNECTIONS) {
-        socket.destroy()
-        return
-      }
       const { remoteAddress } = socket
       const inlet = new Inlet()
       const reading = readInto(socket, inlet.onread)
-      const path = socketPath(reading ?? socket, reading && inlet)
-      let known = false
-      const knows = () => {
-        if (!known) strangers--
-        known = true
-      }
-      strangers++
+      const { path, known } = strangers.take(socketPath(reading ?? socket, reading && inlet))
       receive(path, clock, {
         ssh: (plain) => {
-          knows()
+          if (transports.size - lines.size >= MOST_PLAIN) {
+            plain.destroy()
+            return
+          }
+          known()
           admit(pathTransport(plain, 'turn'), remoteAddress)
         },
-        line: (greeted) => {
-          knows()
-          lines.serve(greeted, ({ line, secure }) => admit(line, remoteAddress, secure))
-        },
-        gone: knows,
+        line: (greeted) => lines.serve(greeted, ({ line, secure }) => admit(line, remoteAddress, secure), known),
       })
     },
     get absent() {

@@ -48,7 +48,7 @@ export class Deadline {
         new TunnelError(
           'timeout',
           `${what} did not answer within ${timeoutMs / 1000} s`,
-          'see whether the API server can be reached',
+          'see whether the API server can be reached: kubectl version',
         ),
       )
       this.socket?.destroy()

@@ -1,6 +1,7 @@
 // What port-forwards of both kinds share: a socket, one reason why it ended, and the Path made of them. The kinds differ in
 // their framing only.
 import type { Socket } from 'node:net'
+import { brokenSentence } from '../../base/unreachable.ts'
 import { TunnelError } from '../errors.ts'
 import type { Path, Way } from './path.ts'
 import type { Framing, Inlet } from './transport.ts'
@@ -49,7 +50,10 @@ export class ForwardPath {
     let onClose: ((error: Error | undefined) => void) | undefined
     // From now on: it may fail before anybody starts it.
     socket.on('error', (error) =>
-      this.lost(`port-forward: ${error.message}`, 'see whether the API server can be reached'),
+      this.lost(
+        `port-forward: ${brokenSentence('the API server', error)}`,
+        'see whether the API server can be reached: kubectl version',
+      ),
     )
     socket.on('end', () => {
       this.lost('port-forward: closed by the cluster')

@@ -76,6 +76,8 @@ class FrontDoor {
   #barren = 0
   /** Attempts in a row that had no answer. */
   #silent = 0
+  /** How old each of those is that are open. */
+  readonly #open = new Set<() => number>()
 
   constructor(name: string, options: FrontDoorsOptions) {
     this.#name = name
@@ -121,13 +123,15 @@ class FrontDoor {
     }
     return {
       ...path,
-      start: (onData, onClose) =>
+      start: (onData, onClose) => {
+        this.#open.add(age)
         path.start(
           (chunk) => {
             brought()
             onData(chunk)
           },
           (error) => {
+            this.#open.delete(age)
             // The cluster's words about the pod came through.
             if (error instanceof TunnelError && error.code === 'unreachable') brought()
             if (!fruitful) {
@@ -136,7 +140,8 @@ class FrontDoor {
             else this.#ended(age())
             onClose(error)
           },
-        ),
+        )
+      },
       end: () => {
         ours = true
         path.end()
@@ -163,6 +168,7 @@ class FrontDoor {
   #ended(age: number): void {
     const before = this.#lifetimes.known
     this.#lifetimes.ended(age, this.#options.clock.now())
+    for (const older of this.#open) this.#lifetimes.lived(older())
     this.#noteLifetime(before)
   }
 

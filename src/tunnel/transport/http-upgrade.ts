@@ -1,6 +1,7 @@
 // Asks an HTTP/1.1 server to speak another protocol on this connection: what WebSocket and SPDY port-forwards begin with.
 import type { Socket } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
+import { unreachableSentence } from '../../base/unreachable.ts'
 import { TunnelError } from '../errors.ts'
 import {
   type Answer,
@@ -78,10 +79,10 @@ export async function upgrade(
     deadline.end(true)
     signal?.throwIfAborted()
     if (error instanceof TunnelError) throw error
-    if (asked) throw new UnansweredError(`${host}:${port}: ${(error as Error).message}`)
+    if (asked) throw new UnansweredError(unreachableSentence(`${host}:${port}`, error as Error))
     const hint = 'see whether the API server can be reached: kubectl version'
     // Whether there is a route at all is told by the system's own error.
-    throw Object.assign(unreachable(`${host}:${port}: ${(error as Error).message}`, hint), { cause: error })
+    throw Object.assign(unreachable(unreachableSentence(`${host}:${port}`, error as Error), hint), { cause: error })
   }
 }
 

@@ -13,7 +13,11 @@ const LEAST_MS = 1_500
 const LEAD_SHARE = 0.02
 const LEAD_MS = [1_000, 30_000] as const
 
-const isSame = (a: number, b: number) => Math.abs(a - b) <= Math.max(SAME_MS, SAME_SHARE * Math.max(a, b))
+/** A connection that outlives its lifetime by so many times what is the same disproves it. */
+const DISPROVING_TIMES = 2
+
+const tolerance = (age: number) => Math.max(SAME_MS, SAME_SHARE * age)
+const isSame = (a: number, b: number) => Math.abs(a - b) <= tolerance(Math.max(a, b))
 
 export class Lifetimes {
   #ends: { age: number; at: number }[] = []
@@ -49,8 +53,10 @@ export class Lifetimes {
 
   /** Of a connection of this age. */
   fate(age: number): Fate | undefined {
-    if (this.#known === undefined) return undefined
-    const lead = Math.min(this.#known / 4, Math.max(LEAD_MS[0], Math.min(LEAD_MS[1], LEAD_SHARE * this.#known)))
-    return { moveInMs: this.#known - lead - age, endInMs: this.#known - age }
+    const known = this.#known
+    if (known === undefined) return undefined
+    const lead = Math.min(known / 4, Math.max(LEAD_MS[0], Math.min(LEAD_MS[1], LEAD_SHARE * known)))
+    const disproved = known + DISPROVING_TIMES * tolerance(known)
+    return { moveInMs: known - lead - age, endInMs: known - age, disprovedInMs: disproved - age }
   }
 }

@@ -16,7 +16,7 @@ export interface Path {
   destroy(error?: Error): void
   /** What carries it through the API server; undefined for plain TCP. */
   readonly way?: Way
-  /** When it will be ended, as far as that is known: ms from now. A line moves to another path at `moveInMs`. */
+  /** When it will be ended, as far as that is known: all in ms from now. A line moves to another path at `moveInMs`. */
   fate?(): Fate | undefined
 }
 
@@ -26,6 +26,8 @@ export type Way = 'spdy' | 'websocket'
 export interface Fate {
   moveInMs: number
   endInMs: number
+  /** If it is still open then, nothing ends it at `endInMs`. */
+  disprovedInMs: number
 }
 
 /** A transport that lives as long as its only path. */

@@ -69,6 +69,7 @@ export async function openPortForward(
     (error: Error) => error,
   )
   const other = Promise.race([firstOver, late.promise]).then(async (failure) => {
+    if (winner) return winner
     if (failure && !otherMayPass(failure)) throw failure
     either.throwIfAborted()
     const path = await open(second)

@@ -1,5 +1,6 @@
 // A TCP connection as transport: the agent's side, the lab, and tests. (The real way in is src/tunnel/transport/portforward.ts.)
 import { createConnection, type Socket } from 'node:net'
+import { unreachableSentence } from '../../base/unreachable.ts'
 import { TunnelError } from '../errors.ts'
 import { type Path, pathTransport } from './path.ts'
 import { Inlet, plainFraming, type Transport } from './transport.ts'
@@ -54,7 +55,11 @@ export function dialPath(host: string, port: number): Promise<Path> {
     })
     socket.once('error', (error) =>
       reject(
-        new TunnelError('unreachable', `${host}:${port}: ${error.message}`, 'see whether something listens there'),
+        new TunnelError(
+          'unreachable',
+          unreachableSentence(`${host}:${port}`, error),
+          'see whether something listens there',
+        ),
       ),
     )
   })

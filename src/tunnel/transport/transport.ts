@@ -41,10 +41,14 @@ const READ_BYTES = 128 * 1024
 
 /** Reads a socket into one buffer by Node's `onread`; keeps what comes before anybody listens. */
 export class Inlet {
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  /** The view of the last read. Bulk data comes in TLS records of one length, so the next read mostly needs the same view. */
+  #view = this.#buffer
   readonly onread = {
-    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
-    callback: (bytes: number, buffer: Uint8Array): boolean => {
-      this.push(Buffer.from(buffer.buffer, buffer.byteOffset, bytes))
+    buffer: this.#buffer,
+    callback: (bytes: number): boolean => {
+      if (this.#view.length !== bytes) this.#view = this.#buffer.subarray(0, bytes)
+      this.push(this.#view)
       return true
     },
   }

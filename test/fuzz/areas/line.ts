@@ -110,7 +110,6 @@ async function attempt(input: Buffer): Promise<void> {
           secure ??= opened.secure
           sides.push(new Talker(opened.line))
         }),
-      gone() {},
     })
     return changes && !up ? changed(connection.client, changes) : connection.client
   }
@@ -123,7 +122,7 @@ async function attempt(input: Buffer): Promise<void> {
       dial,
       paths: 2,
       isAlive: async () => true,
-      log() {},
+      log: (line) => assert.doesNotMatch(line, /^internal error/),
     },
     new AbortController().signal,
   )

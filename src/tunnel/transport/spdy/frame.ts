@@ -72,6 +72,7 @@ export class SpdyDecoder {
   readonly #head = Buffer.alloc(SPDY_HEADER)
   #have = 0
   #left = 0
+  #stream = 0
   #control: Buffer | undefined
 
   constructor(events: SpdyEvents) {
@@ -87,20 +88,18 @@ export class SpdyDecoder {
       }
       const end = Math.min(chunk.length, at + this.#left)
       this.#left -= end - at
-      const piece = chunk.subarray(at, end)
+      // Servers write headers and data separately, so a chunk is mostly data only.
+      const piece = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end)
       at = end
       if (this.#control) piece.copy(this.#control, this.#control.length - this.#left - piece.length)
-      else this.#events.onData(this.#stream(), piece)
+      else this.#events.onData(this.#stream, piece)
       if (this.#left === 0) this.#end()
     }
   }
 
-  #stream(): number {
-    return this.#head.readUInt32BE(0) & 0x7fffffff
-  }
-
   #begin(): void {
     this.#left = this.#head.readUIntBE(5, 3)
+    this.#stream = this.#head.readUInt32BE(0) & 0x7fffffff
     this.#control = undefined
     if (this.#head[0] & 0x80) {
       if (this.#left > MAX_CONTROL) throw new RangeError(`a SPDY control frame of ${this.#left} bytes`)
@@ -113,7 +112,7 @@ export class SpdyDecoder {
     this.#have = 0
     const control = this.#control
     if (!control) {
-      if (this.#head[4] & FIN) this.#events.onFin(this.#stream())
+      if (this.#head[4] & FIN) this.#events.onFin(this.#stream)
       return
     }
     const type = this.#head.readUInt16BE(2)

@@ -1,10 +1,10 @@
-// What one end of a line has sent and the other has not acknowledged, kept so that it can be sent again.
+// The retransmission queue (RFC 9293 3.4): what one end of a line has sent and the other has not acknowledged.
 import type { Slab } from '../transport/gatherer.ts'
 import { DATA_HEADER, PATH_HEADROOM, sealLineData } from './frames.ts'
 import type { LinePath } from './line-path.ts'
 
 /** Of one message when bytes are sent again. */
-const AGAIN_BYTES = 128 * 1024
+const RETRANSMIT_BYTES = 128 * 1024
 
 interface Kept {
   offset: number
@@ -18,7 +18,7 @@ interface Kept {
   path: LinePath | undefined
 }
 
-export class Replay {
+export class RetransmissionQueue {
   #kept: Kept[] = []
   readonly #giveBack: (slab: Slab) => void
 
@@ -56,15 +56,15 @@ export class Replay {
   }
 
   /** Sends over `path` what is kept, or of that what went over `from` last. `received` is for the frames' headers. */
-  sendAgain(path: LinePath, received: number, from?: LinePath): void {
+  retransmit(path: LinePath, received: number, from?: LinePath): void {
     for (const kept of this.#kept) {
       if (from && kept.path !== from) continue
       // Its memory must not be used again while a path that is still open has it in its socket.
       if (kept.path && kept.path !== path && kept.path.open && kept.path.pending > 0) kept.slab = undefined
       kept.path = path
       const { offset, end, bytes, start } = kept
-      for (let at = offset; at < end; at += AGAIN_BYTES) {
-        const size = Math.min(AGAIN_BYTES, end - at)
+      for (let at = offset; at < end; at += RETRANSMIT_BYTES) {
+        const size = Math.min(RETRANSMIT_BYTES, end - at)
         sendCopy(path, bytes.subarray(start + at - offset, start + at - offset + size), at, received)
       }
     }

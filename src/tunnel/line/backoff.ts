@@ -1,5 +1,6 @@
-// How long a search for another path waits before its first attempt. A path that ends soon after it was found is no success:
-// a peer that breaks the protocol on each path would otherwise be dialled again and again without a pause.
+// The back-off of a client's line: how long a search for another path waits before its first attempt. A path that ends soon
+// after it was found is no success. A peer that breaks the protocol on each path would otherwise be dialled again and again
+// without a pause.
 
 /** A path that carried the line for less than this was found in vain. */
 const SOON_MS = 5_000
@@ -7,7 +8,7 @@ const SOON_MS = 5_000
 const FIRST_PAUSE_MS = 250
 const MOST_PAUSE_MS = 4_000
 
-export class Rests {
+export class Backoff {
   #adoptedAt = Number.NEGATIVE_INFINITY
   /** Paths in a row that were found in vain. */
   #vain = 0
@@ -18,7 +19,7 @@ export class Rests {
   }
 
   /** A search begins: how long its first attempt waits, ms. */
-  before(now: number): number {
+  nextMs(now: number): number {
     this.#vain = now - this.#adoptedAt < SOON_MS ? this.#vain + 1 : 0
     return this.#vain < 2 ? 0 : Math.min(MOST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#vain - 2))
   }

@@ -8,19 +8,19 @@ const MOST_PAUSE_MS = 60_000
 /** A path that lived for so long was a success. */
 const LASTED_MS = 10_000
 
-export interface SecondOptions {
+export interface SecondPathOptions {
   clock: Clock
   /** Makes a second path carry the line. */
   attempt(signal: AbortSignal): Promise<void>
   /** How long an attempt may take. */
-  patienceMs(): number
+  timeoutMs(): number
   /** `trouble` is another one. */
   changed(): void
   log(message: string): void
 }
 
-export class Second {
-  readonly #options: SecondOptions
+export class SecondPath {
+  readonly #options: SecondPathOptions
   #wanted = false
   #trouble: string | undefined
   #attempt: AbortController | undefined
@@ -28,7 +28,7 @@ export class Second {
   #notBefore = 0
   #joinedAt = 0
 
-  constructor(options: SecondOptions) {
+  constructor(options: SecondPathOptions) {
     this.#options = options
   }
 
@@ -50,11 +50,11 @@ export class Second {
 
   /** The line is open and has one path: begins to open another one if it is time. */
   look(): void {
-    const { clock, attempt, patienceMs } = this.#options
+    const { clock, attempt, timeoutMs } = this.#options
     if (!this.#wanted || this.#attempt || clock.now() < this.#notBefore) return
     const controller = new AbortController()
     this.#attempt = controller
-    const cancel = clock.after(patienceMs(), () => controller.abort(new Error('no answer in time')))
+    const cancel = clock.after(timeoutMs(), () => controller.abort(new Error('no answer in time')))
     attempt(controller.signal)
       .then(() => this.#joined())
       .catch((error: Error) => {

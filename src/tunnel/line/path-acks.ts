@@ -1,14 +1,14 @@
-// Tells the other end what has come over each path, in GOT. Begins with the first JOIN of a line and goes on until its end, because
-// the other end may count on it after this one has lost a path.
+// Tells the other end what has come over each path, in PATH_ACK. This begins with the first JOIN of a line and goes on until
+// the line ends, because the other end may count on it after this one has lost a path.
 import type { Clock } from '../../base/clock.ts'
 import { LineFrame, lineFrame, offsetBytes } from './frames.ts'
 import type { LinePath } from './line-path.ts'
 
-/** It is told each time so much has come over a path, and what is less after a while. */
-const TELL_BYTES = 256 * 1024
-const TELL_MS = 10
+/** A PATH_ACK is sent each time so much has come over a path, and for what is less after a while. */
+const ACK_BYTES = 256 * 1024
+const ACK_MS = 10
 
-export class Receipts {
+export class PathAcks {
   readonly #clock: Clock
   readonly #received: () => number
   readonly #waiting = new Map<LinePath, () => void>()
@@ -21,11 +21,11 @@ export class Receipts {
 
   /** `path` has brought payload. */
   arrived(path: LinePath): void {
-    if (path.got - path.told >= TELL_BYTES) this.#tell(path)
+    if (path.received - path.ackSent >= ACK_BYTES) this.#sendAck(path)
     else if (!this.#waiting.has(path))
       this.#waiting.set(
         path,
-        this.#clock.after(TELL_MS, () => this.#tell(path)),
+        this.#clock.after(ACK_MS, () => this.#sendAck(path)),
       )
   }
 
@@ -34,11 +34,11 @@ export class Receipts {
     this.#waiting.clear()
   }
 
-  #tell(path: LinePath): void {
+  #sendAck(path: LinePath): void {
     this.#waiting.get(path)?.()
     this.#waiting.delete(path)
-    if (path.told === path.got) return
-    path.told = path.got
-    path.send(lineFrame(LineFrame.got, offsetBytes(this.#received()), offsetBytes(path.got)))
+    if (path.ackSent === path.received) return
+    path.ackSent = path.received
+    path.send(lineFrame(LineFrame.pathAck, offsetBytes(this.#received()), offsetBytes(path.received)))
   }
 }
