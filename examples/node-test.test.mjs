@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, describe, test } from 'node:test'
+// In a project that has installed the package: from 'kt-cluster-vpn'.
 import { connect } from 'kt'
 
 // Names and namespace of your own go here.

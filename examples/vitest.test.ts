@@ -1,4 +1,5 @@
 // The same with vitest: `npx vitest run examples/vitest.test.ts`. `await using` ends each connection with its test.
+// In a project that has installed the package: from 'kt-cluster-vpn'.
 import { connect } from 'kt'
 import { describe, expect, it } from 'vitest'
 

@@ -16,6 +16,7 @@ export function withChosen(hint: string, { namespace, context, kubeconfig }: Cho
   return hint.replace(/`([^`]+)`/g, (whole, command: string) => {
     const kubectl = KUBECTL.test(command)
     if (!kubectl && !ASKS_CLUSTER.test(command)) return whole
+    if (/ --help$/.test(command)) return whole
     const lacks = (...flags: string[]) => !flags.some((flag) => ` ${command} `.includes(` ${flag} `))
     const more = [
       namespace && lacks('-n', '--namespace') && !KUBECTL_WITHOUT_NAMESPACE.test(command) && `-n ${word(namespace)}`,

@@ -21,7 +21,7 @@ import { asTyped } from './self.ts'
 /** A holder that is told to end gives itself less, and told again much less. */
 const END_MS = 60_000
 const HURRY_MS = 10_000
-/** That a holder has gone is known so much later than the end of what ends with it. */
+/** A program that ends because its holder has gone may be seen to end this much earlier than the holder. */
 const LOST_MS = 1_000
 /** `kt clean` may have much to put back. */
 const TASK_MS = 10 * 60_000
@@ -61,9 +61,10 @@ export async function hold(
   const interrupt = (why = 'ending') => {
     if (interrupted++ === 0)
       process.stderr.write(
-        `${dim(process.stderr, config.kind === 'keep-files' ? why : `${why}: putting everything back; Ctrl-C again waits for nothing more`)}\n`,
+        `${dim(process.stderr, config.kind === 'keep-files' ? why : `${why}: putting everything back. Press Ctrl-C again to stop waiting for open connections.`)}\n`,
       )
-    else if (interrupted === 2) process.stderr.write(`${dim(process.stderr, 'waiting for nothing more')}\n`)
+    else if (interrupted === 2)
+      process.stderr.write(`${dim(process.stderr, 'no longer waiting for open connections')}\n`)
     const end: HolderCommand = { op: 'end' }
     holder.child.stdin.write(`${JSON.stringify(end)}\n`)
     clearTimeout(limit)

@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander'
 import { ControlFailure } from '../control/client.ts'
 import { commandLine } from './command-line.ts'
 import { heedConfiguration } from './config/apply.ts'
+import { pathOf } from './config/keys.ts'
 import { type Chosen, withChosen } from './follow-up.ts'
 import { hintFor } from './other-tools.ts'
 import { CliError, EXIT, printError } from './output.ts'
@@ -36,6 +37,9 @@ function plain(text: string): string {
 /** Exit codes and error output of the program hold for its commands, however deep. */
 function inherit(command: Command): void {
   command.copyInheritedSettings(program)
+  command.configureOutput({
+    outputError: (text) => printError(plain(text), hintFor(text, pathOf(command).replaceAll('.', ' '))),
+  })
   for (const child of command.commands) inherit(child)
 }
 

@@ -2,9 +2,11 @@
 
 const USUAL = '`kt --help` and `kt COMMAND --help` list what there is'
 
+/** The hint where `command`, such as `dns query`, was called wrongly; '' is kt itself. */
+const usual = (command: string) => (command === '' ? USUAL : `\`kt ${command} --help\` shows what it takes`)
+
 // From telepresence, mirrord, kubevpn, ktctl and kubectl.
 const commands: Record<string, string> = {
-  list: '`kt status` lists what comes to this machine, `kt dashboard` shows the services',
   intercept: '`kt exchange TARGET --expose LOCAL:REMOTE` brings a Service here; `kt mesh` only one version of it',
   replace: '`kt exchange TARGET --expose LOCAL:REMOTE` brings a Service here',
   wiretap: '`kt mesh TARGET --expose LOCAL:REMOTE` brings one version of a Service here',
@@ -14,16 +16,15 @@ const commands: Record<string, string> = {
   stop: '`kt down` disconnects, `kt leave TARGET` ends an exchange',
   uninstall: '`kt clean` removes what dead clients left; kt installs nothing else in the cluster',
   reset: '`kt recover TARGET` puts a Service back, `kt clean` removes what dead clients left',
-  env: '`kt exchange` brings requests here; the environment of a container is not copied',
-  exec: '`kt up` connects the whole machine; then run the program as it is',
+  exec: "`kt shell -- CMD` runs one program with the cluster's network",
   'port-forward': '`kt forward TARGET LOCAL[:REMOTE]` forwards one port',
   loglevel: 'set KT_LOG=debug in the environment of `kt up`',
   'gather-logs': '`kt logs` prints the log',
   birdseye: '`kt status` and `kt dashboard` show who is connected',
 }
 
-/** The second line of an error about the command line. `text`: what commander says. */
-export function hintFor(text: string): string {
+/** The second line of an error about the command line. `text`: what commander says; `called`: of which command of kt. */
+export function hintFor(text: string, called = ''): string {
   const [, command] = /unknown command '([^']*)'/.exec(text) ?? []
-  return command !== undefined && Object.hasOwn(commands, command) ? commands[command] : USUAL
+  return command !== undefined && Object.hasOwn(commands, command) ? commands[command] : usual(called)
 }

@@ -4,7 +4,7 @@ import type { Progress } from '../control/protocol.ts'
 import { asTyped } from './self.ts'
 import { own } from './terminal.ts'
 
-/** Exit codes of cli.md. */
+/** Exit codes (docs/reference/commands.md). */
 export const EXIT = { done: 0, failed: 1, usage: 2, notConnected: 3 } as const
 
 const colourful = (stream: NodeJS.WriteStream) => stream.isTTY === true && !process.env['NO_COLOR']

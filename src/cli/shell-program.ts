@@ -1,5 +1,5 @@
 // A program that `kt exchange --shell` and the like run in a shell's namespace. The launcher (native/shell.c) is this process's
-// child: it runs the program, and tells its stops and its end by its own.
+// child and runs the program. It stops when the program stops, and ends with the program's exit code.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants as system } from 'node:os'
 import { isatty } from 'node:tty'

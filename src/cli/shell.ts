@@ -15,7 +15,7 @@ import { runWithProxy } from './proxied.ts'
 import { asTyped } from './self.ts'
 import { startLauncher } from './shell-program.ts'
 
-/** Steps are shown from then on: who waits no longer needs none. */
+/** A shell that starts sooner shows no steps. */
 const SHOW_STEPS_MS = 2_500
 /** A holder that is told to end gives itself less. */
 const END_MS = 12_000

@@ -1,4 +1,4 @@
-// Which addresses are the cluster's (decision 6 of the design): asked in the way that is exact for those who have the
+// Which addresses are the cluster's: asked in the way that is exact for those who have the
 // right, and in ways that need less for everybody else; what was guessed is said, with the right that would make it exact.
 import type { V1Node, V1Pod, V1Service } from '@kubernetes/client-node'
 import { around, contains, familyOf, isCidr, merge } from '../wire/cidr.ts'

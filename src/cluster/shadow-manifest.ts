@@ -23,7 +23,7 @@ export const HOST_KEY_ANNOTATION = 'kt/host-key'
 /** The client's public key: a Job with it was made by the client that has this key. */
 export const CLIENT_KEY_ANNOTATION = 'kt/client-key'
 
-/** An sshd cannot see that its client is gone; the client keeps moving this ahead (decision 4). */
+/** An sshd cannot see that its client is gone; the client keeps moving this ahead. */
 export const SSHD_DEADLINE_S = 1800
 /** The agent ends by itself when no client has been there for this long. */
 const AGENT_IDLE_S = 600

@@ -1,4 +1,4 @@
-// Makes, watches and removes shadows (decision 4 of the design): a suspended Job, its Secret, then the release. Whoever
+// Makes, watches and removes shadows: a suspended Job, its Secret, then the release. Whoever
 // gives up or fails here leaves nothing behind in the cluster.
 import type { CoreV1Event, V1Job, V1Pod, V1Secret } from '@kubernetes/client-node'
 import type { Clock } from '../base/clock.ts'

@@ -37,7 +37,10 @@ export class Health {
     return this.#book.faults
   }
 
-  /** Looks now; one that runs already began before whatever the caller wants to know of. Never rejects. */
+  /**
+   * Looks now. A look that runs already began before what the caller wants to know of, so another one follows it. Never
+   * rejects.
+   */
   look(): Promise<void> {
     if (this.#closed) return Promise.resolve()
     if (!this.#running) return this.#start()

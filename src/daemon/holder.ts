@@ -1,5 +1,5 @@
-// The holder: the process behind `kt exchange`, `mesh`, `run` and `forward`, and for moments behind `recover` and `clean`.
-// It runs as the user. This is its beginning only: the child that speaks to the API server takes as long to start as
+// The holder: the process behind `kt exchange`, `mesh`, `run`, `forward`, `proxy` and `shell`, and for moments behind
+// `recover` and `clean`. It runs as the user. This is its beginning only: the child that speaks to the API server takes as long to start as
 // all that is needed here takes to load, so both happen at once.
 
 import { createClusterClient } from '../cluster/client.ts'

@@ -1,9 +1,7 @@
 // The library's composition root: a connection to a cluster inside the process that wants it. It prints nothing, handles no
 // signal, and has no process left when it is closed.
 
-import { randomUUID } from 'node:crypto'
-import { hostname, userInfo } from 'node:os'
-import { resolve } from 'node:path'
+import { hostname } from 'node:os'
 import { systemClock } from '../base/clock.ts'
 import { resetSocket } from '../base/reset.ts'
 import { connectionTables, resolvConfText, systemFacts, userNumber } from '../base/system.ts'
@@ -31,6 +29,7 @@ import {
   KtError,
   type Target,
 } from './api.ts'
+import { configOf } from './config.ts'
 import { aborted, ktError, orAborted } from './errors.ts'
 import { expose } from './expose.ts'
 import { LibrarySocket, lookupOf, RenewableDispatcher } from './socket.ts'
@@ -217,27 +216,4 @@ function accessOf(options: ConnectOptions, config: ShadowConfig, cluster: Cluste
     onLost: (why) => note(`the tunnel is away: ${why}`),
     onBack: () => note('the tunnel is back'),
   })
-}
-
-function configOf({ kubeconfig, context, namespace, image, readyTimeoutMs = 60_000 }: ConnectOptions): ShadowConfig {
-  const env = Object.entries(process.env).filter((one): one is [string, string] => one[1] !== undefined)
-  return {
-    ...{ kubeconfig: kubeconfig && resolve(kubeconfig), context, namespace, image, shadow: 'agent' },
-    ...{ readyTimeoutS: Math.ceil(readyTimeoutMs / 1000), nodeSelector: {}, tolerations: [], imagePullSecrets: [] },
-    ...{
-      labels: {},
-      annotations: {},
-      podResources: {},
-      owner: `${userName()}@${hostname()}`,
-      env: Object.fromEntries(env),
-    },
-  }
-}
-
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `user-${randomUUID().slice(0, 4)}` // a container may give no name to its user
-  }
 }

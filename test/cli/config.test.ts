@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import {
+  globSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -15,10 +16,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { after, afterEach, test } from 'node:test'
 import { Command } from 'commander'
+import { commandLine } from '../../src/cli/command-line.ts'
 import { collect, oneOf } from '../../src/cli/commands/common.ts'
-import { applyConfiguration } from '../../src/cli/config/apply.ts'
+import { applyConfiguration, variableOf } from '../../src/cli/config/apply.ts'
 import { readConfiguration, writeConfiguration } from '../../src/cli/config/file.ts'
-import { allKeys } from '../../src/cli/config/keys.ts'
+import { allKeys, allSettings } from '../../src/cli/config/keys.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'kt-config-'))
 const file = join(home, 'kt/config.json')
@@ -174,4 +176,33 @@ test('lists replace each other, switches go both ways, KUBECONFIG beats the file
   assert.deepEqual(options(['up', '--label', 'c'], { defaults })['label'], ['c'])
   assert.equal(options(['up'], { defaults }, { KUBECONFIG: '/other' })['kubeconfig'], undefined)
   assert.throws(() => options(['up'], {}, { KT_DNS: 'perhaps' }), /the variable KT_DNS is "perhaps": expected one of/)
+})
+
+test('KT_LOG and KT_SHELL are no defaults of --log and --shell, and kt config may set these flags all the same', () => {
+  const env = { KT_LOG: 'debug', KT_SHELL: 'shell-1', KT_LOG_BODIES: '100' }
+  for (const name of ['exchange', 'mesh', 'run']) {
+    const command = commandLine().commands.find((one) => one.name() === name)!
+    applyConfiguration(command, { defaults: {}, profiles: {} }, env, 'FILE')
+    assert.deepEqual(
+      [command.opts()['log'], command.opts()['shell'], command.opts()['logBodies']],
+      [undefined, undefined, 100],
+    )
+    applyConfiguration(command, { defaults: { log: 'json', shell: true }, profiles: {} }, env, 'FILE')
+    assert.deepEqual([command.opts()['log'], command.opts()['shell']], ['json', true])
+  }
+})
+
+test('no flag takes its default from a variable that kt itself sets or reads for something else', () => {
+  // The topics of `kt help` and the comment of apply.ts name variables of flags as examples. The agent runs in the pod.
+  const files = globSync(['src/**/*.ts', 'native/*.c']).filter(
+    (file) => !/^src\/(shadow|cli\/topics)\/|^src\/cli\/config\/apply\.ts$/.test(file),
+  )
+  const own = new Set(files.flatMap((file) => readFileSync(file, 'utf8').match(/\bKT_[A-Z_]+/g) ?? []))
+  for (const variable of ['KT_LOG', 'KT_SHELL', 'KT_ROOT']) assert.ok(own.has(variable), variable)
+  const ofFlags = allSettings(commandLine()).map(({ flag }) => variableOf(flag))
+  assert.ok(ofFlags.includes('KT_NAMESPACE'))
+  assert.deepEqual(
+    ofFlags.filter((variable) => variable !== undefined && own.has(variable)),
+    [],
+  )
 })

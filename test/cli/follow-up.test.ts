@@ -20,7 +20,13 @@ test('a command of a hint gets the namespace, context and kubeconfig that were c
 })
 
 test('what asks no cluster, and what was chosen by nobody, stays as it is', () => {
-  for (const hint of ['`kt logs` may say why', '`kt status` lists it', 'use --force', '`kt down`, then try again'])
+  for (const hint of [
+    'the flags are in `kt up --help`',
+    '`kt logs` may say why',
+    '`kt status` lists it',
+    'use --force',
+    '`kt down`, then try again',
+  ])
     assert.equal(withChosen(hint, { namespace: 'shop' }), hint)
   assert.equal(withChosen('`kt clean` removes it', {}), '`kt clean` removes it')
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { whoCalls } from '../../src/cli/caller.ts'
 import { CliError } from '../../src/cli/output.ts'
@@ -52,4 +53,11 @@ test('SIGTERM goes on to it', async () => {
   assert.equal(program.runs, true)
   program.signal('SIGTERM', 0)
   assert.equal(await code, 143)
+})
+
+test('the page on the environment names each variable that keeps its value of this machine', () => {
+  const [, names] = /const STAYS =\s*\/\^\(([^)]*)\)/.exec(readFileSync('src/cli/program.ts', 'utf8'))!
+  const [, said] = /- \*\*Environment\.\*\*(.*?)\n- /s.exec(readFileSync('docs/use/environment.md', 'utf8'))!
+  const named = [...said.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name)
+  assert.deepEqual(named.sort(), names.replaceAll('.*', '').split('|').sort())
 })

@@ -4,7 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { Command } from 'commander'
+import { commandLine } from '../../src/cli/command-line.ts'
 import { newestLog } from '../../src/cli/commands/logs.ts'
+import { hintFor } from '../../src/cli/other-tools.ts'
 
 /** Runs the command line as a user does, with nothing running. */
 function kt(...args: string[]) {
@@ -93,6 +96,70 @@ test('a number that is no port is told as that, and not as a wrong form', () => 
       new RegExp(`${number} (in ".*" )?is no port: ports are 1 to 65535`),
       args.join(' '),
     )
+  }
+})
+
+test('every command takes the flags that choose a cluster, also a group of commands before its own command', () => {
+  const walk = (command: Command): Command[] => [command, ...command.commands.flatMap(walk)]
+  for (const command of walk(commandLine()).filter((one) => one.name() !== '__complete'))
+    for (const flag of ['--namespace', '--context', '--kubeconfig', '--profile'])
+      assert.ok(
+        command.options.some(({ long }) => long === flag),
+        `${command.name()} ${flag}`,
+      )
+  for (const args of [
+    ['completion', '-n', 'x', 'bash'],
+    ['config', '-n', 'x', 'show'],
+    ['config', 'show', '--context', 'x'],
+    ['help', '-n', 'x', 'dns'],
+  ])
+    assert.equal(kt(...args).status, 0, args.join(' '))
+})
+
+test('a flag of a group of commands counts as if it stood behind the command', () => {
+  assert.match(kt('dns', '--profile', 'absent', 'status').stderr, /^error: there is no profile "absent"\n/)
+  assert.match(kt('dns', 'status', '--profile', 'absent').stderr, /^error: there is no profile "absent"\n/)
+})
+
+test('a command that is called wrongly hints at its own help', () => {
+  assert.match(
+    kt('env').stderr,
+    /^error: missing required argument 'target'\n {7}`\S*kt env --help` shows what it takes\n$/,
+  )
+  assert.match(kt('dns', 'query').stderr, /`\S*kt dns query --help` shows what it takes\n$/)
+  assert.match(kt('--nope').stderr, /`\S*kt --help` and `\S*kt COMMAND --help` list what there is\n$/)
+})
+
+test('commands of other tools are explained, and none of them is a command of kt', () => {
+  const unknown = (name: string) => hintFor(`error: unknown command '${name}'`)
+  const usual = unknown('frobnicate')
+  assert.notEqual(unknown('intercept'), usual)
+  assert.match(unknown('exec'), /^`kt shell -- CMD` /)
+  for (const name of commandLine().commands.flatMap((one) => [one.name(), ...one.aliases()]))
+    assert.equal(unknown(name), usual, name)
+  const keys = /const commands[^{]*\{([^}]*)\n\}/.exec(readFileSync('src/cli/other-tools.ts', 'utf8'))![1]
+  const shown = commandLine().commands.map((one) => one.name())
+  for (const [, name] of keys.matchAll(/`kt ([a-z]+)\b/g)) assert.ok(shown.includes(name), name)
+})
+
+test('exchange, mesh and run do not offer the sshd shadow, which they refuse; the others do', () => {
+  const helpOf = (name: string) =>
+    commandLine()
+      .commands.find((one) => one.name() === name)!
+      .helpInformation()
+  for (const name of ['exchange', 'mesh', 'run']) assert.doesNotMatch(helpOf(name), /sshd/, name)
+  for (const name of ['up', 'forward', 'proxy', 'shell']) assert.match(helpOf(name), /--shadow <kind>[^-]*sshd/, name)
+  assert.match(
+    kt('exchange', 'web', '--expose', '80', '--shadow', 'sshd', '--image', 'x').stderr,
+    /^error: kt exchange needs kt's own agent in the shadow/,
+  )
+})
+
+test('the help of a command tells each default once, in words', () => {
+  for (const command of commandLine().commands) {
+    const text = command.helpInformation().replaceAll(/\s+/g, ' ')
+    assert.doesNotMatch(text, /preset:/, command.name())
+    for (const line of text.split(/ (?=--?[a-z])/)) assert.ok(line.split('(default:').length <= 2, line)
   }
 })
 

@@ -93,7 +93,7 @@ test('all shadows are lost: it steps aside, and leads here again when one serves
   assert.deepEqual(bench.asked, ['restoreExchange', 'switchExchange', 'switchExchange'])
   assert.match(
     bench.notices.join('\n'),
-    /is away; requests go to the original pods until it is back; if .*\n.* is back; requests come here again$/,
+    /is lost; the original pods answer until it is back\. If .*\n.* is back; requests come here again$/,
   )
   await bench.close()
 })
@@ -275,6 +275,6 @@ test('a person is told after 10 s without a request why that may be', async () =
   await bench.run(9_000)
   assert.deepEqual(bench.notices, [])
   await bench.run(2_000)
-  assert.match(bench.notices[0], /^no request has come in 10 s: callers that keep connections open stay/)
+  assert.match(bench.notices[0], /^no request has come in 10 s: callers with open connections stay/)
   await bench.close()
 })

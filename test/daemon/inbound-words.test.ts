@@ -31,10 +31,10 @@ test('what leads here, and what stays', () => {
   assert.equal(kindOfHandle(scale).ledWords(scale, 'web'), 'Deployment web scaled from 3 to 0')
 })
 
-test('while the way is away, requests go where they can: to the original pods, or nowhere', () => {
+test('while the connection is lost, requests go where they can: to the original pods, or nowhere', () => {
   assert.match(
     awayWords(kindOfHandle(held({})).hasOriginal),
-    /requests go to the original pods until it is back; if the shadows are gone too, some fail at first$/,
+    /^the connection to the cluster is lost; the original pods answer until it is back\. If the shadows .* fail at first$/,
   )
   for (const none of [
     held({ kind: 'run', mode: 'run' }),
@@ -52,14 +52,17 @@ test('a port of UDP is told from the one of TCP with the same number', () => {
   )
 })
 
-test('who keeps connections open is told of, with a command that makes them connect again', () => {
+test('who keeps connections open is told of, with a command that ends these connections', () => {
   assert.equal(
     keptConnectionsWords(held({})),
-    'callers that keep connections open stay with the original pods until they connect again; ' +
-      '`kubectl -n shop rollout restart deployment/web` makes them',
+    'callers with open connections stay with the original pods until they connect again. ' +
+      '`kubectl -n shop rollout restart deployment/web` ends these connections',
   )
-  assert.match(keptConnectionsWords(held({ owner: undefined })), /restart them, or the original pods$/)
-  assert.match(silenceWords(held({}), 10), /^no request has come in 10 s: callers that keep connections open stay/)
+  assert.match(
+    keptConnectionsWords(held({ owner: undefined })),
+    /A restart of these callers, or of the original pods, ends these connections$/,
+  )
+  assert.match(silenceWords(held({}), 10), /^no request has come in 10 s: callers with open connections stay/)
   const auto = { mode: 'auto' as const, header: 'kt-version', value: 'abc', prefix: false, others: [] }
   assert.match(silenceWords(held({ kind: 'mesh', mesh: auto }), 10), /^no request with kt-version: abc has come/)
 })

@@ -5,6 +5,7 @@ import { Samples } from '../../src/daemon/samples.ts'
 import { FlowTable } from '../../src/dashboard/flow-changes.ts'
 import type { FlowChanges, FlowRow } from '../../src/dashboard/model.ts'
 import { EventParser } from '../../src/dashboard/page/events.ts'
+import { heldWords } from '../../src/dashboard/page/held-words.ts'
 import { manyFlows } from './double.ts'
 
 const listed = (count: number, round = 0) => ({ flows: manyFlows(count, round), total: count })
@@ -98,4 +99,10 @@ test('events are the same however the stream is cut', () => {
       assert.equal(JSON.stringify(seen), JSON.stringify(events))
     }),
   )
+})
+
+test('while the connection is lost, the page names the original pods only where there are some', () => {
+  const lost = (mode: string) => heldWords({ state: 'reconnecting', mode })
+  for (const mode of ['selector', 'auto']) assert.match(lost(mode), /^Requests go to the original pods/, mode)
+  for (const mode of ['scale', 'manual', '']) assert.match(lost(mode), /requests are refused$/, mode)
 })

@@ -589,7 +589,8 @@ describe('what is not HTTP', () => {
 
 describe('large bodies', () => {
   it('stream both ways in bounded memory, and no faster than they are read', async () => {
-    const size = 100 * 1024 * 1024
+    // So much that a body which is kept stands out from the memory that a young process takes: up to 120 MiB.
+    const size = 400 * 1024 * 1024
     const piece = Buffer.alloc(256 * 1024, 'kt')
     const { port } = await serveRequests(async (req, res) => {
       const hash = createHash('sha256')
@@ -618,6 +619,6 @@ describe('large bodies', () => {
     for await (const chunk of res) got += (chunk as Buffer).length
     clearInterval(watch)
     assert.equal(got, size)
-    assert.ok(peak - before < 64 * 1024 * 1024, `grew by ${Math.round((peak - before) / 1e6)} MB`)
+    assert.ok(peak - before < 200 * 1024 * 1024, `grew by ${Math.round((peak - before) / 1e6)} MB`)
   })
 })

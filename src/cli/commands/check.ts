@@ -28,7 +28,9 @@ interface CheckOptions extends Omit<ShadowFlags, 'shadow'> {
 export function addCheckCommand(program: Command): void {
   const command = program
     .command('check')
-    .description('is this machine, and this cluster, ready? Needs no root and changes nothing, but with --shadow')
+    .description(
+      'is this machine, and this cluster, ready? Needs no root and changes nothing, except that --shadow starts a shadow and removes it',
+    )
   withPodOptions(withClusterOptions(command))
     .addOption(
       new Option(

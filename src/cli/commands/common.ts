@@ -1,14 +1,28 @@
 // Options that several commands have, and how their values are read.
 import { isIP } from 'node:net'
-import { type Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 
-/** `-n`, `--context`, `--kubeconfig`: every command takes them (cli.md); those that only ask the engine ignore them. */
+/** `-n`, `--context`, `--kubeconfig`: every command takes them; those that only ask the engine ignore them. */
 export function withClusterOptions(command: Command): Command {
   return command
-    .option('-n, --namespace <name>', "namespace that short names are looked up in (default: the context's)")
+    .option(
+      '-n, --namespace <name>',
+      'namespace that short names are looked up in (default: that of `kt config`, of a live `kt up`, of the context)',
+    )
     .option('--context <name>', 'context of the kubeconfig')
     .option('--kubeconfig <file>', 'kubeconfig to use')
     .option('--profile <name>', 'profile of `kt config` whose defaults to use')
+}
+
+/**
+ * Takes them where they say nothing, as every command does: for commands that use none of them, and for a group of
+ * commands, of which each has its own. The help does not show them.
+ */
+export function acceptClusterOptions(command: Command): Command {
+  const there = new Set(command.options.map(({ long }) => long))
+  for (const option of withClusterOptions(new Command()).options)
+    if (!there.has(option.long)) command.addOption(option.hideHelp())
+  return command
 }
 
 export interface ClusterOptions {

@@ -4,10 +4,10 @@ import { complete } from '../completion/complete.ts'
 import { liveNames } from '../completion/live.ts'
 import { scripts } from '../completion/scripts.ts'
 import { topicNames } from '../topics/index.ts'
+import { acceptClusterOptions } from './common.ts'
 
 export function addCompletionCommands(program: Command): void {
-  program
-    .command('completion')
+  acceptClusterOptions(program.command('completion'))
     .description('completion for a shell: `source <(kt completion bash)`')
     .addArgument(new Argument('<shell>').choices(Object.keys(scripts)))
     .action((shell: keyof typeof scripts) => void process.stdout.write(scripts[shell]))

@@ -11,6 +11,7 @@ import {
 } from '../config/file.ts'
 import { allKeys, allSettings, checkedValue, findSettings, type Setting } from '../config/keys.ts'
 import { CliError, dim, EXIT, printFields, printJson } from '../output.ts'
+import { acceptClusterOptions } from './common.ts'
 
 export function addConfigCommands(program: Command): void {
   const config = program
@@ -35,7 +36,9 @@ export function addConfigCommands(program: Command): void {
 }
 
 function withProfile(command: Command): Command {
-  return command.option('--profile <name>', 'of this profile; `kt --profile NAME COMMAND` or KT_PROFILE choose it')
+  return acceptClusterOptions(
+    command.option('--profile <name>', 'of this profile; `kt --profile NAME COMMAND` or KT_PROFILE choose it'),
+  )
 }
 
 function get(program: Command, key: string, command: Command): void {

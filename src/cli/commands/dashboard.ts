@@ -1,7 +1,7 @@
 // `kt dashboard`: starts the program that serves the page, as the calling user, and lives as long as it.
 import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { REPAIR } from '../../base/installation.ts'
 import { controlSocket } from '../../control/paths.ts'
 import { type Caller, whoCalls } from '../caller.ts'
@@ -13,7 +13,7 @@ export function addDashboardCommand(program: Command): void {
   withClusterOptions(
     program.command('dashboard').description('a page on 127.0.0.1: services, flows, names, who is connected'),
   )
-    .option('--port <number>', 'port of 127.0.0.1 (default: one that is free)', portNumber, 0)
+    .addOption(new Option('--port <number>', 'port of 127.0.0.1').default(0, 'one that is free').argParser(portNumber))
     .option('--no-open', 'do not open a browser')
     .action(async ({ port, open, ...chosen }: ClusterOptions & { port: number; open: boolean }) => {
       process.exitCode = await serve(whoCalls(), { port, open, chosen })

@@ -7,10 +7,12 @@ import type { DnsLogEntry } from '../../control/views.ts'
 import { traceLines } from '../dns-trace.ts'
 import { withEngine } from '../engine.ts'
 import { dim, EXIT, printFields, printJson } from '../output.ts'
-import { withClusterOptions } from './common.ts'
+import { acceptClusterOptions, withClusterOptions } from './common.ts'
 
 export function addDnsCommands(program: Command): void {
-  const dns = program.command('dns').description('names: who answers them, and one answer in detail')
+  const dns = acceptClusterOptions(
+    program.command('dns').description('names: who answers them, and one answer in detail'),
+  )
   withClusterOptions(dns.command('status').description('mode, zones, upstreams, counters'))
     .option('--json', 'one JSON object')
     .action(async (options: { json?: boolean }) => {

@@ -27,7 +27,7 @@ export function addEnvCommand(program: Command): void {
       .description("the environment of a container, from the pod's spec; needs no root")
       .argument('<target>', '[service/|deployment/|statefulset/|pod/]NAME'),
   )
-    .option('-c, --container <name>', 'of the pod (default: the one that serves the Service, or the first)')
+    .option('-c, --container <name>', 'the container (default: the one that serves the Service, or the first)')
     .addOption(
       new Option('--format <format>', 'dotenv: NAME=value; shell: for `eval`; docker: for --env-file; json: one object')
         .default('dotenv' as const)

@@ -21,10 +21,10 @@ export interface InboundFlags extends ShadowFlags {
   proxyProtocol?: InboundConfig['proxyProtocol']
   check: boolean
   fallback: boolean
-  /** True for lines, `json` for objects. */
-  log?: RequestFormat
-  /** Bytes of each body. */
-  logBodies?: number
+  /** True without a format, which means `text`. */
+  log?: RequestFormat | true
+  /** Bytes of each body; true without a number. */
+  logBodies?: number | true
   like?: string
   container?: string
   env: boolean
@@ -47,7 +47,7 @@ const MOST_BODY_BYTES = 65_536
 
 /** Of the argument after `--`. */
 export const COMMAND =
-  'after --: a program to run meanwhile, with the environment and files of a container; its end is the end'
+  'after --: a program to run meanwhile, with the environment and files of a container; when it ends, the command ends'
 
 export function addExchangeCommand(program: Command): void {
   const command = program
@@ -55,7 +55,7 @@ export function addExchangeCommand(program: Command): void {
     .description('requests of the cluster to a Service, Deployment or Pod come here; needs no root')
     .argument('[target]', '[service/|deployment/|statefulset/|pod/]NAME; without it, you choose')
     .argument('[command...]', COMMAND)
-  withBackOptions(withShadowOptions(command))
+  withBackOptions(withShadowOptions(command, { agentOnly: true }))
     .addOption(
       new Option('--mode <mode>', 'selector: the Service leads here; scale: the workload is scaled to 0 meanwhile')
         .default('selector' as const)
@@ -74,21 +74,23 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .alias('preview')
     .description('a new Service in the cluster that leads here; needs no root')
-    .argument('<name>', 'of the new Service', serviceName)
+    .argument('<name>', 'name of the new Service', serviceName)
     .argument('[command...]', COMMAND)
-    .option('--port <port>', 'of the Service, and of this machine', (text) => portNumber(text))
-  withBackOptions(withShadowOptions(command)).action(async (name: string, words: string[], options: RunFlags) => {
-    const { port } = options
-    const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
-    const named = ports.find((one) => one.name !== undefined)
-    if (named)
-      throw new CliError(
-        `a new Service has no port ${named.name} yet`,
-        `give its number: --expose ${named.local}:NUMBER`,
-        EXIT.usage,
-      )
-    await start('run', name, ports, { mode: 'selector', force: false }, options, words)
-  })
+    .option('--port <port>', 'the port of the Service and of your program', (text) => portNumber(text))
+  withBackOptions(withShadowOptions(command, { agentOnly: true })).action(
+    async (name: string, words: string[], options: RunFlags) => {
+      const { port } = options
+      const ports = port === undefined ? (options.expose ?? []) : exposedPorts(String(port), options.expose)
+      const named = ports.find((one) => one.name !== undefined)
+      if (named)
+        throw new CliError(
+          `a new Service has no port ${named.name} yet`,
+          `give its number: --expose ${named.local}:NUMBER`,
+          EXIT.usage,
+        )
+      await start('run', name, ports, { mode: 'selector', force: false }, options, words)
+    },
+  )
 }
 
 function bodyBytes(text: string): number {
@@ -107,7 +109,7 @@ export function withBackOptions(command: Command): Command {
   return command
     .option(
       '--expose <ports>',
-      'LOCAL[:REMOTE][/udp],…: ports of this machine for which ports there; REMOTE is a number or name',
+      'LOCAL[:REMOTE]: LOCAL is a port of this machine, REMOTE the port of the Service (number or name); several with commas; /udp for UDP',
       exposedPorts,
     )
     .option('--background', 'return when it works; `kt leave` ends it')
@@ -123,19 +125,18 @@ export function withBackOptions(command: Command): Command {
     .addOption(
       new Option(
         '--log [format]',
-        'print a line for each request; json: an object a line (after TARGET, or --log=json)',
-      )
-        .preset('text')
-        .argParser(oneOf('text', 'json')),
+        'print one line for each request; json: one object for each (write it after TARGET, or as --log=json)',
+      ).argParser(oneOf('text', 'json')),
     )
     .addOption(
-      new Option('--log-bodies [bytes]', `as --log, with the beginning of each body (default: ${BODY_BYTES} bytes)`)
-        .preset(String(BODY_BYTES))
-        .argParser(bodyBytes),
+      new Option(
+        '--log-bodies [bytes]',
+        `as --log, with the beginning of each body (default: ${BODY_BYTES} bytes)`,
+      ).argParser(bodyBytes),
     )
     .option('--no-check', 'begin although nothing listens on the local ports yet')
     .option('--like <target>', 'with a program: whose environment and files it gets (default: those of TARGET)')
-    .option('-c, --container <name>', 'with a program: of which container (default: the one that serves the Service)')
+    .option('-c, --container <name>', 'with a program: the container (default: the one that serves the Service)')
     .option('--no-env', "with a program: leave its environment as this terminal's")
     .option('--no-files', "with a program: without the container's files")
     .option('--shell', "with a program: in a network of its own that has the cluster's, and files at their own paths")
@@ -181,8 +182,9 @@ export async function start(
       'leave --shadow out',
       EXIT.usage,
     )
-  const { background = false, proxyProtocol, check, fallback, logBodies } = options
-  const log = options.log ?? (logBodies === undefined ? undefined : 'text')
+  const { background = false, proxyProtocol, check, fallback } = options
+  const logBodies = options.logBodies === true ? BODY_BYTES : options.logBodies
+  const log = options.log === true || (options.log === undefined && logBodies !== undefined) ? 'text' : options.log
   if (background && log)
     throw new CliError(
       `${options.log ? '--log' : '--log-bodies'} prints to the terminal, which --background gives back`,

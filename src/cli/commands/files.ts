@@ -29,7 +29,7 @@ export function addFilesCommand(program: Command): void {
       '--to <folder>',
       'a folder for them, which is yours alone; /etc/app.yaml becomes FOLDER/etc/app.yaml',
     )
-    .option('-c, --container <name>', 'of the pod (default: the one that serves the Service, or the first)')
+    .option('-c, --container <name>', 'the container (default: the one that serves the Service, or the first)')
     .option('--watch', 'stay, follow what changes in the cluster and renew tokens, until Ctrl-C')
     .option('--limit <megabytes>', 'how much is copied of each volume that only the pod has', megabytes, 100)
     .option('--strict', 'fail where something is missing (not with --watch)')

@@ -2,11 +2,11 @@
 import type { Command } from 'commander'
 import { CliError, EXIT } from '../output.ts'
 import { topicNames, topics } from '../topics/index.ts'
+import { acceptClusterOptions } from './common.ts'
 
 export function addHelpCommand(program: Command): void {
   program.helpCommand(false)
-  program
-    .command('help')
+  acceptClusterOptions(program.command('help'))
     .description('about a command or a topic')
     .argument('[topic]')
     .argument('[more...]')

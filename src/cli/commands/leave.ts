@@ -16,7 +16,7 @@ export function addLeaveCommand(program: Command): void {
         return text
       }),
   )
-    .option('--version-mark <value>', 'of several meshes of one Service: which')
+    .option('--version-mark <value>', 'which mesh to leave, when you hold several of one Service')
     .action(async (target: string, options: ClusterOptions & { versionMark?: string }) => {
       const { holders, silent } = await askHolders(whoCalls().uid, process.env)
       try {

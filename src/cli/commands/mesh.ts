@@ -27,7 +27,7 @@ export function addMeshCommand(program: Command): void {
     .description('requests of one version to a Service come here, all others do not; needs no root')
     .argument('[target]', '[service/|deployment/|statefulset/|pod/]NAME; without it, you choose')
     .argument('[command...]', COMMAND)
-  withBackOptions(withShadowOptions(command))
+  withBackOptions(withShadowOptions(command, { agentOnly: true }))
     .addOption(
       new Option('--mode <mode>', 'auto: by a header; manual: by a label, for rules of Istio, which are printed')
         .default('auto' as const)

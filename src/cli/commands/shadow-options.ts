@@ -23,18 +23,22 @@ export interface ShadowFlags extends ClusterOptions {
   podResources?: Record<string, string>
 }
 
-/** Those of the cluster, which image, and what the pod is to be like. */
-export function withShadowOptions(command: Command): Command {
+/**
+ * Those of the cluster, which image, and what the pod is to be like. `agentOnly`: the command works with kt's own agent
+ * alone. It refuses `--shadow sshd` and its help does not offer it.
+ */
+export function withShadowOptions(command: Command, { agentOnly = false } = {}): Command {
   return withPodOptions(withClusterOptions(command))
     .option(
       '-i, --image <image>',
-      "the shadow's image (default: node:24-alpine; with --shadow sshd there is none)",
+      `the shadow's image (default: node:24-alpine${agentOnly ? '' : '; with --shadow sshd there is none'})`,
       imageName,
     )
     .addOption(
       new Option('--shadow <kind>', "agent: kt's own; sshd: any OpenSSH image, TCP and names only")
         .default('agent' as const)
-        .argParser(oneOf('agent', 'sshd')),
+        .argParser(oneOf('agent', 'sshd'))
+        .hideHelp(agentOnly),
     )
     .option(
       '--line-wait <seconds>',
@@ -66,7 +70,7 @@ export function shadowConfig(options: ShadowFlags, caller: Caller): ShadowConfig
   if (options.shadow === 'sshd' && !options.image) {
     throw new CliError(
       '--shadow sshd needs --image',
-      'name an OpenSSH image, for example one of the classic kt-connect-shadow kind',
+      'name an image with an OpenSSH server, for example the shadow image of KT Connect',
       EXIT.usage,
     )
   }

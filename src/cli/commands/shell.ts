@@ -28,12 +28,15 @@ export function addShellCommand(program: Command): void {
     .passThroughOptions()
   withShadowOptions(command)
     .option('-p, --publish <local:inside>', 'a port of this machine leads to one of the program (repeatable)', ports)
-    .option('--name <name>', 'as `kt status` calls it', shellName)
+    .option('--name <name>', 'name of the shell in `kt status`', shellName)
     .option('--include <cidr>', 'send this range through the tunnel too (repeatable; the longest prefix wins)', cidrs)
     .option('--exclude <cidr>', 'reach this range from this machine (repeatable)', cidrs)
     .option('--cluster-domain <domain>', "the cluster's DNS domain (default: what its pods are told)")
     .option('--like <target>', 'with environment and files of a container, as in the pods of this target')
-    .option('-c, --container <name>', 'with --like: of which container')
+    .option(
+      '-c, --container <name>',
+      'with --like: the container (default: the one that serves the Service, or the first)',
+    )
     .option('--no-env', "with --like: leave its environment as this terminal's")
     .option('--no-files', "with --like: without the container's files")
     .action(async (words: string[], options: ShellFlags) => {

@@ -29,7 +29,7 @@ import { StatusView } from '../status-view.ts'
 import { withClusterOptions } from './common.ts'
 
 export function addStatusCommand(program: Command): void {
-  withClusterOptions(program.command('status').description('what is connected, since when, and how it does'))
+  withClusterOptions(program.command('status').description('what is connected, since when, and whether it works'))
     .option('--json', 'one JSON object; with --watch one a line')
     .option('-w, --watch', 'show it until q or Ctrl-C, drawn anew each second')
     .action(async (options: { json?: boolean; watch?: boolean }) => {

@@ -5,27 +5,37 @@ import { CliError, EXIT } from '../output.ts'
 import { type Configuration, configFile, readConfiguration, type Settings, type Value } from './file.ts'
 import { isConfigurable, parseValue, settingsOf } from './keys.ts'
 
-/** `--ready-timeout` may be set as KT_READY_TIMEOUT. */
-export function variableOf(flag: string): string {
-  return `KT_${flag.toUpperCase().replaceAll('-', '_')}`
+// These say something else than a default of a flag: KT_LOG=debug asks for a longer log, and kt gives every program of a
+// shell the name of the shell in KT_SHELL.
+const otherMeaning = new Set(['KT_LOG', 'KT_SHELL'])
+
+/** `--ready-timeout` may be set as KT_READY_TIMEOUT. Undefined where the variable has another meaning. */
+export function variableOf(flag: string): string | undefined {
+  const variable = `KT_${flag.toUpperCase().replaceAll('-', '_')}`
+  return otherMeaning.has(variable) ? undefined : variable
 }
 
 /** Makes every command of `program` take unset flags from the environment and the configuration. */
 export function heedConfiguration(program: Command): void {
   program.hook('preAction', (_, command) => {
-    adoptGlobals(program, command)
+    adoptGlobals(command)
     if (!isConfigurable(command)) return
     const file = configFile(whoCalls().home, process.env)
     applyConfiguration(command, readConfiguration(file), process.env, file)
   })
 }
 
-/** Flags before the command count as if they stood behind it: `kt -n shop exchange web`. */
-function adoptGlobals(program: Command, command: Command): void {
+/** Flags before the command count as if they stood behind it: `kt -n shop exchange web`, `kt dns -n shop query web`. */
+function adoptGlobals(command: Command): void {
   for (const option of command.options) {
     const name = option.attributeName()
-    if (program.getOptionValueSource(name) !== 'cli' || command.getOptionValueSource(name) === 'cli') continue
-    command.setOptionValueWithSource(name, program.getOptionValue(name), 'cli')
+    for (
+      let above: Command | null = command;
+      above && command.getOptionValueSource(name) !== 'cli';
+      above = above.parent
+    )
+      if (above.getOptionValueSource(name) === 'cli')
+        command.setOptionValueWithSource(name, above.getOptionValue(name), 'cli')
   }
 }
 
@@ -43,7 +53,7 @@ export function applyConfiguration(
     const variable = variableOf(flag)
     const set = (value: Value, where: string, hint: string) =>
       command.setOptionValueWithSource(name, parsed(option, value, where, hint), 'config')
-    if (env[variable]) {
+    if (variable && env[variable]) {
       set(env[variable], `the variable ${variable}`, `unset ${variable}, or give it another value`)
       continue
     }

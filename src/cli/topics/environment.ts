@@ -4,7 +4,9 @@ export const environment = `Environment
   KT_PROFILE       the profile to use; --profile beats it
   KT_FLAG          a default for a flag of every command that has it:
                    KT_NAMESPACE=shop, KT_READY_TIMEOUT=120, KT_DNS=none
+                   (not for --log and --shell, which have no variable)
   KT_LOG=debug     more in the log, and where a mistake of kt's happened
+  KT_SHELL         set by kt for the programs of a shell: the shell's name
   NO_COLOR         no colours
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                    the way to the API server, where the kubeconfig names none

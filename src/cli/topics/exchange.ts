@@ -10,10 +10,11 @@ Ctrl-C, then everything is as before.
   kt forward web 9000:80
       the other way round: localhost:9000 leads to the Service web
 
-An exchange never leaves the Service without an answer: its selector points to
-kt's pod, and what that cannot deliver here within a second goes to the original
-pods. With --mode scale the workload itself is scaled to 0 meanwhile, for
-programs that must run once only.
+While your machine is away, the original pods answer after one second. While
+your program restarts, requests wait up to 3 s for it, then the original pods
+answer. With --no-fallback or --mode scale they are refused instead.
+--mode scale scales the workload itself to 0 meanwhile, for programs that must
+run once only.
 
 With a program that kt starts and ends along with it:
   kt exchange web -- npm run dev

@@ -61,9 +61,9 @@ export class Leg {
       connectAnew: () => this.#connectAnew(),
       shadowState: async (shadow) => {
         const state = await dialer.shadowState(shadow)
-        // It does not answer, and the cluster answers. Whatever that says of the pod, whose crash it sees late: half of the requests would
-        // fail until it serves again, so it leaves the Service at once, and another takes its place. Where the way to the cluster was lost,
-        // one line comes back before the other, whose connections live.
+        // The shadow does not answer, and the API server does, which learns of a crash late. Half of the requests would fail until this
+        // shadow serves again, so it leaves the Service at once, and another takes its place. But where the connection to the cluster was
+        // lost, one line comes back before the other, and the connections of the other still live.
         if (!(await effects.othersServe(this, true))) return state
         // Its line may have found another way meanwhile.
         if (this.#serves) return state

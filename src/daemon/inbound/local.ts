@@ -16,12 +16,12 @@ import { Splice, type SpliceCounters, type SpliceWatcher } from './splice.ts'
 const AGAIN_MS = 50
 const ANY: Record<4 | 6, IpAddress> = { 4: IpAddress.parse('0.0.0.0'), 6: IpAddress.parse('::') }
 
-/** A connection that a program takes is open for longer than one that its end has caught. */
+/** A connection that is still open after this was accepted by a program that lives, not by one that is ending. */
 const LIVES_MS = 250
 const MOST_LOOKS = 10
-/** How often a program that lives is told the same... */
+/** How often the same request is sent again to a program that lives. */
 const MOST_REPEATS = 3
-/** ...and how many programs are, one after the other: what ends each of them is not to be told for ever. */
+/** How many programs get the same request, one after the other: it may be what ends each of them. */
 const MOST_PROGRAMS = 12
 
 export interface LocalCounters extends SpliceCounters {
@@ -214,7 +214,10 @@ export class LocalTarget implements ListenHandler {
     splice.attach(incoming.accept(splice), true)
   }
 
-  /** Of a program that has ended a connection. One that answers at once may be the same one, and is none unless it `may` be told again. */
+  /**
+   * A connection to the program that follows the one that has ended a connection. A program that answers at once may be
+   * the same one: then this is undefined, unless `may` allows to send it the request again.
+   */
   async #successor(may: () => boolean): Promise<Dialled | undefined> {
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
       if (this.#looking) return await this.#connectPatiently()

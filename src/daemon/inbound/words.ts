@@ -31,17 +31,17 @@ export function portsWords(handle: Pick<Said, 'ports'>): string {
 export function awayWords(hasOriginal: boolean): string {
   // Nobody here knows whether the shadows live. Where they do not, requests fail until the nodes know it too.
   const what = hasOriginal
-    ? 'requests go to the original pods until it is back; if the shadows are gone too, some fail at first'
+    ? 'the original pods answer until it is back. If the shadows are gone too, some requests fail at first'
     : 'requests are refused until it is back'
-  return `the way to the cluster is away; ${what}`
+  return `the connection to the cluster is lost; ${what}`
 }
 
 /** What happens to callers of the original pods that were there before, and what to do about it. */
 export function keptConnectionsWords(handle: Said): string {
   const how = handle.owner
-    ? `; \`kubectl -n ${handle.namespace} rollout restart ${handle.owner}\` makes them`
-    : ', for which you may restart them, or the original pods'
-  return `callers that keep connections open stay with the original pods until they connect again${how}`
+    ? `\`kubectl -n ${handle.namespace} rollout restart ${handle.owner}\` ends these connections`
+    : 'A restart of these callers, or of the original pods, ends these connections'
+  return `callers with open connections stay with the original pods until they connect again. ${how}`
 }
 
 /** When no request has come for some time after the beginning. */

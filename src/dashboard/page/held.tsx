@@ -6,6 +6,7 @@ import { act } from './act.ts'
 import { Card } from './card.tsx'
 import type { Ask, Question } from './dialog.tsx'
 import { age, bytes, count } from './format.ts'
+import { heldWords } from './held-words.ts'
 import { statusOf } from './requests.tsx'
 import { useTopic } from './store.ts'
 
@@ -51,7 +52,7 @@ function Own({ held, requests, ask }: { held: HeldReport; requests: RequestRow[]
           <span class="tag">{kind}</span> <strong>{target}</strong> <span class="muted">in {namespace}</span>
         </span>
         <span class="line">
-          {works ? `${words[kind]}${version ? ` with ${version}` : ''} come here` : stateWords(held)}:{' '}
+          {works ? `${words[kind]}${version ? ` with ${version}` : ''} come here` : heldWords(held)}:{' '}
           {ports.map((port) => portWords(port, held.shell)).join(', ')}
         </span>
         <span class="muted line">
@@ -110,13 +111,6 @@ function Forward({ forwarded, ask }: { forwarded: Forwarded; ask: Ask }): JSX.El
       </button>
     </li>
   )
-}
-
-/** Where requests go while it does not work. */
-function stateWords({ state, kind }: HeldReport): string {
-  if (state === 'starting') return 'It is being set up'
-  if (state === 'ending') return 'It is being put back'
-  return kind === 'run' ? 'The way is away; requests are refused' : 'Requests go to the original pods for now'
 }
 
 /** Asks whether to end it. */

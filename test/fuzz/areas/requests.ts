@@ -16,6 +16,7 @@ const REQUESTS = [
   'CONNECT a:1 HTTP/1.1\r\n\r\n',
   '\r\n',
   'GET /\x1b[2J HTTP/1.1\r\nCookie: a=s3cret\r\n\r\n',
+  'GET /c HTTP/1.1\r\nCookie: a=s3cret\r\n\r\n',
 ]
 const ANSWERS = [
   'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
@@ -34,6 +35,11 @@ function conversation(random: Random): Buffer {
   const length = Buffer.alloc(4)
   length.writeUInt32BE(caller.length)
   return Buffer.concat([length, caller, some(ANSWERS)])
+}
+
+/** Is each `s3cret` still the value of a Cookie header? A change of bytes can break the name, by which kt knows what is secret. */
+function isSecret(pieces: readonly Buffer[]): boolean {
+  return !/(?<!\r\nCookie: a=)s3cret/.test(Buffer.concat(pieces).toString('latin1'))
 }
 
 /** What is told of a conversation: the caller's bytes, then the program's, in these pieces. */
@@ -65,7 +71,7 @@ async function tell(caller: readonly Buffer[], program: readonly Buffer[]): Prom
   const text = told.map((report) =>
     JSON.stringify(report.outcome === 'answered' ? report : { ...report, bytesIn: 0, bytesOut: 0 }),
   )
-  assert.ok(!text.some((one) => one.includes('s3cret')), 'a secret was told')
+  if (isSecret([...caller, ...program])) assert.ok(!text.some((one) => one.includes('s3cret')), 'a secret was told')
   assert.ok(text.every((one) => one.length < 400_000))
   return text
 }
