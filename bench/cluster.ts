@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cleanUp, inLaptop, kt, median, namespace, program, sshOver, start, undo } from './laptops.ts'
+import { background, cleanUp, inLaptop, kt, median, namespace, program, sshOver, start, undo } from './laptops.ts'
+import { portForwards, slowDown } from './slow-connection.ts'
 
 const { values } = parseArgs({
   options: {
@@ -14,13 +15,17 @@ const { values } = parseArgs({
     only: { type: 'string' },
     contenders: { type: 'string', default: 'ssh,forward,kt,kt-sshd' },
     wan: { type: 'string' },
+    slow: { type: 'string', default: '80' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 })
 if (values.help) {
   console.log(
-    `./dev bench cluster [--rounds 3] [--seconds 3] [--only down1,up1,...] [--contenders ssh,forward,kt,kt-sshd,kt-paths] [--wan "delay=20"] [--json]`,
+    `./dev bench cluster [--rounds 3] [--seconds 3] [--only down1,up1,...] [--contenders ssh,forward,kt,kt-sshd,kt-paths,kt-slow,kt-paths-slow] [--wan "delay=20"] [--slow 80] [--json]
+
+kt-paths uses two port-forwards. kt-slow and kt-paths-slow have one port-forward that moves --slow Mbit/s at most.
+echoBusy, in --only, is the echo of a byte beside a download.`,
   )
   process.exit(0)
 }
@@ -40,6 +45,8 @@ interface Contender {
   laptop: string
   host: string
   pids: number[]
+  /** Before each measurement. */
+  prepare?: () => Promise<void>
 }
 
 async function startSsh(): Promise<Contender> {
@@ -82,7 +89,10 @@ async function startForward(): Promise<Contender> {
   return { name: 'forward', laptop, host, pids: [pid] }
 }
 
-const LAPTOPS: Record<string, string> = { kt: 'bk', 'kt-sshd': 'bks', 'kt-paths': 'bkp' }
+const LAPTOPS: Record<string, string> = {
+  ...{ kt: 'bk', 'kt-sshd': 'bks', 'kt-paths': 'bkp' },
+  ...{ 'kt-slow': 'bkl', 'kt-paths-slow': 'bkpl' },
+}
 
 function startKt(name: string, ...options: string[]): Contender {
   const laptop = LAPTOPS[name]
@@ -93,6 +103,24 @@ function startKt(name: string, ...options: string[]): Contender {
   const engine = JSON.parse(inLaptop(laptop, kt, 'status', '--json')).pid as number
   const helper = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${engine}/status`, 'utf8'))![1])
   return { name, laptop, host: `web.${namespace}`, pids: [engine, helper] }
+}
+
+/** The first of its `count` port-forwards moves --slow Mbit/s at most. kt may give that one up: then it is another one. */
+async function startSlow(name: string, count: number): Promise<Contender> {
+  const contender = startKt(name, '--paths', String(count))
+  let slow: number | undefined
+  let stop = () => {}
+  contender.prepare = async () => {
+    const ports = await portForwards(contender.laptop, kt, count)
+    if (slow !== undefined && ports.includes(slow)) return
+    if (slow !== undefined) console.error(`${name} has left its slow port-forward: from here on another one is slow`)
+    stop()
+    slow = ports[0]
+    stop = slowDown(contender.laptop, slow, Number(values.slow))
+  }
+  undo.push(() => stop())
+  await contender.prepare()
+  return contender
 }
 
 type Result = Record<string, Record<string, number | string>>
@@ -113,6 +141,19 @@ function measure(c: Contender, only: string): Result {
   return JSON.parse(inLaptop(c.laptop, ...args)) as Result
 }
 
+/** The echo of a byte while a download runs. */
+async function echoBusy(c: Contender): Promise<Result> {
+  const stop = background(c.laptop, 'bash', '-c', `exec cat </dev/tcp/${c.host}/19 >/dev/null`)
+  try {
+    // The download has found its rate by then.
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    const { echo } = measure(c, 'echo')
+    return { echoBusy: echo }
+  } finally {
+    await stop()
+  }
+}
+
 /** Makes a laptop's line what --wan says, before anything uses it. */
 function setLine(laptop: string): void {
   if (!values.wan) return
@@ -130,6 +171,8 @@ async function main(): Promise<void> {
     else if (name === 'kt-sshd')
       contenders.push(startKt('kt-sshd', '--shadow', 'sshd', '--image', 'localhost/sshd-shadow:1'))
     else if (name === 'kt-paths') contenders.push(startKt('kt-paths', '--paths', '2'))
+    else if (name === 'kt-slow') contenders.push(await startSlow(name, 1))
+    else if (name === 'kt-paths-slow') contenders.push(await startSlow(name, 2))
     else throw new Error(`unknown contender ${name}`)
   }
   const tests = (values.only ?? 'down1,up1,down8,up8,echo,connect,newConnections,udp64').split(',')
@@ -145,7 +188,8 @@ async function main(): Promise<void> {
         if (test.startsWith('udp') && !c.name.startsWith('kt')) continue
         // Many short connections end a `kubectl port-forward` (containerd#9875), and then the probe waits for ever.
         if (c.name === 'forward' && !/^(down|up|echo)/.test(test)) continue
-        const result = measure(c, test)
+        await c.prepare?.()
+        const result = test === 'echoBusy' ? await echoBusy(c) : measure(c, test)
         for (const [figure, value] of Object.entries(result[test] ?? {})) add(`${test} ${figure}\t${c.name}`, value)
         if (result[test]?.['error']) console.error(`${c.name} ${test}: ${result[test]['error']}`)
         add(`residentMB\t${c.name}`, result['residentMB'])

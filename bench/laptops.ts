@@ -54,6 +54,18 @@ export async function start(laptop: string, ready: RegExp | (() => boolean), ...
   throw new Error(`${command.join(' ')} did not start: ${output}`)
 }
 
+/** Runs a program on a laptop until the result is called, which resolves when it has ended. */
+export function background(laptop: string, ...command: string[]): () => Promise<void> {
+  const [runner, args] = onLaptop(laptop, ...command)
+  const child = spawn(runner, args, { stdio: 'ignore' })
+  children.push(child)
+  const over = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()))
+  return async () => {
+    child.kill()
+    await over
+  }
+}
+
 /**
  * An OpenSSH pod like the classic shadow, a port-forward to it, and ssh over that with `forwards` (`-L …`, `-D …`), on a laptop.
  * Resolves to their pids when it `answers`.

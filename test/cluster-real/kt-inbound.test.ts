@@ -226,7 +226,7 @@ describe('the way back', { skip }, () => {
         `${how.join(' ')}: ${failed.length} failed: ${JSON.stringify(failed.slice(0, 5))}`,
       )
     }
-    assert.doesNotMatch(held.said(), /the way to the cluster is away/)
+    assert.doesNotMatch(held.said(), /the connection to the cluster is lost/)
     await end(held)
     await asBefore()
   })

@@ -77,6 +77,9 @@ export function startPeer(program: string): void {
       },
     },
   ]
+  // That of the test before may still be ending.
+  const phase = ['get', 'namespace', NAMESPACE, '--ignore-not-found', '-o', 'jsonpath={.status.phase}']
+  if (kubectl(phase) === 'Terminating') kubectl(['wait', `namespace/${NAMESPACE}`, '--for=delete', '--timeout=60s'])
   kubectl(['apply', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
   kubectl(['-n', NAMESPACE, 'wait', 'pod/peer', '--for=condition=Ready', '--timeout=60s'])
 }
