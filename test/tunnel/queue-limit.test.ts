@@ -25,6 +25,36 @@ test('what passes in two round trips and 20 ms may be in flight, most of the tim
   assert.equal(limit.bytes(RATE, 5, 4_000), RATE * (2 * 5 + 20))
 })
 
+test('where only processors limit the rate the slack is 32 ms, and the limit is not lower most of the time', () => {
+  const { limit } = settled()
+  const slackMs = (rate: number, now: number) => limit.bytes(rate, 0, now) / rate
+  assert.equal(slackMs(125_000, USUAL), 0.8 * 20)
+  assert.ok(Math.abs(slackMs(162_500, USUAL) - 0.9 * 26) < 1e-9)
+  assert.equal(slackMs(200_000, USUAL), 32)
+  assert.equal(slackMs(400_000, USUAL), 32)
+  assert.equal(slackMs(400_000, 4_000), 32)
+})
+
+/** The limit in milliseconds of the rate, 6 s after the path has become slower: `share` of what passed before. */
+function afterSlowing(share: number, typing = false): number {
+  const { limit, now } = settled()
+  for (let i = 0; i < 60; i++) {
+    limit.bind(now + 100 * i)
+    limit.passed(share * RATE, now + 100 * i, typing)
+  }
+  return limit.bytes(RATE, 0, USUAL) / (0.8 * RATE)
+}
+
+test('a path that becomes much slower is noticed within seconds, and its queue is short again', () => {
+  assert.equal(afterSlowing(0.03), 20)
+  assert.equal(afterSlowing(0.45), 20)
+})
+
+test('a path that becomes somewhat slower is known by the fading of the best rate; while somebody types little passes', () => {
+  assert.ok(afterSlowing(0.6) > 500)
+  assert.ok(afterSlowing(0.03, true) > 500)
+})
+
 test('however little passes, 256 KiB may be in flight; nothing is limited before a rate is known', () => {
   const { limit } = settled()
   assert.equal(limit.bytes(1, 5, USUAL), 256 * 1024)
@@ -71,12 +101,16 @@ test('a tenth less at the limit is no cost on a slow line, and one on a fast lin
   assert.ok(atLess(100_000) > 40)
 })
 
-test('a single fast slice does not make the best rate, and the best rate fades in 30 s', () => {
+test('a single fast slice does not make the best rate', () => {
   const { limit, now } = settled()
   limit.passed(3 * RATE, now + 100, false)
   assert.equal(limit.costs(0.5, RATE), false, 'the best rate is 1.8 times the usual one')
   assert.equal(limit.costs(0.6, RATE), true)
-  for (let i = 2; i < 302; i++) limit.passed(0, now + 100 * i, false)
-  assert.equal(limit.costs(1, 0.7 * RATE), false, 'it is 0.66 times the usual one')
-  assert.equal(limit.costs(1, 0.6 * RATE), true)
+})
+
+test('the best rate fades to 1/e in 30 s', () => {
+  const { limit, now } = settled()
+  for (let i = 0; i < 100; i++) limit.passed(0.55 * RATE, now + 100 * i, false)
+  assert.equal(limit.costs(1, 0.73 * RATE), false, 'it is 0.717 times the usual one after 10 s')
+  assert.equal(limit.costs(1, 0.7 * RATE), true)
 })

@@ -5,6 +5,14 @@
 
 const TRIPS = 2
 const SLACK_MS = 20
+/**
+ * On paths that only processors limit, from FASTEST bytes per millisecond on, the slack is at least this, and the limit is
+ * not lower most of the time. Shorter queues there make all processes on the way run more often for less, and a message
+ * waits for the processors nevertheless. Up to GIGABIT it may be a line that limits the rate.
+ */
+const FASTEST_SLACK_MS = 32
+const GIGABIT = 125_000
+const FASTEST = 200_000
 /** The slack grows up to this while the limit costs throughput, and bulk begins with it. Hardly anything is limited then. */
 const MOST_SLACK_MS = 1_000
 /** Bulk begins when the limit has held nothing back for so long. */
@@ -30,6 +38,12 @@ const NEWEST = 0.4
 const FADE_MS = 30_000
 /** The same for the rate while somebody types, when little passes. */
 const FADE_TYPING_MS = 120_000
+/**
+ * When less than this share of the best rate has passed for so many slices, the path has become slower, as after a change
+ * from a cable to Wi-Fi: a limit that costs so much would be 29 times as high by then. What passes now is the best rate.
+ */
+const SLOWER_SHARE = 0.5
+const SLOWER_SLICES = 10
 /** Most of the time the limit is lower. Where more passes when it is not, it was too low. */
 const MOSTLY = 0.8
 const TRY_EVERY_MS = 4_000
@@ -43,6 +57,8 @@ export class QueueLimit {
   #rate = 0
   /** The best rate that was seen; it fades. */
   #peak = 0
+  /** Slices in a row with much less than that. */
+  #slower = 0
   #bound = false
   #boundAt = Number.NEGATIVE_INFINITY
   #last = 0
@@ -50,8 +66,10 @@ export class QueueLimit {
   /** The limit in bytes at the best recent rate `best`, in bytes per millisecond. */
   bytes(best: number, roundTripMs: number, now: number): number {
     if (best === 0) return Number.POSITIVE_INFINITY
-    const factor = now % TRY_EVERY_MS < TRY_MS ? 1 : MOSTLY
-    return Math.max(LEAST_BYTES, factor * best * (TRIPS * roundTripMs + this.#slackMs + this.lateMs))
+    const fastest = between(best, GIGABIT, FASTEST)
+    const factor = now % TRY_EVERY_MS < TRY_MS ? 1 : MOSTLY + fastest * (1 - MOSTLY)
+    const slackMs = Math.max(this.#slackMs, SLACK_MS + fastest * (FASTEST_SLACK_MS - SLACK_MS))
+    return Math.max(LEAST_BYTES, factor * best * (TRIPS * roundTripMs + slackMs + this.lateMs))
   }
 
   /** Bulk waits for this limit. */
@@ -80,6 +98,8 @@ export class QueueLimit {
     this.#rate += NEWEST * (rate - this.#rate)
     this.#peak = Math.max(this.#rate, this.#peak * Math.exp((this.#last - now) / (typing ? FADE_TYPING_MS : FADE_MS)))
     this.#last = now
+    this.#slower = !typing && this.costs(SLOWER_SHARE, this.#rate) ? this.#slower + 1 : 0
+    if (this.#slower === SLOWER_SLICES) this.#peak = this.#rate
     const factor = this.#bound && this.costs(fairShare(this.#peak), this.#rate) ? SLACK_UP : SLACK_DOWN
     this.#slackMs = Math.max(SLACK_MS, Math.min(MOST_SLACK_MS, this.#slackMs * factor))
     this.#bound = false
@@ -87,6 +107,10 @@ export class QueueLimit {
 }
 
 function fairShare(best: number): number {
-  const fast = Math.max(0, Math.min(1, (best - SLOW) / (FAST - SLOW)))
-  return FAIR_SHARE + fast * (FAIR_SHARE_FAST - FAIR_SHARE)
+  return FAIR_SHARE + between(best, SLOW, FAST) * (FAIR_SHARE_FAST - FAIR_SHARE)
+}
+
+/** 0 up to `low`, 1 from `high` on. */
+function between(rate: number, low: number, high: number): number {
+  return Math.max(0, Math.min(1, (rate - low) / (high - low)))
 }
