@@ -181,8 +181,9 @@ describe('the way back', { skip }, () => {
   test('SIGKILL of everything: the original answers, and kt recover puts it back', async () => {
     const held = await exchange('--expose', `${HTTP}:80`)
     const { exchanges } = JSON.parse((await laptop.kt(['status', '--json'])).stdout)
-    process.kill(exchanges[0].pid, 'SIGKILL')
+    // The command first: when only its holder is gone, it puts everything back.
     held.signal('SIGKILL')
+    process.kill(exchanges[0].pid, 'SIGKILL')
     const killed = Date.now()
     await until('the original answers', () => bench.firstAnswer('original', killed), 20_000)
     assert.notDeepEqual(bench.snapshot(), specBefore)

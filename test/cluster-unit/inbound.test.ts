@@ -221,6 +221,39 @@ test('a living client whose clock is an hour off is left alone by recover and cl
   }
 })
 
+test('of two who recover the same, one puts it back, and the other finds that nothing is left', async () => {
+  const cluster = clusterWithWeb()
+  const was = structuredClone(cluster.objects.get(SERVICE)!['spec'])
+  await heldExchange(cluster)
+  const bob = { force: false, holder: 'bob@desk/2' }
+  let seconds = 0
+  const elapse = async () => {
+    if (++seconds === 6) await recover(context(cluster.client()), 'web', bob, silent)
+  }
+  const late = await recover(context(cluster.client(), elapse), 'web', { force: false, holder: 'ann@lap/1' }, silent)
+  assert.deepEqual(late, { restored: [], kept: [], removed: [], holder: undefined })
+  assert.deepEqual(cluster.objects.get(SERVICE)!['spec'], was)
+  assert.deepEqual(traces(cluster), [])
+})
+
+test('recover gives up where a lease passes from one to another without end', async () => {
+  const cluster = clusterWithWeb()
+  await heldExchange(cluster)
+  let seconds = 0
+  const elapse = async () => {
+    if (++seconds % 6 === 0) {
+      const lease = cluster.objects.get(LEASE)!
+      lease['spec'].holderIdentity = `bob@desk/${seconds}`
+      lease.metadata.resourceVersion = `${1_000_000 + seconds}`
+    }
+  }
+  const other = context(cluster.client(), elapse)
+  await assert.rejects(recover(other, 'web', { force: false, holder: 'ann@lap/1' }, silent), {
+    code: 'held',
+    message: 'others take and leave web while we watch',
+  })
+})
+
 test('recover and clean say before they wait what they wait for', async () => {
   const cluster = clusterWithWeb()
   await heldExchange(cluster)

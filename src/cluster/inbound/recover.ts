@@ -3,16 +3,19 @@
 
 import type { ClusterError, Progress } from '../calls.ts'
 import { clusterError } from '../errors.ts'
-import type { Leftover, OwnShadows, Recovered } from '../inbound-calls.ts'
+import type { HeldLease, Leftover, OwnShadows, Recovered } from '../inbound-calls.ts'
 import { missingIn, missingNamespace } from '../missing.ts'
 import { removeJob } from '../shadow-removal.ts'
 import { parseTarget } from '../target.ts'
 import type { InboundContext } from './context.ts'
 import { type IdleShadow, idleShadows, stillIdle } from './idle-shadows.ts'
-import { unchanged, WATCH_MS } from './lease.ts'
+import { getLease, unchanged, WATCH_MS } from './lease.ts'
 import { personOf } from './record.ts'
 import { actionsOf, type Remains, removeRemains, survey } from './remains.ts'
 import { find, resolveTarget, servicePath, workloadPath } from './resolve.ts'
+
+/** How often leases are watched that pass from one to another meanwhile. */
+const MOST_LOOKS = 3
 
 export async function recover(
   context: InboundContext,
@@ -20,22 +23,21 @@ export async function recover(
   { force, holder }: { force: boolean; holder: string },
   progress: Progress,
 ): Promise<Recovered> {
-  const all = await survey(context)
-  const names = await namesOf(context, text, all)
-  const meant = all.filter(
-    ({ target, service, kind }) => kind !== 'run' && (names.has(target) || (service && names.has(service))),
-  )
-  // A run's Service is not put back: it goes.
-  const runs = all.filter(({ target, kind }) => kind === 'run' && names.has(target))
-  const ours = [...meant, ...runs]
-  if (!force) {
-    const alive = await livingOf(context, ours, progress)
-    if (alive)
+  let ours = await remainsOf(context, text)
+  for (let looks = 1; !force; looks++) {
+    const changed = await changedOf(context, ours, progress)
+    if (!changed) break
+    const { holder: before, since } = changed.lease
+    // A lease that is gone, or has another holder, was left or taken: perhaps by somebody else who puts it back.
+    if (changed.holder === before)
       throw clusterError(
         'held',
-        `${text} is held by ${personOf(alive.holder)} since ${alive.since}, who is there: the lease was renewed while we watched`,
+        `${text} is held by ${personOf(before)} since ${since}, who is there: the lease was renewed while we watched`,
         'ask them to leave it, or use --force',
       )
+    if (looks === MOST_LOOKS)
+      throw clusterError('held', `others take and leave ${text} while we watch`, 'run the command again later')
+    ours = await remainsOf(context, text)
   }
   const total: Recovered = { restored: [], kept: [], removed: [], holder: undefined }
   for (const remains of ours) {
@@ -47,6 +49,18 @@ export async function recover(
     total.holder ??= one.holder
   }
   return total
+}
+
+/** What there is for the target that the user names; a run's Service is not put back: it goes. */
+async function remainsOf(context: InboundContext, text: string): Promise<Remains[]> {
+  const all = await survey(context)
+  const names = await namesOf(context, text, all)
+  const isRun = ({ kind }: Remains) => kind === 'run'
+  const named = ({ target, service }: Remains) => names.has(target) || (service && names.has(service))
+  return [
+    ...all.filter((remains) => !isRun(remains) && named(remains)),
+    ...all.filter((remains) => isRun(remains) && names.has(remains.target)),
+  ]
 }
 
 export async function findLeftovers(
@@ -165,7 +179,12 @@ async function namesOf(context: InboundContext, text: string, all: Remains[]): P
   return names.add((await resolveTarget(api, namespace, text, 'selector')).target)
 }
 
-async function livingOf(context: InboundContext, ours: Remains[], progress: Progress) {
+/** Watches their leases. Resolves to one that has changed, with who holds it now, or to undefined if none has. */
+async function changedOf(
+  { api, namespace, sleep, now }: InboundContext,
+  ours: Remains[],
+  progress: Progress,
+): Promise<{ lease: HeldLease; holder: string | undefined } | undefined> {
   const leases = ours.flatMap((remains) => remains.leases)
   if (leases.length === 0) return undefined
   const persons = [...new Set(leases.map(({ holder }) => personOf(holder)))].join(', ')
@@ -173,8 +192,9 @@ async function livingOf(context: InboundContext, ours: Remains[], progress: Prog
     'watch',
     `watching for ${WATCH_MS / 1000} s whether ${persons} renews the lease: only then somebody holds it`,
   )
-  const still = await unchanged(context.api, context.namespace, leases, context.sleep, context.now)
-  return leases.find(({ lease }) => !still.has(lease))
+  const still = await unchanged(api, namespace, leases, sleep, now)
+  const lease = leases.find((each) => !still.has(each.lease))
+  return lease && { lease, holder: (await getLease(api, namespace, lease.lease)).body.spec?.holderIdentity }
 }
 
 function withoutVersion(remains: Remains): Remains {
