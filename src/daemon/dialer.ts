@@ -10,20 +10,25 @@ import { frontDoorsFile } from '../control/paths.ts'
 import { FrontDoors } from '../tunnel/index.ts'
 import { frontDoorNotes } from './front-door-notes.ts'
 import type { Log } from './log.ts'
+import { type Moderation, moderated } from './moderation.ts'
 import { shadowImage } from './shadow-options.ts'
 
+/** `moderation`: of a process that does little else than download, such as the engine. Default: nothing waits. */
 export function createDialer(
   cluster: Pick<ClusterClient, 'portForward' | 'shadowState'>,
   config: ShadowConfig,
   log: Log,
   closing: AbortSignal,
+  moderation?: Moderation,
 ): ShadowDialer {
   const memory = frontDoorNotes(frontDoorsFile(homedir(), process.env), Date.now)
   const doors = new FrontDoors({ memory, clock: systemClock, log })
   const tunnels = new ShadowTunnels({
     cluster,
     paths: config.paths,
-    openPath: doors.open,
+    openPath: moderation
+      ? async (endpoint, signal) => moderated(await doors.open(endpoint, signal), moderation)
+      : doors.open,
     clock: systemClock,
     wall: Date.now,
     random: randomBytes,

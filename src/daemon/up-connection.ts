@@ -11,6 +11,7 @@ import { createDialer } from './dialer.ts'
 import type { HostClient } from './host-client.ts'
 import { LocalNetwork } from './local-network.ts'
 import type { Log } from './log.ts'
+import { Moderation, processPauses } from './moderation.ts'
 import { NETWORK_CHANGED } from './own-network.ts'
 import { shadowOptions } from './shadow-options.ts'
 import { statusOf } from './status.ts'
@@ -49,9 +50,10 @@ export class UpConnection {
     this.#deps = deps
     this.#progress = deps.progress
     const onStep = (step: Step) => this.#tell(step)
+    const moderation = new Moderation({ clock, ...processPauses })
     this.connection = new ClusterConnection({
       ...{ cluster, log, onStep, clock },
-      dialer: (closing) => createDialer(cluster, config, log, closing),
+      dialer: (closing) => createDialer(cluster, config, log, closing, moderation),
       shadow: shadowOptions(config),
       clusterDomain: config.clusterDomain,
       onConnected: (tunnel) => this.#there(tunnel),
