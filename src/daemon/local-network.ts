@@ -38,6 +38,8 @@ export interface LocalNetworkOptions {
   onStep(step: Step): void
   /** The network device failed: nothing reaches us any more. */
   onDeviceFailed(error: Error): void
+  /** A program has sent something to the cluster. */
+  onSent?(): void
   /** This machine's ways out have changed, so connections from before may be dead. */
   onWays(): void
 }
@@ -174,7 +176,7 @@ export class LocalNetwork {
   }
 
   #startDataPath({ tun, dns }: OwnAddresses, names: NameService): void {
-    const { clock, device, random, log, tunnels, onDeviceFailed } = this.#options
+    const { clock, device, random, log, tunnels, onDeviceFailed, onSent } = this.#options
     const sources = tun.map((cidr) => IpAddress.parse(cidr.split('/')[0]))
     const path = createDataPath(
       device,
@@ -189,6 +191,7 @@ export class LocalNetwork {
       tunnel: () => tunnels.tunnel(),
       whenConnected: (callback) => tunnels.whenConnected(callback),
       wake: path.wake,
+      sent: onSent,
       over: (flow, how) => this.closedFlows.add(flow, how),
     }
     path.stack.setHandlers({

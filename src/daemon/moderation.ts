@@ -15,6 +15,9 @@ const FULL_TURN_BYTES = 128 * 1024
  */
 const PAUSE_MS = 0.25
 
+/** A program that has sent something may wait for the answer so long. Nothing pauses meanwhile. */
+const HURRY_MS = 100
+
 export interface ModerationEffects {
   clock: Pick<Clock, 'now'>
   /** Calls `fire` at the end of the event loop's turn. */
@@ -37,6 +40,7 @@ export class Moderation {
   #sliceBytes = 0
   #turnBytes = 0
   #scheduled = false
+  #hurriedUntil = Number.NEGATIVE_INFINITY
 
   constructor(effects: ModerationEffects) {
     this.#effects = effects
@@ -52,18 +56,23 @@ export class Moderation {
       this.#sliceStart = now
       this.#sliceBytes = 0
     }
-    if (!this.#busy) return
+    if (!this.#busy || now < this.#hurriedUntil) return
     this.#turnBytes += bytes
     if (this.#scheduled) return
     this.#scheduled = true
     this.#effects.afterTurn(this.#turnOver)
   }
 
+  /** A program of this machine has sent something. */
+  hurry(): void {
+    if (this.#busy) this.#hurriedUntil = this.#effects.clock.now() + HURRY_MS
+  }
+
   readonly #turnOver = (): void => {
     this.#scheduled = false
     const bytes = this.#turnBytes
     this.#turnBytes = 0
-    if (bytes < FULL_TURN_BYTES) this.#effects.pause(PAUSE_MS)
+    if (bytes < FULL_TURN_BYTES && this.#effects.clock.now() >= this.#hurriedUntil) this.#effects.pause(PAUSE_MS)
   }
 }
 

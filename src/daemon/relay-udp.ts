@@ -32,6 +32,7 @@ export function relayUdp(flow: UdpFlow, context: RelayContext): UdpFlowHandler |
 
   return {
     onDatagram(buffer, start, end) {
+      context.sent?.()
       const tunnel = context.tunnel()
       if (tunnel && !tunnel.info.capabilities.udp) {
         over = true

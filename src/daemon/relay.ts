@@ -24,6 +24,8 @@ export interface RelayContext {
   /** Calls back once there is a tunnel again. Returns how to stop waiting. */
   whenConnected(callback: () => void): () => void
   wake(): void
+  /** A program has sent something. */
+  sent?(): void
   /** A flow is over, with how it ended, or why it could not be opened. */
   over?(flow: TcpFlow, how: string): void
 }
@@ -102,7 +104,10 @@ export function relayTcp(flow: TcpFlow, context: RelayContext): TcpFlowHandler {
 
   dial()
   return {
-    onData: (buffer, start, end) => (stream && !streamOver ? stream.write(buffer, start, end) : 0),
+    onData: (buffer, start, end) => {
+      context.sent?.()
+      return stream && !streamOver ? stream.write(buffer, start, end) : 0
+    },
     onEnd: () => {
       if (!streamOver) stream?.end()
     },

@@ -69,6 +69,7 @@ export class UpConnection {
     this.network = new LocalNetwork({
       ...{ config, device, host, log, random, onDeviceFailed, onStep, clock, wall },
       tunnels: this.connection,
+      onSent: () => moderation.hurry(),
       onWays: () => this.connection.suspect(NETWORK_CHANGED),
     })
   }

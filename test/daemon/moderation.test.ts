@@ -56,6 +56,31 @@ test('the end of a download ends the pauses with the slice', () => {
   assert.equal(fires, before)
 })
 
+test('nothing pauses for 100 ms after a program has sent something', () => {
+  let now = 0
+  const paused: number[] = []
+  let over = () => {}
+  const moderation = new Moderation({
+    clock: { now: () => now },
+    afterTurn: (fire) => {
+      over = fire
+    },
+    pause: () => paused.push(now),
+  })
+  for (; now < 300; now++) {
+    moderation.passed(100_000)
+    // Once between two turns, and once within a turn that was to pause.
+    if (now === 99 || now === 200) moderation.hurry()
+    over()
+    over = () => {}
+  }
+  assert.ok(paused.includes(98))
+  assert.deepEqual(
+    paused.filter((at) => at >= 99),
+    [199],
+  )
+})
+
 test('what a path brings is told once its owner has it, and its end comes as before', () => {
   const seen: unknown[] = []
   const path = moderated(

@@ -36,6 +36,7 @@ function bench(first?: FakeTunnel) {
   let now = first
   const waiting = new Set<() => void>()
   const over: string[] = []
+  const sent: string[] = []
   peer.onTcp = (flow) =>
     relayTcp(flow, {
       tunnel: () => now as Tunnel | undefined,
@@ -44,6 +45,7 @@ function bench(first?: FakeTunnel) {
         return () => waiting.delete(callback)
       },
       wake() {},
+      sent: () => void sent.push('sent'),
       over: (flow, how) => void over.push(`${how} ${flow.bytesSent} ${flow.bytesReceived}`),
     })
   const connect = (tunnel: FakeTunnel) => {
@@ -54,7 +56,7 @@ function bench(first?: FakeTunnel) {
     }
   }
   peer.send('S', { mss: 1000 })
-  return { peer, connect, waiting, over }
+  return { peer, connect, waiting, over, sent }
 }
 
 /** A flow that is open. */
@@ -67,6 +69,15 @@ function opened() {
   tunnel.asked.length = 0
   return { ...all, tunnel }
 }
+
+test('each time a program sends something it is told, and an acknowledgement is not', () => {
+  const { peer, tunnel, sent } = opened()
+  tunnel.handler.onData(Buffer.from('from the cluster'))
+  peer.send('A', { seq: 1, ack: 1 })
+  assert.deepEqual(sent, [])
+  peer.send('A', { seq: 1, ack: 1, data: 1 })
+  assert.deepEqual(sent, ['sent'])
+})
 
 describe('a flow that is over is told, once', () => {
   test('with why it could not be opened', () => {
