@@ -60,7 +60,7 @@ export function createDataPath(
   device.start((buffer, offsets, lengths, count) => {
     const now = clock.now()
     stack.input(buffer, offsets, lengths, count, now)
-    // After what the tunnel was given by these frames is sent: it has the longer way.
+    // The tunnel sends what these frames gave it first, because that has the longer way.
     wake()
   }, onError)
 

@@ -13,7 +13,7 @@ import type { Log } from './log.ts'
 import { type Moderation, moderated } from './moderation.ts'
 import { shadowImage } from './shadow-options.ts'
 
-/** `moderation`: of a process that does little else than download, such as the engine. Default: nothing waits. */
+/** `moderation` stops the thread now and then, so it is for a process that has little else to do. Default: no pauses. */
 export function createDialer(
   cluster: Pick<ClusterClient, 'portForward' | 'shadowState'>,
   config: ShadowConfig,

@@ -1,6 +1,6 @@
 // The holder: the process behind `kt exchange`, `mesh`, `run`, `forward`, `proxy` and `shell`, and for moments behind
-// `recover` and `clean`. It runs as the user. This is its beginning only: the child that speaks to the API server takes as long to start as
-// all that is needed here takes to load, so both happen at once.
+// `recover` and `clean`. It runs as the user. This is its beginning only. The child that speaks to the API server takes as long
+// to start as everything else here takes to load, so both happen at once.
 
 import { createClusterClient } from '../cluster/client.ts'
 import { UNFIT_CONFIG } from '../control/config.ts'

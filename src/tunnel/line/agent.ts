@@ -14,9 +14,9 @@ import { lineReader } from './reader.ts'
 export const MOST_PATHS = 2
 /** Lines at a time; a client has one. */
 const MOST_LINES = 64
-/** Paths of a line at a time, those among them that do not carry it any more. */
+/** Open paths of one line at a time. This includes those that do not carry it any more. */
 const MOST_KEPT_PATHS = 4
-/** How long a path may take to say which line it is of, and one that was refused to end. */
+/** A path that has not said which line it is of is closed after this, and so is one that was refused and does not end. */
 const FIRST_FRAME_MS = 10_000
 
 export interface LineServerOptions {

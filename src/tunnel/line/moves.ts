@@ -48,7 +48,10 @@ export class Moves {
       })
   }
 
-  /** True if `path` is what is being left: it stays open until that disproves what was expected, unless it is ended before. */
+  /**
+   * True if the line is moving away from `path` because it will be ended. The path stays open until it is ended, or has lived
+   * for so long that the expectation was wrong.
+   */
   keep(path: LinePath): boolean {
     if (path !== this.#leaving) return false
     const fate = path.path.fate?.()

@@ -23,7 +23,9 @@ interface Mark {
 
 export class PathFlight {
   readonly path: LinePath
-  /** What has arrived. All that was sent before there were two paths is taken for it, since PATH_ACK may never tell of that. */
+  /**
+   * What has arrived. What was sent before there were two paths counts as arrived, because there may be no PATH_ACK for it.
+   */
   #arrived: number
   /** The last PATH_ACK. It may be about bytes from before. */
   #lastAck = 0
@@ -91,7 +93,7 @@ export class PathFlight {
 
   /** In how many milliseconds there would be news of a frame of `size` bytes. */
   arrivesIn(size: number, now: number): number {
-    // A path that has stopped is not better than what it shows.
+    // On a path that has stopped it takes at least as long as the first frame in flight has waited.
     const waited = this.waited(now)
     if (this.#rate === 0) return this.bytes < FIRST_BYTES ? waited : Number.POSITIVE_INFINITY
     const free = (this.#unqueued ? 2 : 1) * this.#rate * this.tripMs

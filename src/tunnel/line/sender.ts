@@ -136,7 +136,7 @@ export class Sender {
     // What a copy brings may be acknowledged while `path` still has the slab, which is then not used again.
     const reused = keepSlab && !untried ? slab : undefined
     this.#retransmission.keep(offset, this.#sent, bytes, keptStart, reused, path)
-    // A slab that is not kept is used again as soon as the next message comes. Of two sockets neither is waited for because of it.
+    // A slab that is not kept is used again for the next message. With two sockets it is copied, so that neither is waited for.
     if (stripe && !keepSlab) sendCopy(path!, bytes, offset, this.#receiver.received)
     else path?.sendData(slab.bytes, frameStart, slab.end, size)
     if (stripe && path) {

@@ -2,7 +2,7 @@
 // them and say nothing, and a client that comes back to its line must get in nevertheless.
 import type { Path } from '../transport/path.ts'
 
-/** At a time. A client says at once what it wants. Each has a buffer of 128 KiB. */
+/** So many at a time. A client says at once what it wants, and each stranger has a buffer of 128 KiB. */
 const MOST_STRANGERS = 128
 
 export class Strangers {

@@ -7,8 +7,8 @@ const TRIPS = 2
 const SLACK_MS = 20
 /**
  * On paths that only processors limit, from FASTEST bytes per millisecond on, the slack is at least this, and the limit is
- * not lower most of the time. Shorter queues there make all processes on the way run more often for less, and a message
- * waits for the processors nevertheless. Up to GIGABIT it may be a line that limits the rate.
+ * not lowered most of the time. With shorter queues each process on the way moves less whenever it runs, which costs
+ * throughput, and a message is not faster, since it waits for the processors. Up to GIGABIT a line may limit the rate.
  */
 const FASTEST_SLACK_MS = 32
 const GIGABIT = 125_000
@@ -40,7 +40,8 @@ const FADE_MS = 30_000
 const FADE_TYPING_MS = 120_000
 /**
  * When less than this share of the best rate has passed for so many slices, the path has become slower, as after a change
- * from a cable to Wi-Fi: a limit that costs so much would be 29 times as high by then. What passes now is the best rate.
+ * from a cable to Wi-Fi. It is not the limit that costs so much, because its slack has grown 29-fold by then. What passes
+ * now is taken for the best rate.
  */
 const SLOWER_SHARE = 0.5
 const SLOWER_SLICES = 10

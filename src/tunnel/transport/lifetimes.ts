@@ -13,7 +13,7 @@ const LEAST_MS = 1_500
 const LEAD_SHARE = 0.02
 const LEAD_MS = [1_000, 30_000] as const
 
-/** A connection that outlives its lifetime by so many times what is the same disproves it. */
+/** A connection that outlives its lifetime by so many times the tolerance disproves it. */
 const DISPROVING_TIMES = 2
 
 const tolerance = (age: number) => Math.max(SAME_MS, SAME_SHARE * age)
