@@ -1,6 +1,7 @@
 // The effects for real that need no rights.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs, { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -19,4 +20,16 @@ test('a link in the place of the folder is refused, and what it leads to keeps m
   systemFiles.folder(target, 0o700, uid, gid)
   assert.equal(statSync(target).mode & 0o777, 0o700)
   rmSync(root, { recursive: true })
+})
+
+test('a process that ends while its file in /proc is read is a process that is not there', (t) => {
+  t.after(() => {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+  })
+  t.mock.method(fs, 'readSync', () => {
+    throw Object.assign(new Error('ESRCH: no such process, read'), { code: 'ESRCH' })
+  })
+  syncBuiltinESMExports()
+  assert.equal(systemFiles.read('/proc/self/stat'), undefined)
 })

@@ -71,7 +71,8 @@ function run(argv: readonly string[], input = ''): Promise<CommandResult> {
 }
 
 // A link that leads to itself names no file either: glibc takes such a resolv.conf for one that is not there.
-const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP']
+// ESRCH: /proc says it when the process has ended between opening and reading.
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ESRCH']
 const absent = (error: unknown) => ABSENT.includes((error as NodeJS.ErrnoException).code ?? '')
 
 function orUndefined<T>(read: () => T): T | undefined {
